@@ -1,0 +1,1 @@
+"""Wiring of the product: settings, user, encryption, cache, Celery and system checks."""

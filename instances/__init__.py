@@ -1,0 +1,1 @@
+"""Connections, accounts, instances, brands and their health."""

@@ -1,0 +1,1 @@
+"""Templates, executions and schedules of an instance."""
