@@ -1,0 +1,35 @@
+"""How allauth behaves here: no public sign-up, MFA secrets encrypted at rest."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from allauth.account.adapter import DefaultAccountAdapter
+from allauth.mfa.adapter import DefaultMFAAdapter
+from django.http import HttpRequest
+
+from amchelper import crypto
+
+
+class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth is untyped
+    """Accounts are created by an administrator only."""
+
+    def is_open_for_signup(self, request: HttpRequest) -> bool:
+        """Refuse public sign-up."""
+        return False
+
+
+class MfaAdapter(DefaultMFAAdapter):  # type: ignore[misc]  # allauth is untyped
+    """Keep TOTP seeds and recovery code seeds encrypted with our own keys."""
+
+    def encrypt(self, text: str) -> str:
+        """Encrypt a secret before allauth stores it."""
+        return crypto.encrypt(text)
+
+    def decrypt(self, encrypted_text: str) -> str:
+        """Decrypt a secret that allauth stored."""
+        return crypto.decrypt(encrypted_text)
+
+    def build_totp_url(self, user: Any, secret: str) -> str:
+        """Name the account by its e-mail address in the authenticator app."""
+        return str(super().build_totp_url(user, secret))

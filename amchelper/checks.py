@@ -1,0 +1,167 @@
+"""System checks: every wrong combination of settings says what is wrong and what to do."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+from urllib.parse import urlsplit
+
+from cryptography.fernet import Fernet
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
+
+
+@register(Tags.security)
+def check_keys(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Refuse to start without keys."""
+    problems: list[CheckMessage] = []
+    if not settings.SECRET_KEY:
+        problems.append(
+            Error(
+                "SECRET_KEY is not set.",
+                hint="Set it to a long random text; `make demo` writes one to .env.",
+                id="amchelper.E001",
+            )
+        )
+    if not settings.FERNET_KEYS:
+        problems.append(
+            Error(
+                "FERNET_KEYS is empty, so tokens cannot be encrypted.",
+                hint="Make a key with `python manage.py make_key` and put it into the environment.",
+                id="amchelper.E002",
+            )
+        )
+    elif not all(_is_fernet_key(key) for key in settings.FERNET_KEYS):
+        problems.append(
+            Error(
+                "FERNET_KEYS holds a value that is not a Fernet key.",
+                hint="Each key is 32 random bytes in URL-safe base64; several are separated by commas.",
+                id="amchelper.E003",
+            )
+        )
+    return problems
+
+
+@register()
+def check_cache(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Local memory is one process's own: several web processes need a shared cache."""
+    local = settings.CACHES["default"]["BACKEND"].endswith(("LocMemCache", "DummyCache"))
+    if local and settings.WEB_PROCESSES > 1:
+        return [
+            Error(
+                f"{settings.WEB_PROCESSES} web processes cannot share a cache in local memory.",
+                hint="Set CACHE_URL to a Redis server, or WEB_PROCESSES to 1.",
+                id="amchelper.E004",
+            )
+        ]
+    return []
+
+
+@register()
+def check_broker(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """The filesystem broker needs a folder it can write, and belongs to one machine."""
+    if not settings.CELERY_BROKER_URL.startswith("filesystem"):
+        return []
+    folder = settings.CELERY_BROKER_TRANSPORT_OPTIONS["data_folder_in"]
+    if not os.access(folder, os.W_OK):
+        return [
+            Error(
+                f"The queue's folder {folder} cannot be written.",
+                hint="Give the product's user the right to write there, or set VAR_DIR or CELERY_BROKER_URL.",
+                id="amchelper.E005",
+            )
+        ]
+    if settings.DATABASES["default"]["ENGINE"] != "django.db.backends.sqlite3" and not settings.DEBUG:
+        return [
+            Warning(
+                "The queue is a folder although the database is a server: workers on other machines see "
+                "no work.",
+                hint="Set CELERY_BROKER_URL to Redis or RabbitMQ when there is more than one machine.",
+                id="amchelper.W001",
+            )
+        ]
+    return []
+
+
+@register()
+def check_amazon(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """A local AMC is a development tool and needs a plain origin; Amazon needs client credentials."""
+    problems: list[CheckMessage] = []
+    local = settings.LOCAL_AMC_URL
+    if local:
+        parts = urlsplit(local)
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path not in {"", "/"}:
+            problems.append(
+                Error(
+                    "LOCAL_AMC_URL is not an origin.",
+                    hint="It looks like http://127.0.0.1:8700, without a path.",
+                    id="amchelper.E006",
+                )
+            )
+        elif parts.scheme == "http" and parts.hostname not in {"127.0.0.1", "localhost", "::1"}:
+            problems.append(
+                Error(
+                    "LOCAL_AMC_URL would send tokens over plain HTTP to another machine.",
+                    hint="Run the local AMC on this machine (127.0.0.1).",
+                    id="amchelper.E007",
+                )
+            )
+    if not settings.AMAZON_CLIENT_ID or not settings.AMAZON_CLIENT_SECRET:
+        problems.append(
+            Warning(
+                "AMAZON_CLIENT_ID or AMAZON_CLIENT_SECRET is not set: nobody can connect an Amazon login.",
+                hint="Take both from the Login with Amazon security profile.",
+                id="amchelper.W002",
+            )
+        )
+    return problems
+
+
+@register(Tags.security, deploy=True)
+def check_production(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """What must not reach a server that others use."""
+    problems: list[CheckMessage] = []
+    if settings.DEBUG:
+        problems.append(
+            Error(
+                "DEBUG is on in production.",
+                hint="Set DEBUG=false: error pages would show settings and source.",
+                id="amchelper.E008",
+            )
+        )
+    if settings.LOCAL_AMC_URL:
+        problems.append(
+            Error(
+                "LOCAL_AMC_URL is set in production.",
+                hint="Leave it empty: the product would talk to an imitation instead of Amazon.",
+                id="amchelper.E009",
+            )
+        )
+    if not settings.SITE_URL.startswith("https://"):
+        problems.append(
+            Error(
+                "SITE_URL is not an https address.",
+                hint="Set it to the address users open; Amazon sends them back there after consent.",
+                id="amchelper.E010",
+            )
+        )
+    return problems
+
+
+@register()
+def check_numbers(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Counts and intervals must make sense."""
+    names = ("HEALTH_CHECK_CONCURRENCY", "HEALTH_CHECK_INTERVAL_MINUTES", "HEALTH_HISTORY_DAYS")
+    return [
+        Error(f"{name} must be at least 1.", hint="Leave it out to use the default.", id="amchelper.E011")
+        for name in names
+        if getattr(settings, name) < 1
+    ]
+
+
+def _is_fernet_key(key: str) -> bool:
+    try:
+        Fernet(key)
+    except ValueError:
+        return False
+    return True

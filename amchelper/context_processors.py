@@ -1,0 +1,40 @@
+"""What every page shows: the side navigation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.http import HttpRequest
+from django.urls import NoReverseMatch, reverse
+
+# (URL name, label, icon, prefixes of URL names that light the entry up)
+NAVIGATION = (
+    ("home", "Home", "home", ("home",)),
+    ("instances:instance-list", "Instances", "database", ("instance-", "brand-", "check-")),
+    ("instances:health-list", "Health", "heartbeat", ("health-",)),
+    ("instances:connection-list", "Connections", "plug-connected", ("connection-", "account-")),
+)
+
+
+@dataclass(frozen=True)
+class NavItem:
+    """One entry of the side navigation."""
+
+    label: str
+    url: str
+    icon: str
+    active: bool
+
+
+def navigation(request: HttpRequest) -> dict[str, list[NavItem]]:
+    """Give the navigation entries that exist, with the present one marked."""
+    match = request.resolver_match
+    here = (match.url_name or "") if match else ""
+    items = []
+    for name, label, icon, prefixes in NAVIGATION:
+        try:
+            url = reverse(name)
+        except NoReverseMatch:
+            continue
+        items.append(NavItem(label, url, icon, here.startswith(prefixes)))
+    return {"nav_items": items}

@@ -1,0 +1,39 @@
+"""The one way pages and fragments are rendered."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render, resolve_url
+from django.utils.cache import patch_vary_headers
+from django_htmx.http import HttpResponseClientRedirect
+from django_htmx.middleware import HtmxDetails
+
+from amchelper.models import User
+
+
+class HtmxHttpRequest(HttpRequest):
+    """A request of a signed-in user behind HtmxMiddleware."""
+
+    htmx: HtmxDetails
+    user: User
+
+
+def wants_fragment(request: HtmxHttpRequest) -> bool:
+    """Tell whether htmx will swap the answer into a page, so that only the fragment is needed."""
+    htmx = request.htmx
+    return bool(htmx) and not htmx.boosted and not htmx.history_restore_request
+
+
+def render_page(request: HtmxHttpRequest, page: str, fragment: str, context: dict[str, Any]) -> HttpResponse:
+    """Render `fragment` for an htmx swap and `page`, which includes it, otherwise."""
+    response = render(request, fragment if wants_fragment(request) else page, context)
+    patch_vary_headers(response, ["HX-Request"])  # else the Back button can show a bare fragment
+    return response
+
+
+def redirect_page(request: HtmxHttpRequest, to: Any, *args: Any, **kwargs: Any) -> HttpResponse:
+    """Send the browser to another page, also when htmx asked."""
+    url = resolve_url(to, *args, **kwargs)
+    return HttpResponseClientRedirect(url) if wants_fragment(request) else HttpResponseRedirect(url)

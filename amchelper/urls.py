@@ -1,0 +1,18 @@
+"""All addresses: the home page, signing in, the admin and the apps."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.urls import include, path
+from django.views.generic import RedirectView
+
+from instances.views.home import home
+
+urlpatterns = [
+    path("", home, name="home"),
+    path("", include("instances.urls")),
+    path("accounts/", include("allauth.urls")),
+    # One sign-in for everybody: rate limits and the second factor hold for the admin too.
+    path("admin/login/", RedirectView.as_view(pattern_name="account_login", query_string=True)),
+    path("admin/", admin.site.urls),
+]

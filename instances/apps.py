@@ -1,0 +1,13 @@
+"""App configuration of instances."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+
+
+class InstancesConfig(AppConfig):
+    """Connections, accounts, instances, brands and health."""
+
+    name = "instances"
+    verbose_name = "AMC instances"
+    default_auto_field = "django.db.models.BigAutoField"

@@ -1,0 +1,24 @@
+"""The models of connections, accounts, instances and health."""
+
+from __future__ import annotations
+
+from instances.models.account import AMCAccount
+from instances.models.connection import AmazonConnection, Region
+from instances.models.health import HealthCheck, HealthRollup, HealthRun
+from instances.models.instance import AMCCredentials, AMCInstance, InstanceBrand
+from instances.models.lifecycle import Event, Health, Status
+
+__all__ = [
+    "AMCAccount",
+    "AMCCredentials",
+    "AMCInstance",
+    "AmazonConnection",
+    "Event",
+    "Health",
+    "HealthCheck",
+    "HealthRollup",
+    "HealthRun",
+    "InstanceBrand",
+    "Region",
+    "Status",
+]

@@ -1,0 +1,149 @@
+"""An Amazon login."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
+from django.db import models
+from django.db.models.functions import Lower
+from django.urls import reverse
+from django.utils import timezone
+
+from amchelper.fields import EncryptedTextField, Undecryptable
+from amchelper.models import User
+
+
+class Region(models.TextChoices):
+    """Where Amazon's hosts stand."""
+
+    NA = "NA", "North America"
+    EU = "EU", "Europe, Middle East, India"
+    FE = "FE", "Far East"
+
+
+class ConnectionQuerySet(models.QuerySet["AmazonConnection"]):
+    """Amazon logins by access and state."""
+
+    def visible_to(self, user: User | AnonymousUser) -> ConnectionQuerySet:
+        """Connections `user` may see: their own."""
+        return self.none() if user.is_anonymous else self.filter(user=user)
+
+    editable_by = visible_to
+
+    def needing_reconnect(self) -> ConnectionQuerySet:
+        """Connections that stopped working until somebody signs in at Amazon again."""
+        return self.filter(state=AmazonConnection.State.RECONNECT_REQUIRED)
+
+
+class AmazonConnection(models.Model):
+    """One Amazon login (LWA refresh token) of a user; it can reach several accounts."""
+
+    class State(models.TextChoices):
+        """Whether the login can be used."""
+
+        CONNECTED = "CONNECTED", "Connected"
+        RECONNECT_REQUIRED = "RECONNECT_REQUIRED", "Reconnect required"
+        DISCONNECTED = "DISCONNECTED", "Disconnected"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="connections")
+    label = models.CharField(max_length=100)
+    region = models.CharField(max_length=2, choices=Region.choices, default=Region.NA)
+    refresh_token = EncryptedTextField(blank=True, default="", editable=False)
+    access_token = EncryptedTextField(blank=True, default="", editable=False)
+    access_token_expires_at = models.DateTimeField(null=True, blank=True, editable=False)
+    state = models.CharField(max_length=20, choices=State.choices, default=State.CONNECTED)
+    state_reason = models.CharField(max_length=500, blank=True, default="")
+    connected_at = models.DateTimeField(null=True, blank=True, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    objects = ConnectionQuerySet.as_manager()
+
+    class Meta:
+        db_table = "amazon_connections"
+        ordering = ("label", "id")
+        constraints = (
+            models.UniqueConstraint(
+                "user",
+                Lower("label"),
+                name="connections_label_unique",
+                violation_error_message="You have a connection with this name already.",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.label
+
+    def get_absolute_url(self) -> str:
+        """Give the connection's page."""
+        return reverse("instances:connection-detail", args=[self.pk])
+
+    def get_reconnect_url(self) -> str:
+        """Give the address whose POST starts the consent again."""
+        return reverse("instances:connection-reconnect", args=[self.pk])
+
+    @property
+    def has_unreadable_token(self) -> bool:
+        """Tell whether the token was encrypted with a key this deployment does not have."""
+        return isinstance(self.refresh_token, Undecryptable)
+
+    @property
+    def is_usable(self) -> bool:
+        """Tell whether calls to Amazon can be tried with this login."""
+        return self.state == self.State.CONNECTED and bool(self.refresh_token)
+
+    def store_tokens(self, *, refresh_token: str, access_token: str, expires_at: datetime | None) -> None:
+        """Keep new tokens from a consent and count as connected."""
+        self.refresh_token = refresh_token
+        self.access_token = access_token
+        self.access_token_expires_at = expires_at
+        self.state = self.State.CONNECTED
+        self.state_reason = ""
+        self.connected_at = timezone.now()
+        self.save(
+            update_fields=[
+                "refresh_token",
+                "access_token",
+                "access_token_expires_at",
+                "state",
+                "state_reason",
+                "connected_at",
+                "updated_at",
+            ]
+        )
+
+    def keep_access_token(self, *, access_token: str, expires_at: datetime, used_refresh_token: str) -> None:
+        """Keep a refreshed access token, unless the login was replaced or disconnected meanwhile."""
+        fresh = AmazonConnection.objects.get(pk=self.pk)
+        if fresh.state != self.State.DISCONNECTED and fresh.refresh_token == used_refresh_token:
+            fresh.access_token, fresh.access_token_expires_at = access_token, expires_at
+            fresh.save(update_fields=["access_token", "access_token_expires_at", "updated_at"])
+
+    def require_reconnect(self, reason: str) -> None:
+        """Note that Amazon no longer accepts the login; a deliberate disconnect stays one."""
+        changed = AmazonConnection.objects.filter(pk=self.pk, state=self.State.CONNECTED).update(
+            state=self.State.RECONNECT_REQUIRED, state_reason=reason[:500], updated_at=timezone.now()
+        )
+        if changed:
+            self.state, self.state_reason = self.State.RECONNECT_REQUIRED, reason[:500]
+
+    def disconnect(self) -> None:
+        """Forget the tokens; accounts and instances stay."""
+        self.refresh_token = self.access_token = ""
+        self.access_token_expires_at = None
+        self.state, self.state_reason = self.State.DISCONNECTED, ""
+        fields: list[str] = [
+            "refresh_token", "access_token", "access_token_expires_at", "state", "state_reason", "updated_at",
+        ]  # fmt: skip
+        self.save(update_fields=fields)
+
+    def health_hint(self) -> dict[str, Any]:
+        """Give what a page shows about the login: state, word and reason."""
+        if self.has_unreadable_token:
+            return {"state": "UNREADABLE", "label": "Re-enter credentials", "reason": str(self.refresh_token)}
+        return {"state": self.state, "label": self.get_state_display(), "reason": self.state_reason}

@@ -1,0 +1,155 @@
+"""Every probe of every instance, and its hourly summary."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
+from django.db import models
+from django.db.models import F, Q, Window
+from django.db.models.functions import RowNumber
+from django.utils import timezone
+
+from amchelper.models import User
+from instances.models.instance import AMCInstance
+from instances.models.lifecycle import Health
+
+
+class HealthRunQuerySet(models.QuerySet["HealthRun"]):
+    """Acts of checking by access."""
+
+    def visible_to(self, user: User | AnonymousUser) -> HealthRunQuerySet:
+        """Runs `user` started."""
+        return self.none() if user.is_anonymous else self.filter(user=user)
+
+    editable_by = visible_to
+
+
+class HealthRun(models.Model):
+    """One act of checking one or many instances."""
+
+    class Trigger(models.TextChoices):
+        """Who asked."""
+
+        PAGE = "page", "Instance page"
+        LIST = "list", "Instance list"
+        SAVE = "save", "Saved or enabled"
+        SCHEDULE = "schedule", "Schedule"
+        COMMAND = "command", "Command line"
+        ADMIN = "admin", "Admin"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    # Empty when no single user asked (schedule, command, admin).
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, blank=True, related_name="health_runs"
+    )
+    trigger = models.CharField(max_length=10, choices=Trigger.choices)
+    instance_ids = models.JSONField(default=list)
+    total = models.PositiveIntegerField()
+    started_at = models.DateTimeField(default=timezone.now)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    objects = HealthRunQuerySet.as_manager()
+
+    class Meta:
+        db_table = "health_runs"
+        ordering = ("-started_at", "id")
+
+    def __str__(self) -> str:
+        return f"{self.get_trigger_display()}, {self.total} instances, {self.started_at:%Y-%m-%d %H:%M}"
+
+
+class HealthCheckQuerySet(models.QuerySet["HealthCheck"]):
+    """Probes by access and time."""
+
+    def visible_to(self, user: User | AnonymousUser) -> HealthCheckQuerySet:
+        """Probes of the instances `user` may see."""
+        return self.none() if user.is_anonymous else self.filter(instance__user=user)
+
+    editable_by = visible_to
+
+    def latest_per_instance(self, instances: Iterable[Any], count: int) -> dict[Any, list[HealthCheck]]:
+        """Give the last `count` probes of each instance, oldest first, by instance key. One query."""
+        recent = (
+            self.filter(instance__in=list(instances))
+            .annotate(
+                position=Window(
+                    RowNumber(), partition_by=F("instance"), order_by=[F("checked_at").desc(), F("pk").desc()]
+                )
+            )
+            .filter(position__lte=count)
+            .order_by("instance", "checked_at", "pk")
+        )
+        by_instance: dict[Any, list[HealthCheck]] = {}
+        for check in recent:
+            by_instance.setdefault(check.instance_id, []).append(check)
+        return by_instance
+
+
+class HealthCheck(models.Model):
+    """One probe: when, what came back, and what it means."""
+
+    id = models.BigAutoField(primary_key=True)
+    instance = models.ForeignKey(AMCInstance, on_delete=models.CASCADE, related_name="health_checks")
+    run = models.ForeignKey(HealthRun, on_delete=models.SET_NULL, null=True, related_name="checks")
+    checked_at = models.DateTimeField(default=timezone.now)
+    verdict = models.CharField(max_length=10, choices=Health.choices)
+    reason = models.CharField(max_length=40, blank=True, default="")
+    http_status = models.PositiveSmallIntegerField(null=True, blank=True)
+    latency_ms = models.PositiveIntegerField(null=True, blank=True)
+    request_id = models.CharField(max_length=100, blank=True, default="")
+    error = models.CharField(max_length=500, blank=True, default="")
+
+    objects = HealthCheckQuerySet.as_manager()
+
+    class Meta:
+        db_table = "health_checks"
+        ordering = ("-checked_at", "-id")
+        indexes = (
+            models.Index(fields=["instance", "-checked_at"], name="checks_instance_time"),
+            models.Index(fields=["checked_at"], name="checks_time"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.verdict} {self.reason}".strip()
+
+
+class HealthRollupQuerySet(models.QuerySet["HealthRollup"]):
+    """Hourly summaries by access."""
+
+    def visible_to(self, user: User | AnonymousUser) -> HealthRollupQuerySet:
+        """Summaries of the instances `user` may see."""
+        return self.none() if user.is_anonymous else self.filter(instance__user=user)
+
+    editable_by = visible_to
+
+
+class HealthRollup(models.Model):
+    """The probes of one instance in one hour, counted; what is left when the probes are pruned."""
+
+    id = models.BigAutoField(primary_key=True)
+    instance = models.ForeignKey(AMCInstance, on_delete=models.CASCADE, related_name="health_rollups")
+    hour = models.DateTimeField()
+    healthy = models.PositiveIntegerField(default=0)
+    unhealthy = models.PositiveIntegerField(default=0)
+    error = models.PositiveIntegerField(default=0)
+    latency_ms_sum = models.PositiveBigIntegerField(default=0)
+    latency_count = models.PositiveIntegerField(default=0)
+
+    objects = HealthRollupQuerySet.as_manager()
+
+    class Meta:
+        db_table = "health_rollups"
+        ordering = ("-hour", "instance")
+        constraints = (
+            models.UniqueConstraint(fields=["instance", "hour"], name="rollups_unique_hour"),
+            models.CheckConstraint(
+                name="rollups_not_empty", condition=Q(healthy__gt=0) | Q(unhealthy__gt=0) | Q(error__gt=0)
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.hour:%Y-%m-%d %H}:00: {self.healthy} healthy, {self.unhealthy} unhealthy, {self.error} errors"

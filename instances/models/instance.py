@@ -1,0 +1,208 @@
+"""An AMC instance."""
+
+from __future__ import annotations
+
+import uuid
+from typing import NamedTuple
+
+from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
+from django.core.validators import RegexValidator
+from django.db import models, transaction
+from django.db.models import Count, Prefetch, Q
+from django.urls import reverse
+
+from amchelper.fields import EncryptedJSONField
+from amchelper.models import User
+from instances.amc.types import AccountRef, InstanceRef
+from instances.models.account import AMCAccount
+from instances.models.connection import Region
+from instances.models.lifecycle import Event, Health, Status, next_status
+
+NOT_A_UUID = r"\A(?![0-9a-fA-F]{8}-?[0-9a-fA-F]{4}-)[A-Za-z0-9_-]+\Z"
+
+
+class AMCCredentials(NamedTuple):
+    """What AMC knows an instance by: its own string and the account's entity ID."""
+
+    instance_id: str
+    entity_id: str
+
+
+class InstanceQuerySet(models.QuerySet["AMCInstance"]):
+    """Instances by access, state and text."""
+
+    def visible_to(self, user: User | AnonymousUser) -> InstanceQuerySet:
+        """Instances `user` may see: their own. Every page, API call and form field starts here."""
+        return self.none() if user.is_anonymous else self.filter(user=user)
+
+    editable_by = visible_to
+
+    def enabled(self) -> InstanceQuerySet:
+        """Instances their user has not disabled."""
+        return self.filter(is_active=True)
+
+    def active(self) -> InstanceQuerySet:
+        """Instances that can be used now."""
+        return self.filter(status=Status.ACTIVE)
+
+    def failing(self) -> InstanceQuerySet:
+        """Enabled instances whose last verdict is not healthy."""
+        return self.enabled().filter(health_status__in=[Health.UNHEALTHY, Health.ERROR])
+
+    def search(self, text: str) -> InstanceQuerySet:
+        """Instances whose name, AMC ID, account or brand holds every word of `text`."""
+        found = self
+        for word in text.split():
+            found = found.filter(
+                Q(name__icontains=word)
+                | Q(instance_id__icontains=word)
+                | Q(account__account_name__icontains=word)
+                | Q(account__account_id__icontains=word)
+                | Q(brands__in=InstanceBrand.objects.filter(name__icontains=word))
+            )
+        # Several brands may match: each instance still comes once.
+        return self.filter(pk__in=found.values("pk")) if text.strip() else self
+
+    def with_relations(self) -> InstanceQuerySet:
+        """Bring account, login and brands along in a constant number of queries."""
+        return self.select_related("account__connection").prefetch_related(
+            Prefetch("brands", InstanceBrand.objects.order_by("name"))
+        )
+
+    def health_counts(self) -> dict[str, int]:
+        """Count instances by verdict; the key "" counts those never checked. One query."""
+        rows = self.order_by().values_list("health_status").annotate(count=Count("pk", distinct=True))
+        counts = dict.fromkeys(["", *Health.values], 0)
+        for health, count in rows:
+            counts[health or ""] += count
+        return counts
+
+
+class AMCInstance(models.Model):
+    """An AMC instance. `id` is ours (URLs, foreign keys); `instance_id` is AMC's string (API calls)."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="instances")
+    account = models.ForeignKey(AMCAccount, on_delete=models.PROTECT, related_name="instances")
+    instance_id = models.CharField(
+        "AMC instance ID",
+        max_length=64,
+        validators=[
+            RegexValidator(
+                NOT_A_UUID,
+                "This is not an AMC instance ID. It looks like amcabcd1234: letters and digits, not a UUID.",
+            )
+        ],
+        help_text="AMC's own ID, such as amcabcd1234. AMC shows it under Instance info.",
+    )
+    name = models.CharField(max_length=255)
+    description = models.TextField(blank=True, default="", max_length=2000)
+    instance_type = models.CharField(max_length=32, blank=True, default="", editable=False)
+    region = models.CharField(max_length=2, choices=Region.choices, blank=True)
+    is_active = models.BooleanField("enabled", default=True)
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.PENDING)
+    health_status = models.CharField(  # noqa: DJ001  NULL means "never checked", as the design says
+        max_length=10, choices=Health.choices, null=True, blank=True, editable=False
+    )
+    health_reason = models.CharField(max_length=40, blank=True, default="", editable=False)
+    health_error = models.CharField(max_length=500, blank=True, default="", editable=False)
+    health_since = models.DateTimeField("health unchanged since", null=True, blank=True, editable=False)
+    health_latency_ms = models.PositiveIntegerField(null=True, blank=True, editable=False)
+    last_health_check = models.DateTimeField(null=True, blank=True, editable=False)
+    consecutive_errors = models.PositiveIntegerField(default=0, editable=False)
+    config = EncryptedJSONField(default=dict, blank=True, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    objects = InstanceQuerySet.as_manager()
+
+    class Meta:
+        db_table = "amc_instances"
+        verbose_name = "AMC instance"
+        ordering = ("name", "instance_id", "id")
+        constraints = (
+            models.UniqueConstraint(
+                fields=["user", "instance_id"],
+                name="instances_unique_per_user",
+                violation_error_message="You have this AMC instance already.",
+            ),
+            models.CheckConstraint(
+                name="instances_inactive_is_disabled",
+                condition=Q(is_active=False, status=Status.INACTIVE)
+                | (Q(is_active=True) & ~Q(status=Status.INACTIVE)),
+                violation_error_message="A disabled instance is inactive, and only a disabled one.",
+            ),
+        )
+        indexes = (
+            models.Index(fields=["user", "name"], name="instances_user_name"),
+            models.Index(fields=["is_active", "last_health_check"], name="instances_due"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.instance_id})"
+
+    def get_absolute_url(self) -> str:
+        """Give the instance's page."""
+        return reverse("instances:instance-detail", args=[self.pk])
+
+    @property
+    def ref(self) -> InstanceRef:
+        """Give what AMC knows this instance by; never our UUID."""
+        account = AccountRef(account_id=self.account.account_id, marketplace_id=self.account.marketplace_id)
+        return InstanceRef(instance_id=self.instance_id, account=account)
+
+    def get_amc_credentials(self) -> AMCCredentials:
+        """Give AMC's string and the entity ID, the only identifiers that go out in calls."""
+        ref = self.ref
+        return AMCCredentials(instance_id=ref.instance_id, entity_id=ref.account.account_id)
+
+    def apply(self, event: Event) -> None:
+        """Move along the life cycle and save; raises InvalidStateError for an impossible event."""
+        with transaction.atomic():
+            # Read again: another tab or the worker may have moved it since this object was loaded.
+            status = AMCInstance.objects.select_for_update().values_list("status", flat=True).get(pk=self.pk)
+            self.status = next_status(status, event)
+            self.is_active = self.status != Status.INACTIVE
+            self.save(update_fields=["status", "is_active", "updated_at"])
+
+
+class BrandQuerySet(models.QuerySet["InstanceBrand"]):
+    """Brands by access."""
+
+    def visible_to(self, user: User | AnonymousUser) -> BrandQuerySet:
+        """Brands of the instances `user` may see."""
+        return self.none() if user.is_anonymous else self.filter(instance__user=user)
+
+    editable_by = visible_to
+
+    def distinct_names(self) -> list[str]:
+        """Give every name once, whatever its case, in alphabetical order."""
+        names: dict[str, str] = {}
+        for name in self.order_by("name").values_list("name", flat=True):
+            names.setdefault(name.casefold(), name)
+        return sorted(names.values(), key=str.casefold)
+
+
+class InstanceBrand(models.Model):
+    """A brand whose advertising an instance holds."""
+
+    id = models.BigAutoField(primary_key=True)
+    instance = models.ForeignKey(AMCInstance, on_delete=models.CASCADE, related_name="brands")
+    name = models.CharField(max_length=100)
+    # The case-folded name: LOWER() of SQLite knows ASCII only, so the database compares this.
+    folded = models.CharField(max_length=300, editable=False)
+
+    objects = BrandQuerySet.as_manager()
+
+    class Meta:
+        db_table = "instance_brands"
+        verbose_name = "brand"
+        ordering = ("name", "id")
+        constraints = (
+            models.UniqueConstraint(fields=["instance", "folded"], name="brands_unique_per_instance"),
+            models.CheckConstraint(name="brands_name_not_blank", condition=~Q(name="")),
+        )
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,1 @@
+"""What touches several models, the network, or happens after a commit."""

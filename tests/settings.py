@@ -1,0 +1,32 @@
+"""Settings of the test suite: the product's own, from a known environment, whatever .env says."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+
+_worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
+os.environ.update(
+    READ_DOT_ENV="false",
+    DEBUG="false",
+    SECRET_KEY="tests-only-secret-key-that-is-long-enough-to-please-the-deploy-checks",
+    FERNET_KEYS="dGVzdHMtb25seS1rZXktMzItYnl0ZXMtbG9uZy4uLi4=",
+    ALLOWED_HOSTS="testserver,127.0.0.1,localhost",
+    SITE_URL="http://testserver",
+    AMAZON_CLIENT_ID="amzn1.application-oa2-client.local",
+    AMAZON_CLIENT_SECRET="local-secret",
+    LOCAL_AMC_URL=os.environ.get("LOCAL_AMC_URL", ""),
+    VAR_DIR=os.environ.get("TEST_VAR_DIR") or tempfile.mkdtemp(prefix=f"amchelper-tests-{_worker}-"),
+    EMAIL_URL="memorymail://",
+    LOG_LEVEL="INFO",
+)
+
+from amchelper.settings import *  # noqa: E402, F403
+
+SECURE_SSL_REDIRECT = False
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = False
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
