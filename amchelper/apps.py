@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import sqlite3
+from typing import Any
+
 from django.apps import AppConfig
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.signals import connection_created
 
 
 class AmcHelperConfig(AppConfig):
-    """Register the user model and the system checks."""
+    """Register the system checks and tune SQLite connections."""
 
     name = "amchelper"
     verbose_name = "AMC Helper"
 
     def ready(self) -> None:
         """Import the checks so that Django knows them."""
-        import amchelper.checks  # noqa: F401, PLC0415  registered by import, needs loaded settings
+        import amchelper.checks  # noqa: F401  registered by import, which needs loaded settings
+
+        connection_created.connect(_use_sqlite_limit, dispatch_uid="amchelper.sqlite_limit")
+
+
+def _use_sqlite_limit(*, connection: BaseDatabaseWrapper, **kwargs: Any) -> None:
+    """Let bulk inserts use as many variables as this SQLite allows, not the 999 of versions before 2020."""
+    if connection.vendor == "sqlite":
+        limit = connection.connection.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER)
+        connection.features.max_query_params = min(limit, 30_000)

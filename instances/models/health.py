@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
@@ -17,6 +18,9 @@ from amchelper.models import User
 from instances.models.instance import AMCInstance
 from instances.models.lifecycle import Health
 
+# Longer than any stretch between two stored batches of a run.
+RUN_LEASE = timedelta(minutes=2)
+
 
 class HealthRunQuerySet(models.QuerySet["HealthRun"]):
     """Acts of checking by access."""
@@ -26,6 +30,17 @@ class HealthRunQuerySet(models.QuerySet["HealthRun"]):
         return self.none() if user.is_anonymous else self.filter(user=user)
 
     editable_by = visible_to
+
+    def unfinished(self) -> HealthRunQuerySet:
+        """Runs with work left that nobody holds a lease on."""
+        now = timezone.now()
+        free = Q(lease_expires_at__isnull=True) | Q(lease_expires_at__lt=now)
+        return self.filter(free, finished_at__isnull=True)
+
+    def claim(self, pk: uuid.UUID) -> HealthRun | None:
+        """Take the lease of an unfinished run; None when it is finished or somebody else holds it."""
+        claimed = self.unfinished().filter(pk=pk).update(lease_expires_at=timezone.now() + RUN_LEASE)
+        return self.get(pk=pk) if claimed else None
 
 
 class HealthRun(models.Model):
@@ -49,6 +64,12 @@ class HealthRun(models.Model):
     trigger = models.CharField(max_length=10, choices=Trigger.choices)
     instance_ids = models.JSONField(default=list)
     total = models.PositiveIntegerField()
+    # One scheduled run per interval, however many beats fire: the second insert of a slot fails.
+    slot = models.CharField(  # noqa: DJ001  NULL for runs that people start: only slots are unique
+        max_length=40, null=True, blank=True, unique=True, editable=False
+    )
+    # A worker that holds the lease is checking; when it dies the lease ends and another goes on.
+    lease_expires_at = models.DateTimeField(null=True, blank=True, editable=False)
     started_at = models.DateTimeField(default=timezone.now)
     finished_at = models.DateTimeField(null=True, blank=True)
 
@@ -152,4 +173,5 @@ class HealthRollup(models.Model):
         )
 
     def __str__(self) -> str:
-        return f"{self.hour:%Y-%m-%d %H}:00: {self.healthy} healthy, {self.unhealthy} unhealthy, {self.error} errors"
+        counts = f"{self.healthy} healthy, {self.unhealthy} unhealthy, {self.error} errors"
+        return f"{self.hour:%Y-%m-%d %H}:00: {counts}"

@@ -17,7 +17,7 @@ class Status(models.TextChoices):
 
 
 class Health(models.TextChoices):
-    """The verdict of a probe (amc-api, health probe): UNHEALTHY is a definite no, ERROR could not find out."""
+    """The verdict of a probe: UNHEALTHY is a definite no, ERROR means we could not find out."""
 
     HEALTHY = "HEALTHY", "Healthy"
     UNHEALTHY = "UNHEALTHY", "Unhealthy"

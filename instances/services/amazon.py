@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from uuid import UUID
 
 from django.conf import settings
-from django.db import close_old_connections
 
 from amchelper.exceptions import UndecryptableError
 from amchelper.fields import Undecryptable
@@ -81,13 +80,12 @@ def amc_client(
         note_auth_error(connection, error)
         raise
     finally:
-        close_old_connections()
         if source.current is not None and source.current is not before:
             keep_tokens(connection, source)
 
 
 def keep_tokens(connection: AmazonConnection, source: TokenSource) -> None:
-    """Store a refreshed access token; Amazon does not rotate refresh tokens, but whatever came back counts."""
+    """Store the access token that a refresh brought."""
     tokens = source.current
     if tokens is None:
         return

@@ -1,0 +1,63 @@
+# AMC Helper. `make demo` and `make test` work on a fresh machine with Python 3.11 and make.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+# Parallel test processes; e.g. `make test JOBS=4`.
+JOBS ?= 2
+TEST_DATABASE_URL ?= postgres://postgres@127.0.0.1:5432/postgres
+TEST_REDIS_URL ?= redis://127.0.0.1:6379
+
+.PHONY: help install install-dev demo test check test-services e2e bench clean
+
+help:
+	@sed -n 's/^## //p' Makefile
+
+$(VENV)/.installed: requirements.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+install: $(VENV)/.installed
+install-dev: $(VENV)/.installed-dev
+
+.env: | $(VENV)/.installed
+	$(BIN)/python scripts/make_env.py
+
+## make demo           start everything on this machine with a local AMC and demo data
+demo: install .env
+	$(BIN)/python manage.py migrate --verbosity 0
+	$(BIN)/python manage.py createcachetable
+	$(BIN)/python manage.py seed_demo
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/honcho start
+
+## make test           install and run the whole test suite (SQLite, no services needed)
+test: install-dev
+	$(BIN)/pytest -n $(JOBS)
+
+## make check          style, types, layers, migrations, deployment settings
+check: install-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python scripts/check_production.py
+
+## make test-services  the suite on PostgreSQL and Redis (TEST_DATABASE_URL, TEST_REDIS_URL)
+test-services: install-dev
+	DATABASE_URL=$(TEST_DATABASE_URL) CACHE_URL=$(TEST_REDIS_URL)/1 CELERY_BROKER_URL=$(TEST_REDIS_URL)/2 \
+		$(BIN)/pytest -n $(JOBS)
+
+## make e2e            browser tests (needs chromium)
+e2e: install-dev
+	$(BIN)/pytest tests/e2e
+
+## make bench          benchmarks, printed as ratios
+bench: install-dev
+	for file in tests/bench/*.py; do [ "$$(basename $$file)" = __init__.py ] || $(BIN)/python $$file; done
+
+clean:
+	rm -rf $(VENV) staticfiles .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

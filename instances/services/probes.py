@@ -1,0 +1,100 @@
+"""One probe: ask AMC about an instance and turn whatever happens into a verdict."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.utils import timezone
+
+from amchelper.exceptions import AmcHelperError, UndecryptableError
+from instances.amc.client import AmcClient
+from instances.amc.errors import AmcError
+from instances.amc.types import AmcInstance, InstanceRef
+from instances.models import Health
+from instances.models.reasons import reason_of
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ProbeResult:
+    """What one probe found out about one instance."""
+
+    instance_pk: UUID
+    checked_at: datetime
+    verdict: str
+    reason: str = ""
+    http_status: int | None = None
+    latency_ms: int | None = None
+    request_id: str = ""
+    error: str = ""
+    found: AmcInstance | None = None
+
+
+def probe(client: AmcClient, instance_pk: UUID, ref: InstanceRef) -> ProbeResult:
+    """Ask AMC about one instance; every outcome, a crash included, is a result."""
+    try:
+        return result_of_answer(instance_pk, ref, client.get_instance(ref))
+    # One bad instance must never hide the others, so nothing leaves this function but a result.
+    except Exception as error:  # noqa: BLE001
+        return result_of_error(instance_pk, error)
+
+
+def result_of_answer(instance_pk: UUID, ref: InstanceRef, found: AmcInstance) -> ProbeResult:
+    """Give the verdict AMC's description of the instance stands for."""
+    reason, error = "", ""
+    if found.instance_id and found.instance_id != ref.instance_id:
+        reason, error = "malformed_response", f"AMC described another instance: {found.instance_id}."
+    elif found.is_usable:
+        pass
+    elif found.is_provisioning:
+        reason, error = "provisioning", f"AMC reports {found.creation_status}."
+    elif found.has_failed:
+        reason, error = "creation_failed", f"AMC reports {found.creation_status}."
+    else:
+        reason, error = "unknown_status", f"AMC reports {found.creation_status or 'no state'}."
+    return ProbeResult(
+        instance_pk=instance_pk,
+        checked_at=timezone.now(),
+        verdict=reason_of(reason).verdict,
+        reason=reason,
+        http_status=found.call.http_status,
+        latency_ms=found.call.latency_ms,
+        request_id=found.call.request_id,
+        error=error,
+        found=found,
+    )
+
+
+def result_of_error(instance_pk: UUID, error: Exception) -> ProbeResult:
+    """Give the verdict an error stands for; an error of ours is logged and shown as internal."""
+    now = timezone.now()
+    if isinstance(error, AmcError):
+        call = error.call
+        return ProbeResult(
+            instance_pk=instance_pk,
+            checked_at=now,
+            verdict=reason_of(error.reason).verdict,
+            reason=error.reason,
+            http_status=call.http_status if call else None,
+            latency_ms=call.latency_ms if call else None,
+            request_id=call.request_id if call else "",
+            error=error.message[:500],
+        )
+    if isinstance(error, UndecryptableError):
+        reason, message = "unreadable_credentials", error.message
+    elif isinstance(error, AmcHelperError | ValueError):
+        reason, message = "bad_request", str(error)
+    else:
+        logger.error("probe crashed instance=%s", instance_pk, exc_info=error)
+        reason, message = "internal", "Internal error"
+    return ProbeResult(
+        instance_pk=instance_pk,
+        checked_at=now,
+        verdict=Health.ERROR if reason == "internal" else Health.UNHEALTHY,
+        reason=reason,
+        error=message[:500],
+    )
