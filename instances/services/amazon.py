@@ -25,7 +25,10 @@ _sources_lock = threading.Lock()
 def login_client(region: str) -> LoginClient:
     """Give the Login with Amazon client of a region with this deployment's credentials."""
     return LoginClient(
-        hosts_for(region, settings.LOCAL_AMC_URL), settings.AMAZON_CLIENT_ID, settings.AMAZON_CLIENT_SECRET
+        hosts_for(region, settings.LOCAL_AMC_URL),
+        settings.AMAZON_CLIENT_ID,
+        settings.AMAZON_CLIENT_SECRET,
+        local_url=settings.LOCAL_AMC_URL,
     )
 
 

@@ -1,19 +1,88 @@
-"""Pages of checks."""
+"""Check one instance now, or many in the background with live progress."""
 
 from __future__ import annotations
 
-from typing import Any
+from uuid import UUID
 
-from django.http import Http404, HttpRequest, HttpResponse
+from django.contrib import messages
+from django.http import Http404, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.views.decorators.http import require_GET, require_POST
+
+from amchelper.htmx import HtmxHttpRequest, redirect_page, render_page, wants_fragment
+from instances.forms.filters import InstanceFilter
+from instances.models import AMCInstance, HealthRun
+from instances.services.access import get_instance
+from instances.services.health import check_instance
+from instances.services.health_runs import queue_run
+from instances.services.listing import instance_rows
+from instances.services.progress import progress_of
+from instances.tasks import advance_health_run
+from instances.views.instances import render_instance_change
 
 
-def check_create(request: HttpRequest, **kwargs: Any) -> HttpResponse:
-    raise Http404
+@require_POST
+def check_create(request: HtmxHttpRequest) -> HttpResponse:
+    """Start a run over the ticked instances, or over everything the list's filters show."""
+    pks = _chosen(request)
+    if not pks:
+        messages.warning(request, "Nothing was checked: tick at least one instance, or check all.")
+        return redirect_page(request, "instances:instance-list")
+    run = queue_run(pks, user=request.user, trigger=HealthRun.Trigger.LIST, send=advance_health_run.delay)
+    if wants_fragment(request):
+        return _progress(request, run)
+    return redirect_page(request, "instances:check-detail", run.pk)
 
 
-def check_detail(request: HttpRequest, **kwargs: Any) -> HttpResponse:
-    raise Http404
+@require_GET
+def check_detail(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
+    run = get_object_or_404(HealthRun.objects.visible_to(request.user), pk=pk)
+    return _progress(request, run)
 
 
-def instance_check(request: HttpRequest, **kwargs: Any) -> HttpResponse:
-    raise Http404
+@require_POST
+def instance_check(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
+    instance = get_instance(request.user, pk)
+    check = check_instance(instance, user=request.user, trigger=HealthRun.Trigger.PAGE)
+    return render_instance_change(request, instance, f"{instance.name}: {check.get_verdict_display()}.")
+
+
+def _progress(request: HtmxHttpRequest, run: HealthRun) -> HttpResponse:
+    progress = progress_of(run, after=_after(request))
+    changed = AMCInstance.objects.visible_to(request.user).filter(pk__in=progress.changed).with_relations()
+    context = {
+        "run": run,
+        "progress": progress,
+        "rows": instance_rows(list(changed), request.user),
+        "breadcrumbs": [("Instances", "/instances/"), ("Check", None)],
+    }
+    return render_page(
+        request, "instances/check_detail.html", "instances/_partials/check_progress.html", context
+    )
+
+
+def _after(request: HtmxHttpRequest) -> int:
+    """Give the key of the last probe the page has seen already."""
+    after = request.GET.get("after", "0")
+    if not after.isdecimal() or len(after) > 18:
+        raise Http404("There is no such progress.")
+    return int(after)
+
+
+def _chosen(request: HtmxHttpRequest) -> list[UUID]:
+    visible = AMCInstance.objects.visible_to(request.user).enabled()
+    if request.POST.get("all"):
+        chosen = InstanceFilter(request.POST, user=request.user).apply(visible)
+    else:
+        chosen = visible.filter(pk__in=_uuids(request.POST.getlist("instance")))
+    return list(chosen.order_by().values_list("pk", flat=True))
+
+
+def _uuids(texts: list[str]) -> list[UUID]:
+    found = []
+    for text in texts:
+        try:
+            found.append(UUID(text))
+        except ValueError:
+            continue
+    return found

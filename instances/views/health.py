@@ -1,11 +1,30 @@
-"""Pages of health."""
+"""How connectivity was over the last day."""
 
 from __future__ import annotations
 
-from typing import Any
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_GET
 
-from django.http import Http404, HttpRequest, HttpResponse
+from amchelper.htmx import HtmxHttpRequest
+from instances.models import AMCInstance, HealthCheck, HealthRun
+from instances.services.overview import health_tiles, hour_blocks, incidents, region_figures
+
+INCIDENTS_SHOWN = 50
+RUNS_SHOWN = 8
 
 
-def health_list(request: HttpRequest, **kwargs: Any) -> HttpResponse:
-    raise Http404
+@require_GET
+def health_list(request: HtmxHttpRequest) -> HttpResponse:
+    instances = AMCInstance.objects.visible_to(request.user)
+    checks = HealthCheck.objects.visible_to(request.user)
+    failing = instances.failing().with_relations().order_by("health_since", "name")[:INCIDENTS_SHOWN]
+    context = {
+        "tiles": health_tiles(instances.health_counts()),
+        "regions": region_figures(checks),
+        "blocks": hour_blocks(checks),
+        "incidents": incidents(failing),
+        "runs": HealthRun.objects.visible_to(request.user)[:RUNS_SHOWN],
+        "breadcrumbs": [("Health", None)],
+    }
+    return render(request, "instances/health_list.html", context)

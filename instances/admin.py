@@ -1,0 +1,249 @@
+"""The admin: staff see everything, secrets never, history read-only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import Count, Model, QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from amchelper.exceptions import AmcHelperError
+from instances.models import (
+    AMCAccount,
+    AmazonConnection,
+    AMCInstance,
+    HealthCheck,
+    HealthRollup,
+    HealthRun,
+    InstanceBrand,
+)
+from instances.services.health_runs import queue_run
+from instances.services.instances import disable, enable
+from instances.tasks import advance_health_run
+
+
+def link_to(obj: Model | None) -> SafeString | str:
+    """Give a link to the admin page of a related object."""
+    if obj is None:
+        return "–"
+    meta = obj._meta
+    url = reverse(f"admin:{meta.app_label}_{meta.model_name}_change", args=[obj.pk])
+    return format_html('<a href="{}">{}</a>', url, obj)
+
+
+class ReadOnlyAdmin(admin.ModelAdmin[Any]):
+    """History: to look at, not to change."""
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Refuse: rows are written by the product."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Refuse: what was found out is not edited."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Refuse here; rows go with their instance, and pruning removes the old ones."""
+        return False
+
+
+@admin.register(AmazonConnection)
+class ConnectionAdmin(admin.ModelAdmin[AmazonConnection]):
+    """Amazon logins without their tokens."""
+
+    list_display = ("label", "user_link", "region", "state", "connected_at", "account_count")
+    list_filter = ("state", "region")
+    search_fields = ("label", "user__email", "accounts__account_id")
+    list_select_related = ("user",)
+    fields = ("label", "user_link", "region", "state", "state_reason", "connected_at", "created_at", "updated_at")
+    readonly_fields = ("user_link", "region", "state", "state_reason", "connected_at", "created_at", "updated_at")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[AmazonConnection]:
+        """Count accounts along, and leave the tokens in the database."""
+        return (
+            super()
+            .get_queryset(request)
+            .defer("refresh_token", "access_token")
+            .annotate(number_of_accounts=Count("accounts"))
+        )
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Refuse: a login begins with its owner's consent at Amazon."""
+        return False
+
+    @admin.display(description="user", ordering="user__email")
+    def user_link(self, obj: AmazonConnection) -> SafeString | str:
+        """Link to the owner."""
+        return link_to(obj.user)
+
+    @admin.display(description="accounts", ordering="number_of_accounts")
+    def account_count(self, obj: AmazonConnection) -> SafeString:
+        """Link to the accounts the login reaches."""
+        url = reverse("admin:instances_amcaccount_changelist")
+        count = getattr(obj, "number_of_accounts", 0)
+        return format_html('<a href="{}?connection__id__exact={}">{}</a>', url, obj.pk, count)
+
+
+@admin.register(AMCAccount)
+class AccountAdmin(admin.ModelAdmin[AMCAccount]):
+    """AMC accounts."""
+
+    list_display = ("account_id", "account_name", "marketplace_id", "country_code", "connection_link")
+    list_filter = ("country_code",)
+    search_fields = ("account_id", "account_name", "marketplace_id", "connection__label")
+    list_select_related = ("connection",)
+    readonly_fields = ("connection_link", "created_at", "updated_at")
+    fields = (
+        "account_id", "account_name", "marketplace_id", "country_code", "advertiser_id", "connection_link",
+        "created_at", "updated_at",
+    )  # fmt: skip
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Refuse: accounts are discovered, or typed by the login's owner."""
+        return False
+
+    @admin.display(description="connection", ordering="connection__label")
+    def connection_link(self, obj: AMCAccount) -> SafeString | str:
+        """Link to the login."""
+        return link_to(obj.connection)
+
+
+class BrandInline(admin.TabularInline[InstanceBrand, AMCInstance]):
+    """Brands of an instance, to look at."""
+
+    model = InstanceBrand
+    fields = ("name",)
+    extra = 0
+    can_delete = False
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Refuse: brands are replaced as a set on the instance's page."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Refuse, as above."""
+        return False
+
+
+@admin.register(AMCInstance)
+class InstanceAdmin(admin.ModelAdmin[AMCInstance]):
+    """Instances of all users."""
+
+    list_display = (
+        "name", "instance_id", "user_link", "account_link", "region", "status", "health_status",
+        "health_latency_ms", "last_health_check",
+    )  # fmt: skip
+    list_filter = ("status", "health_status", "region", "is_active", "instance_type")
+    search_fields = ("name", "instance_id", "user__email", "account__account_id", "account__account_name")
+    list_select_related = ("user", "account__connection")
+    date_hierarchy = "created_at"
+    inlines = (BrandInline,)
+    fields = (
+        "name", "description", "instance_id", "user_link", "account_link", "region", "instance_type", "status",
+        "is_active", "health_status", "health_reason", "health_error", "health_since", "health_latency_ms",
+        "last_health_check", "history_link", "created_at", "updated_at",
+    )  # fmt: skip
+    # The state has one door, the life cycle's actions; AMC's ID is only changed with a test.
+    readonly_fields = tuple(name for name in fields if name not in {"name", "description"})
+    actions = ("check_health", "enable_instances", "disable_instances")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Refuse: an instance is tested before it is saved, on its owner's pages."""
+        return False
+
+    @admin.display(description="user", ordering="user__email")
+    def user_link(self, obj: AMCInstance) -> SafeString | str:
+        """Link to the owner."""
+        return link_to(obj.user)
+
+    @admin.display(description="account", ordering="account__account_name")
+    def account_link(self, obj: AMCInstance) -> SafeString | str:
+        """Link to the account."""
+        return link_to(obj.account)
+
+    @admin.display(description="history")
+    def history_link(self, obj: AMCInstance) -> SafeString:
+        """Link to the probes of this instance."""
+        url = reverse("admin:instances_healthcheck_changelist")
+        return format_html('<a href="{}?instance__id__exact={}">All probes</a>', url, obj.pk)
+
+    @admin.action(description="Check health of the selected instances", permissions=["change"])
+    def check_health(self, request: HttpRequest, queryset: QuerySet[AMCInstance]) -> None:
+        """Queue a run; the workers probe, so that the page does not wait."""
+        run = queue_run(
+            queryset.values_list("pk", flat=True),
+            user=None,
+            trigger=HealthRun.Trigger.ADMIN,
+            send=advance_health_run.delay,
+        )
+        self.message_user(request, format_html("{} instances are being checked: {}", run.total, link_to(run)))
+
+    @admin.action(description="Enable the selected instances", permissions=["change"])
+    def enable_instances(self, request: HttpRequest, queryset: QuerySet[AMCInstance]) -> None:
+        """Enable, which checks at once."""
+        self._each(request, queryset.filter(is_active=False), enable, "enabled")
+
+    @admin.action(description="Disable the selected instances", permissions=["change"])
+    def disable_instances(self, request: HttpRequest, queryset: QuerySet[AMCInstance]) -> None:
+        """Disable."""
+        self._each(request, queryset.filter(is_active=True), disable, "disabled")
+
+    def _each(self, request: HttpRequest, instances: QuerySet[AMCInstance], act: Any, done: str) -> None:
+        count = 0
+        for instance in instances:
+            try:
+                act(instance=instance, user=None)
+                count += 1
+            except AmcHelperError as error:
+                self.message_user(request, f"{instance}: {error.message}", messages.ERROR)
+        self.message_user(request, f"{count} instances {done}.")
+
+
+@admin.register(HealthRun)
+class HealthRunAdmin(ReadOnlyAdmin):
+    """Acts of checking."""
+
+    list_display = ("started_at", "trigger", "user", "total", "finished_at")
+    list_filter = ("trigger",)
+    list_select_related = ("user",)
+    search_fields = ("user__email",)
+    fields = ("trigger", "user", "total", "started_at", "finished_at")
+
+
+@admin.register(HealthCheck)
+class HealthCheckAdmin(ReadOnlyAdmin):
+    """Every probe."""
+
+    list_display = ("checked_at", "instance_link", "verdict", "reason", "http_status", "latency_ms", "request_id")
+    list_filter = ("verdict", "reason")
+    search_fields = ("instance__name", "instance__instance_id", "request_id")
+    list_select_related = ("instance",)
+    date_hierarchy = "checked_at"
+
+    @admin.display(description="instance", ordering="instance__name")
+    def instance_link(self, obj: HealthCheck) -> SafeString | str:
+        """Link to the instance."""
+        return link_to(obj.instance)
+
+
+@admin.register(HealthRollup)
+class HealthRollupAdmin(ReadOnlyAdmin):
+    """Hourly summaries."""
+
+    list_display = ("hour", "instance", "healthy", "unhealthy", "error")
+    search_fields = ("instance__name", "instance__instance_id")
+    list_select_related = ("instance",)
+    date_hierarchy = "hour"
+
+
+@admin.register(InstanceBrand)
+class BrandAdmin(ReadOnlyAdmin):
+    """Brands of all instances."""
+
+    list_display = ("name", "instance")
+    search_fields = ("name", "instance__name", "instance__instance_id")
+    list_select_related = ("instance",)

@@ -1,0 +1,121 @@
+"""Read Amazon's answers, whatever they look like."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import requests
+from urllib3.exceptions import HTTPError
+
+from instances.amc.errors import (
+    AmcError,
+    AmcForbiddenError,
+    AmcMalformedError,
+    AmcNotFoundError,
+    AmcRejectedError,
+    AmcThrottledError,
+    AmcTimeoutError,
+    AmcUnavailableError,
+)
+from instances.amc.transport import PatientRetry, retry_after_seconds
+from instances.amc.types import CallInfo
+
+# An administration answer is a few hundred kilobytes at most; more is not what we asked for.
+_LARGEST_BODY = 16 * 1024 * 1024
+_TERMS = "terms and conditions must be accepted"
+
+
+def call_info(response: requests.Response) -> CallInfo:
+    """Give status, request ID and the duration without the waits between tries."""
+    retries = getattr(response.raw, "retries", None)
+    waited = retries.waited if isinstance(retries, PatientRetry) else 0.0
+    seconds = max(0.0, response.elapsed.total_seconds() - waited)
+    headers = response.headers
+    request_id = (
+        headers.get("x-amz-rid") or headers.get("x-amz-request-id") or headers.get("x-amzn-RequestId") or ""
+    )
+    return CallInfo(response.status_code, request_id[:100], round(seconds * 1000))
+
+
+def read_json(response: requests.Response) -> Any:
+    """Give the body as JSON whatever the content type says; `{}` when empty, the text when it is not JSON.
+
+    Raises requests.RequestException when the body breaks off, AmcMalformedError when it is too large.
+    """
+    try:
+        body = response.raw.read(_LARGEST_BODY + 1, decode_content=True)
+    except (HTTPError, OSError) as error:
+        raise requests.ConnectionError(str(error)) from error
+    finally:
+        # An answer read to its end goes back to the pool; closing one that was not drops the connection.
+        response.close()
+    if len(body) > _LARGEST_BODY:
+        raise AmcMalformedError("Amazon's answer is larger than any we know.", call=call_info(response))
+    if not body.strip():
+        return {}
+    try:
+        return json.loads(body)
+    except ValueError:
+        return body.decode("utf-8", "replace")
+
+
+def error_text(payload: object) -> str:
+    """Give Amazon's words: the first of the usual fields, else the beginning of the text."""
+    if isinstance(payload, dict):
+        for name in ("details", "message", "statusReason", "error_description"):
+            if payload.get(name):
+                return str(payload[name])[:500]
+        return ""
+    text = str(payload or "").strip()
+    # A page from a gateway says nothing to a reader.
+    return "" if text.startswith("<") else text[:500]
+
+
+def network_error(error: requests.RequestException) -> AmcError:
+    """Turn a failure below HTTP into the family; the library's text can hold URLs, so it stays out."""
+    if isinstance(error, requests.Timeout):
+        return AmcTimeoutError("Amazon did not answer in time. Try again later.")
+    if isinstance(error, requests.exceptions.SSLError):
+        return AmcUnavailableError(
+            "The connection to Amazon is not trusted (TLS). Check the machine's clock, proxy and certificates.",
+            reason="network",
+        )
+    if isinstance(error, requests.exceptions.ProxyError):
+        return AmcUnavailableError(
+            "The proxy did not let us through to Amazon. Check the proxy's settings.", reason="network"
+        )
+    return AmcUnavailableError(
+        "Amazon could not be reached, or the connection broke off. Check the network and try again.",
+        reason="network",
+    )
+
+
+def http_error(response: requests.Response, payload: object) -> AmcError:
+    """Turn an error answer into the family (amc-api, health probe and error bodies)."""
+    call, status, told = call_info(response), response.status_code, error_text(payload)
+    words = f" Amazon says: {told}" if told else ""
+    if status == 403 and _TERMS in told.lower():
+        return AmcForbiddenError(
+            "The AMC terms are not accepted for this login. Accept them in the AMC console." + words,
+            reason="terms_required",
+            call=call,
+        )
+    if status == 403:
+        return AmcForbiddenError(
+            "Amazon refuses access: the entity ID or instance ID is wrong, or the login has no permission."
+            + words,
+            call=call,
+        )
+    if status == 404 or (status == 400 and "does not exist" in told):
+        return AmcNotFoundError(
+            "Amazon does not know this: wrong ID, or a marketplace that is not the account's." + words, call=call
+        )
+    if status == 429:
+        seconds = retry_after_seconds(response.headers.get("Retry-After"))
+        return AmcThrottledError("Amazon asks us to slow down." + words, retry_after=seconds, call=call)
+    if status >= 500:
+        return AmcUnavailableError(f"Amazon has trouble (HTTP {status}). Try again later." + words, call=call)
+    if status == 410:
+        return AmcRejectedError("Amazon switched this address off." + words, reason="gone", call=call)
+    return AmcRejectedError(f"Amazon refused the request (HTTP {status})." + words, call=call)

@@ -1,0 +1,63 @@
+"""A brake that all calls of one login to one host share: when Amazon throttles one, all slow down."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+_FIRST_SPACING_SECONDS = 0.05
+_LONGEST_SPACING_SECONDS = 2.0
+_RECOVERY = 0.9
+_NEGLIGIBLE_SECONDS = 0.01
+
+
+class Brake:
+    """Pause and space calls after a throttling answer; speed up again with every call that went through."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._paused_until = 0.0
+        self._next_slot = 0.0
+        self._spacing = 0.0
+
+    def wait(self, limit_seconds: float) -> float:
+        """Wait for a place; gives the seconds waited, or -1 at once when it would take longer than the limit."""
+        with self._lock:
+            now = time.monotonic()
+            start = max(now, self._paused_until, self._next_slot)
+            if start - now > limit_seconds:
+                return -1.0
+            if self._spacing:
+                self._next_slot = start + self._spacing
+        if start > now:
+            time.sleep(start - now)
+        return start - now
+
+    def throttled(self, pause_seconds: float) -> None:
+        """Note that Amazon asked to slow down: nobody calls for this long, and then further apart."""
+        with self._lock:
+            self._paused_until = max(self._paused_until, time.monotonic() + pause_seconds)
+            self._spacing = min(max(self._spacing * 2, _FIRST_SPACING_SECONDS), _LONGEST_SPACING_SECONDS)
+
+    def passed(self) -> None:
+        """Note that a call went through."""
+        if self._spacing:  # the common case costs no lock
+            with self._lock:
+                self._spacing *= _RECOVERY
+                if self._spacing < _NEGLIGIBLE_SECONDS:
+                    self._spacing = 0.0
+
+    @property
+    def pause_left(self) -> float:
+        """Give the seconds until calls go out again."""
+        return max(0.0, self._paused_until - time.monotonic())
+
+
+_brakes: dict[tuple[str, str], Brake] = {}
+_brakes_lock = threading.Lock()
+
+
+def get_brake(host: str, login_key: str) -> Brake:
+    """Give the brake this process keeps for a login at a host."""
+    with _brakes_lock:
+        return _brakes.setdefault((host, login_key), Brake())

@@ -1,0 +1,144 @@
+"""The HTTP session: pooling, timeouts, and retries with patience."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.cookies import RequestsCookieJar
+from requests.utils import get_environ_proxies
+from urllib3 import BaseHTTPResponse, Retry
+from urllib3.exceptions import MaxRetryError, ResponseError
+
+from instances.amc.brake import Brake
+
+USER_AGENT = "amc-helper/0.1"
+RETRIED_STATUSES = frozenset({429, 500, 502, 503, 504})
+LONGEST_RETRY_AFTER_SECONDS = 15 * 60.0
+_LONGEST_BACKOFF_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long one call may take: tries in all, seconds of waiting between them, timeouts in seconds."""
+
+    tries: int
+    max_wait_seconds: float
+    connect_timeout: float
+    read_timeout: float
+
+
+# A person waits for the page.
+INTERACTIVE = Patience(tries=3, max_wait_seconds=8, connect_timeout=5, read_timeout=15)
+# A worker waits.
+BACKGROUND = Patience(tries=5, max_wait_seconds=120, connect_timeout=5, read_timeout=60)
+# amc-api, health probe: connect 5 s, read 15 s.
+PROBE = Patience(tries=3, max_wait_seconds=20, connect_timeout=5, read_timeout=15)
+
+
+class PatientRetry(Retry):
+    """Back off with full jitter or as Amazon asks, but never wait longer in all than patience allows."""
+
+    def __init__(
+        self, *args: Any, patience: Patience, brake: Brake | None = None, waited: float = 0.0, **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.patience, self.brake, self.waited = patience, brake, waited
+        self._next_wait = 0.0
+
+    def new(self, **kwargs: Any) -> PatientRetry:
+        """Copy, keeping what this class added."""
+        kwargs = {"patience": self.patience, "brake": self.brake, "waited": self.waited, **kwargs}
+        return super().new(**kwargs)
+
+    def increment(
+        self,
+        method: str | None = None,
+        url: str | None = None,
+        response: BaseHTTPResponse | None = None,
+        error: Exception | None = None,
+        _pool: Any = None,
+        _stacktrace: Any = None,
+    ) -> Retry:
+        """Count a try; raises MaxRetryError when the tries or the patience are used up."""
+        wait = self._wait_for(response)
+        if response is not None and response.status == 429 and self.brake is not None:
+            self.brake.throttled(wait)
+        if self.waited + wait > self.patience.max_wait_seconds and response is not None:
+            raise MaxRetryError(_pool, url or "", ResponseError("the wait is longer than this call may take"))
+        following = super().increment(method, url, response, error, _pool, _stacktrace)
+        if isinstance(following, PatientRetry):
+            following.waited = self.waited + wait
+            following._next_wait = wait
+        return following
+
+    def sleep(self, response: BaseHTTPResponse | None = None) -> None:
+        """Wait before the next try."""
+        time.sleep(self._next_wait)
+
+    def _wait_for(self, response: BaseHTTPResponse | None) -> float:
+        demanded = retry_after_seconds(response.headers.get("Retry-After")) if response is not None else None
+        if demanded is not None:
+            return demanded
+        # Full jitter on 2, 4, 8 … s (amc-api, throttling); a lost connection is tried again sooner.
+        base = 2.0 if response is not None and response.status == 429 else 0.5
+        ceiling = min(_LONGEST_BACKOFF_SECONDS, base * 2 ** len(self.history))
+        return random.uniform(0, ceiling)  # noqa: S311  jitter, not a secret
+
+
+def retry_after_seconds(value: str | None) -> float | None:
+    """Read a Retry-After header, seconds or an HTTP date, capped; None when absent, negative or unreadable."""
+    if not value:
+        return None
+    text = value.strip()
+    if text.isdecimal():
+        return min(float(text), LONGEST_RETRY_AFTER_SECONDS)
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    seconds = (moment - datetime.now(UTC)).total_seconds()
+    return min(seconds, LONGEST_RETRY_AFTER_SECONDS) if seconds >= 0 else None
+
+
+def open_session(
+    url: str,
+    *,
+    patience: Patience,
+    brake: Brake | None = None,
+    pool_size: int = 4,
+    retried_methods: frozenset[str] = frozenset({"GET"}),
+) -> requests.Session:
+    """Open a pooled session for `url`'s host that retries `retried_methods` by the retry matrix."""
+    session = requests.Session()
+    # The environment is read once, here: per request it costs time, and a .netrc entry would replace the
+    # Authorization header.
+    session.trust_env = False
+    session.proxies = dict(get_environ_proxies(url))
+    session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
+    session.cookies = RequestsCookieJar()
+    session.headers.clear()
+    session.headers.update({"User-Agent": USER_AGENT, "Accept": "application/json", "Accept-Encoding": "gzip"})
+    retry = PatientRetry(
+        total=patience.tries - 1,
+        allowed_methods=retried_methods,
+        status_forcelist=RETRIED_STATUSES,
+        respect_retry_after_header=False,  # _wait_for reads it, for the statuses above only
+        raise_on_status=False,
+        redirect=False,
+        patience=patience,
+        brake=brake,
+    )
+    adapter = HTTPAdapter(pool_connections=2, pool_maxsize=pool_size, max_retries=retry, pool_block=False)
+    session.mount("https://", adapter)
+    session.mount("http://", adapter)
+    return session

@@ -1,0 +1,120 @@
+"""What AMC's answers are turned into."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+_UUID = re.compile(r"\A[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}\Z", re.IGNORECASE)
+# Both words mean the same: SUCCEEDED is the legacy one (amc-api, contradictions 19).
+_USABLE = frozenset({"COMPLETED", "SUCCEEDED"})
+_PROVISIONING = frozenset({"REQUESTED", "SUBMITTED", "IN_PROGRESS"})
+
+
+@dataclass(frozen=True, slots=True)
+class CallInfo:
+    """What is known about one call: HTTP status (None without an answer), Amazon's request ID, duration."""
+
+    http_status: int | None
+    request_id: str
+    latency_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRef:
+    """An AMC account as Amazon knows it: entity ID and marketplace, both sent as headers."""
+
+    account_id: str
+    marketplace_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceRef:
+    """An AMC instance as Amazon knows it; raises ValueError for a UUID, which can only be our own key."""
+
+    instance_id: str
+    account: AccountRef
+
+    def __post_init__(self) -> None:
+        if isinstance(self.instance_id, uuid.UUID) or _UUID.match(str(self.instance_id)):
+            raise ValueError("An AMC instance ID is AMC's own string, such as amcabcd1234, never a UUID.")
+        if not self.instance_id:
+            raise ValueError("The AMC instance ID is empty.")
+
+
+@dataclass(frozen=True, slots=True)
+class AmcAccount:
+    """One account from the account list."""
+
+    account_id: str
+    account_name: str
+    marketplace_id: str
+    raw: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def ref(self) -> AccountRef:
+        """Give the pair that goes into the headers."""
+        return AccountRef(self.account_id, self.marketplace_id)
+
+
+@dataclass(frozen=True, slots=True)
+class AmcInstance:
+    """One instance; every field may be missing in Amazon's answer and is then empty."""
+
+    instance_id: str
+    name: str
+    instance_type: str
+    creation_status: str
+    created_at: str
+    api_endpoint: str
+    advertiser_types: tuple[str, ...]
+    s3_bucket_name: str
+    customer_name: str
+    raw: Mapping[str, Any] = field(repr=False)
+    call: CallInfo
+
+    @property
+    def is_usable(self) -> bool:
+        """Tell whether Amazon finished creating the instance."""
+        return self.creation_status in _USABLE
+
+    @property
+    def is_provisioning(self) -> bool:
+        """Tell whether Amazon is still creating the instance."""
+        return self.creation_status in _PROVISIONING
+
+    @property
+    def has_failed(self) -> bool:
+        """Tell whether Amazon gave up creating the instance."""
+        return self.creation_status == "FAILED"
+
+
+def parse_account(raw: Mapping[str, Any]) -> AmcAccount:
+    """Read one element of `amcAccounts`."""
+    return AmcAccount(_text(raw, "accountId"), _text(raw, "accountName"), _text(raw, "marketplaceId"), raw)
+
+
+def parse_instance(raw: Mapping[str, Any], call: CallInfo) -> AmcInstance:
+    """Read one instance object; unknown fields stay in `raw`."""
+    types = raw.get("advertiserTypes")
+    return AmcInstance(
+        instance_id=_text(raw, "instanceId"),
+        name=_text(raw, "instanceName"),
+        instance_type=_text(raw, "instanceType"),
+        creation_status=_text(raw, "creationStatus").upper(),
+        created_at=_text(raw, "creationDatetime"),
+        api_endpoint=_text(raw, "apiEndpoint"),
+        advertiser_types=tuple(str(kind) for kind in types) if isinstance(types, list) else (),
+        s3_bucket_name=_text(raw, "s3BucketName"),
+        customer_name=_text(raw, "customerCanonicalName"),
+        raw=raw,
+        call=call,
+    )
+
+
+def _text(raw: Mapping[str, Any], name: str) -> str:
+    value = raw.get(name)
+    return "" if value is None else str(value)

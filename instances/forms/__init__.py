@@ -1,0 +1,1 @@
+"""Forms: all validation of input."""
