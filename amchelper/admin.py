@@ -12,7 +12,7 @@ from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
 from amchelper.models import User
 
 
-class UserCreation(AdminUserCreationForm):  # type: ignore[type-arg]  # generic only in the stubs
+class UserCreation(AdminUserCreationForm):
     """Create a user by e-mail address."""
 
     class Meta:
@@ -21,7 +21,7 @@ class UserCreation(AdminUserCreationForm):  # type: ignore[type-arg]  # generic 
         field_classes: ClassVar[dict[str, type[forms.Field]]] = {"email": forms.EmailField}
 
 
-class UserChange(UserChangeForm):  # type: ignore[type-arg]  # generic only in the stubs
+class UserChange(UserChangeForm):
     """Edit a user."""
 
     class Meta:
@@ -31,7 +31,7 @@ class UserChange(UserChangeForm):  # type: ignore[type-arg]  # generic only in t
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin):  # type: ignore[type-arg]  # generic only in the stubs
+class UserAdmin(DjangoUserAdmin):
     """Create, lock and find users; there is no public sign-up."""
 
     form = UserChange

@@ -29,7 +29,7 @@ class Undecryptable:
         return "<Undecryptable>"
 
 
-class EncryptedTextField(models.TextField):  # type: ignore[type-arg]  # generic only in the stubs
+class EncryptedTextField(models.TextField):
     """Text that is stored encrypted; it can be tested for NULL but never searched."""
 
     def get_prep_value(self, value: Any) -> Any:

@@ -13,8 +13,8 @@ from django.utils.safestring import SafeString
 
 from amchelper.exceptions import AmcHelperError
 from instances.models import (
-    AMCAccount,
     AmazonConnection,
+    AMCAccount,
     AMCInstance,
     HealthCheck,
     HealthRollup,
@@ -35,7 +35,7 @@ def link_to(obj: Model | None) -> SafeString | str:
     return format_html('<a href="{}">{}</a>', url, obj)
 
 
-class ReadOnlyAdmin(admin.ModelAdmin[Any]):
+class ReadOnlyAdmin(admin.ModelAdmin):
     """History: to look at, not to change."""
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -52,15 +52,32 @@ class ReadOnlyAdmin(admin.ModelAdmin[Any]):
 
 
 @admin.register(AmazonConnection)
-class ConnectionAdmin(admin.ModelAdmin[AmazonConnection]):
+class ConnectionAdmin(admin.ModelAdmin):
     """Amazon logins without their tokens."""
 
     list_display = ("label", "user_link", "region", "state", "connected_at", "account_count")
     list_filter = ("state", "region")
     search_fields = ("label", "user__email", "accounts__account_id")
     list_select_related = ("user",)
-    fields = ("label", "user_link", "region", "state", "state_reason", "connected_at", "created_at", "updated_at")
-    readonly_fields = ("user_link", "region", "state", "state_reason", "connected_at", "created_at", "updated_at")
+    fields = (
+        "label",
+        "user_link",
+        "region",
+        "state",
+        "state_reason",
+        "connected_at",
+        "created_at",
+        "updated_at",
+    )
+    readonly_fields = (
+        "user_link",
+        "region",
+        "state",
+        "state_reason",
+        "connected_at",
+        "created_at",
+        "updated_at",
+    )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[AmazonConnection]:
         """Count accounts along, and leave the tokens in the database."""
@@ -89,7 +106,7 @@ class ConnectionAdmin(admin.ModelAdmin[AmazonConnection]):
 
 
 @admin.register(AMCAccount)
-class AccountAdmin(admin.ModelAdmin[AMCAccount]):
+class AccountAdmin(admin.ModelAdmin):
     """AMC accounts."""
 
     list_display = ("account_id", "account_name", "marketplace_id", "country_code", "connection_link")
@@ -112,7 +129,7 @@ class AccountAdmin(admin.ModelAdmin[AMCAccount]):
         return link_to(obj.connection)
 
 
-class BrandInline(admin.TabularInline[InstanceBrand, AMCInstance]):
+class BrandInline(admin.TabularInline):
     """Brands of an instance, to look at."""
 
     model = InstanceBrand
@@ -130,7 +147,7 @@ class BrandInline(admin.TabularInline[InstanceBrand, AMCInstance]):
 
 
 @admin.register(AMCInstance)
-class InstanceAdmin(admin.ModelAdmin[AMCInstance]):
+class InstanceAdmin(admin.ModelAdmin):
     """Instances of all users."""
 
     list_display = (
@@ -218,7 +235,15 @@ class HealthRunAdmin(ReadOnlyAdmin):
 class HealthCheckAdmin(ReadOnlyAdmin):
     """Every probe."""
 
-    list_display = ("checked_at", "instance_link", "verdict", "reason", "http_status", "latency_ms", "request_id")
+    list_display = (
+        "checked_at",
+        "instance_link",
+        "verdict",
+        "reason",
+        "http_status",
+        "latency_ms",
+        "request_id",
+    )
     list_filter = ("verdict", "reason")
     search_fields = ("instance__name", "instance__instance_id", "request_id")
     list_select_related = ("instance",)

@@ -109,7 +109,8 @@ def http_error(response: requests.Response, payload: object) -> AmcError:
         )
     if status == 404 or (status == 400 and "does not exist" in told):
         return AmcNotFoundError(
-            "Amazon does not know this: wrong ID, or a marketplace that is not the account's." + words, call=call
+            "Amazon does not know this: wrong ID, or a marketplace that is not the account's." + words,
+            call=call,
         )
     if status == 429:
         seconds = retry_after_seconds(response.headers.get("Retry-After"))

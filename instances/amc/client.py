@@ -88,7 +88,9 @@ class AmcClient:
         # Wrapped in captures, flat in some clients' tests (amc-api, contradictions 1): take both.
         raw = payload.get("instance") if isinstance(payload, dict) and "instance" in payload else payload
         if not isinstance(raw, dict) or not raw:
-            raise AmcMalformedError("Amazon's answer does not describe an instance. Try again later.", call=call)
+            raise AmcMalformedError(
+                "Amazon's answer does not describe an instance. Try again later.", call=call
+            )
         return parse_instance(raw, call)
 
     def check_reporting(self, instance: InstanceRef) -> CallInfo:
@@ -149,7 +151,8 @@ class AmcClient:
         while True:
             if self._brake.wait(self._patience.max_wait_seconds) < 0:
                 raise AmcThrottledError(
-                    "Amazon asked us to slow down. It is tried again later.", retry_after=self._brake.pause_left
+                    "Amazon asked us to slow down. It is tried again later.",
+                    retry_after=self._brake.pause_left,
                 )
             try:
                 response = self._session.get(

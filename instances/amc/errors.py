@@ -49,7 +49,12 @@ class AmcThrottledError(AmcError):
     default_reason = "throttled"
 
     def __init__(
-        self, message: str, *, retry_after: float | None = None, reason: str = "", call: CallInfo | None = None
+        self,
+        message: str,
+        *,
+        retry_after: float | None = None,
+        reason: str = "",
+        call: CallInfo | None = None,
     ) -> None:
         super().__init__(message, reason=reason, call=call)
         self.retry_after = retry_after

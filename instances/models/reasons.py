@@ -96,7 +96,9 @@ REASONS: dict[str, Reason] = {
         "Unreadable answer", "Amazon's answer could not be read. Try again later.", Health.ERROR
     ),
     "internal": Reason(
-        "Internal error", "This is our fault. The log holds the details; tell your administrator.", Health.ERROR
+        "Internal error",
+        "This is our fault. The log holds the details; tell your administrator.",
+        Health.ERROR,
     ),
 }
 

@@ -98,9 +98,7 @@ def check_instances(
             results.append(result)
             batcher.add(result)
         pool = stack.enter_context(ThreadPoolExecutor(max_workers=workers))
-        futures = [
-            pool.submit(probe, work.clients[t.connection.pk, t.region], t.pk, t.ref) for t in usable
-        ]
+        futures = [pool.submit(probe, work.clients[t.connection.pk, t.region], t.pk, t.ref) for t in usable]
         try:
             for result in _as_they_come(futures, batcher):
                 results.append(result)
@@ -215,4 +213,3 @@ def instances_by_run(run: HealthRun) -> list[AMCInstance]:
         done = set(run.checks.values_list("instance_id", flat=True))
         left = [pk for pk in map(UUID, run.instance_ids) if pk not in done]
         return list(AMCInstance.objects.filter(pk__in=left).select_related("account__connection"))
-

@@ -125,4 +125,3 @@ def incidents(instances: Sequence[AMCInstance]) -> list[dict[str, Any]]:
         {"instance": instance, "reason": reason_of(instance.health_reason)}
         for instance in sorted(instances, key=lambda i: i.health_since or i.created_at)
     ]
-

@@ -7,7 +7,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from amchelper.htmx import HtmxHttpRequest
-from instances.models import AMCInstance, AmazonConnection, Health
+from instances.models import AmazonConnection, AMCInstance, Health
 from instances.models.reasons import reason_of
 from instances.services.overview import health_tiles
 

@@ -1,0 +1,168 @@
+"""Check instances from the command line."""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import ArgumentParser
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from django.db.models import Q
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from instances.models import AMCInstance, Health, HealthRun
+from instances.models.reasons import reason_of
+from instances.services.health import check_instances, start_run
+from instances.services.probes import ProbeResult
+
+EXIT_UNHEALTHY, EXIT_ERROR, EXIT_USAGE = 1, 2, 3
+COLOURS = {Health.HEALTHY: "green", Health.UNHEALTHY: "yellow", Health.ERROR: "red"}
+
+
+class Command(BaseCommand):
+    """Check instances and print a table or JSON."""
+
+    help = (
+        "Check AMC instances. Exit code 0: nothing to report; 1: an instance is unhealthy (or could not be "
+        "checked, with --fail-on unhealthy); 2: an instance could not be checked; 3: wrong arguments."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Declare which instances, how many at once, and what counts as failure."""
+        parser.add_argument("instances", nargs="*", metavar="INSTANCE", help="AMC instance IDs or our UUIDs")
+        which = parser.add_mutually_exclusive_group()
+        which.add_argument("--all", action="store_true", help="every enabled instance of every user")
+        which.add_argument("--failing", action="store_true", help="enabled instances whose last check failed")
+        parser.add_argument("--user", metavar="EMAIL", help="only this user's instances")
+        parser.add_argument("--concurrency", type=int, metavar="N", help="how many probes at the same time")
+        parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+        parser.add_argument(
+            "--fail-on",
+            choices=["unhealthy", "error", "never"],
+            default="unhealthy",
+            help="unhealthy: any verdict but healthy gives exit code 1 or 2 (default); error: only "
+            "instances that could not be checked; never: always 0",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Check, print and leave with the exit code of the worst verdict."""
+        concurrency = options["concurrency"]
+        if concurrency is not None and concurrency < 1:
+            raise CommandError("--concurrency must be at least 1.", returncode=EXIT_USAGE)
+        instances = _choose(options)
+        results = self._check(instances, concurrency, quiet=options["json"] or options["verbosity"] == 0)
+        rows = _rows(instances, results)
+        if options["json"]:
+            self.stdout.write(json.dumps({"summary": _summary(rows), "instances": rows}, indent=2))
+        elif options["verbosity"] > 0:
+            self._print_table(rows)
+        code = _exit_code(rows, options["fail_on"])
+        if code:
+            sys.exit(code)
+
+    def _check(
+        self, instances: Sequence[AMCInstance], concurrency: int | None, *, quiet: bool
+    ) -> list[ProbeResult]:
+        run = start_run([instance.pk for instance in instances], user=None, trigger=HealthRun.Trigger.COMMAND)
+        # The bar goes to standard error, so that the table can be piped.
+        with Progress(console=Console(stderr=True), disable=quiet, transient=True) as progress:
+            task = progress.add_task("Checking", total=len(instances))
+            return check_instances(
+                instances,
+                run=run,
+                max_workers=concurrency or settings.HEALTH_CHECK_CONCURRENCY,
+                on_results=lambda batch: progress.advance(task, len(batch)),
+            )
+
+    def _print_table(self, rows: Sequence[dict[str, Any]]) -> None:
+        table = Table("Instance", "Name", "Account", "Health", "Latency", "What to do", box=None)
+        for row in rows:
+            health = f"[{COLOURS[row['health']]}]{row['health']}[/]"
+            latency = "" if row["latency_ms"] is None else f"{row['latency_ms']} ms"
+            told = ": ".join(filter(None, [row["reason_label"], row["fix"]]))
+            table.add_row(row["instance_id"], row["name"], row["entity_id"], health, latency, told)
+        console = Console(file=self.stdout, width=None if sys.stdout.isatty() else 200)
+        if rows:
+            console.print(table)
+        summary = _summary(rows)
+        console.print(
+            f"{summary['total']} checked: {summary['healthy']} healthy, {summary['unhealthy']} unhealthy, "
+            f"{summary['error']} could not be checked."
+        )
+
+
+def _choose(options: dict[str, Any]) -> list[AMCInstance]:
+    """Give the instances asked for; raises CommandError naming what does not exist."""
+    instances = AMCInstance.objects.select_related("account__connection", "user")
+    if options["user"]:
+        instances = instances.filter(user__email__iexact=options["user"])
+    if options["failing"]:
+        return list(instances.failing())
+    if options["all"]:
+        return list(instances.enabled())
+    asked = options["instances"]
+    if not asked:
+        raise CommandError("Name instances, or use --all or --failing.", returncode=EXIT_USAGE)
+    uuids = [key for key in map(_uuid, asked) if key]
+    found = list(instances.filter(Q(instance_id__in=asked) | Q(pk__in=uuids)))
+    known = {instance.instance_id for instance in found} | {str(instance.pk) for instance in found}
+    missing = [name for name in asked if name not in known and str(_uuid(name)) not in known]
+    if missing:
+        raise CommandError(f"There is no instance {', '.join(missing)}.", returncode=EXIT_USAGE)
+    return found
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
+
+
+def _rows(instances: Sequence[AMCInstance], results: Sequence[ProbeResult]) -> list[dict[str, Any]]:
+    by_pk = {result.instance_pk: result for result in results}
+    rows = []
+    for instance in instances:
+        result = by_pk[instance.pk]
+        reason = reason_of(result.reason)
+        rows.append(
+            {
+                "id": str(instance.pk),
+                "instance_id": instance.instance_id,
+                "name": instance.name,
+                "entity_id": instance.account.account_id,
+                "user": instance.user.email,
+                "health": str(result.verdict),
+                "reason": result.reason,
+                "reason_label": reason.label if result.reason else "",
+                "fix": reason.fix,
+                "error": result.error,
+                "http_status": result.http_status,
+                "latency_ms": result.latency_ms,
+                "request_id": result.request_id,
+                "checked_at": result.checked_at.isoformat(),
+            }
+        )
+    return rows
+
+
+def _summary(rows: Sequence[dict[str, Any]]) -> dict[str, int]:
+    counts = {str(health.value).lower(): 0 for health in Health}
+    for row in rows:
+        counts[row["health"].lower()] += 1
+    return {"total": len(rows), **counts}
+
+
+def _exit_code(rows: Sequence[dict[str, Any]], fail_on: str) -> int:
+    verdicts = {row["health"] for row in rows}
+    if fail_on == "never":
+        return 0
+    if Health.ERROR in verdicts:
+        return EXIT_ERROR
+    return EXIT_UNHEALTHY if fail_on == "unhealthy" and Health.UNHEALTHY in verdicts else 0
