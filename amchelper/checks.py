@@ -74,8 +74,7 @@ def check_broker(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     if settings.DATABASES["default"]["ENGINE"] != "django.db.backends.sqlite3" and not settings.DEBUG:
         return [
             Warning(
-                "The queue is a folder although the database is a server: workers on other machines see "
-                "no work.",
+                "The queue is a folder although the database is a server: workers on other machines see no work.",
                 hint="Set CELERY_BROKER_URL to Redis or RabbitMQ when there is more than one machine.",
                 id="amchelper.W001",
             )

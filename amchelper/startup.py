@@ -17,6 +17,4 @@ def refuse_bad_configuration() -> None:
         if message.level >= checks.ERROR and not message.is_silenced()
     ]
     if errors:
-        raise ImproperlyConfigured(
-            "\n".join(f"{error.msg} {error.hint or ''} ({error.id})" for error in errors)
-        )
+        raise ImproperlyConfigured("\n".join(f"{error.msg} {error.hint or ''} ({error.id})" for error in errors))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.http import HttpRequest
+from django.utils.functional import SimpleLazyObject
 
 from instances.models import AmazonConnection
 
@@ -15,4 +16,4 @@ def reconnect_connections(request: HttpRequest) -> dict[str, Any]:
     def find() -> list[AmazonConnection]:
         return list(AmazonConnection.objects.visible_to(request.user).needing_reconnect().only("pk", "label"))
 
-    return {"reconnect_connections": find}
+    return {"reconnect_connections": SimpleLazyObject(find)}

@@ -16,9 +16,7 @@ urlpatterns = [
     path("connections/<uuid:pk>/", connections.connection_detail, name="connection-detail"),
     path("connections/<uuid:pk>/edit/", connections.connection_update, name="connection-update"),
     path("connections/<uuid:pk>/reconnect/", connections.connection_reconnect, name="connection-reconnect"),
-    path(
-        "connections/<uuid:pk>/disconnect/", connections.connection_disconnect, name="connection-disconnect"
-    ),
+    path("connections/<uuid:pk>/disconnect/", connections.connection_disconnect, name="connection-disconnect"),
     path("connections/<uuid:pk>/delete/", connections.connection_delete, name="connection-delete"),
     path("connections/<uuid:pk>/accounts/add/", connections.account_create, name="account-create"),
     path("connections/<uuid:pk>/discover/", discovery.connection_discover, name="connection-discover"),

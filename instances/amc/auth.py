@@ -204,9 +204,7 @@ def _token_error(response: requests.Response, payload: object) -> AmcError:
             call=call,
         )
     if status >= 500:
-        return AmcUnavailableError(
-            f"Amazon's sign-in has trouble (HTTP {status}). Try again later.", call=call
-        )
+        return AmcUnavailableError(f"Amazon's sign-in has trouble (HTTP {status}). Try again later.", call=call)
     if code == "invalid_client" or status == 401:
         return AmcCredentialsError(
             "Amazon rejects this deployment's client ID or secret. An administrator must correct "

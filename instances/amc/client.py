@@ -88,9 +88,7 @@ class AmcClient:
         # Wrapped in captures, flat in some clients' tests (amc-api, contradictions 1): take both.
         raw = payload.get("instance") if isinstance(payload, dict) and "instance" in payload else payload
         if not isinstance(raw, dict) or not raw:
-            raise AmcMalformedError(
-                "Amazon's answer does not describe an instance. Try again later.", call=call
-            )
+            raise AmcMalformedError("Amazon's answer does not describe an instance. Try again later.", call=call)
         return parse_instance(raw, call)
 
     def check_reporting(self, instance: InstanceRef) -> CallInfo:

@@ -127,9 +127,7 @@ def open_session(
     session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
     session.cookies = RequestsCookieJar()
     session.headers.clear()
-    session.headers.update(
-        {"User-Agent": USER_AGENT, "Accept": "application/json", "Accept-Encoding": "gzip"}
-    )
+    session.headers.update({"User-Agent": USER_AGENT, "Accept": "application/json", "Accept-Encoding": "gzip"})
     retry = PatientRetry(
         total=patience.tries - 1,
         allowed_methods=retried_methods,

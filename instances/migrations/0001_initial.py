@@ -395,9 +395,7 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="healthrollup",
             constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("healthy__gt", 0), ("unhealthy__gt", 0), ("error__gt", 0), _connector="OR"
-                ),
+                condition=models.Q(("healthy__gt", 0), ("unhealthy__gt", 0), ("error__gt", 0), _connector="OR"),
                 name="rollups_not_empty",
             ),
         ),
@@ -411,9 +409,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="instancebrand",
-            constraint=models.UniqueConstraint(
-                fields=("instance", "folded"), name="brands_unique_per_instance"
-            ),
+            constraint=models.UniqueConstraint(fields=("instance", "folded"), name="brands_unique_per_instance"),
         ),
         migrations.AddConstraint(
             model_name="instancebrand",

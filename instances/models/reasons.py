@@ -81,9 +81,7 @@ REASONS: dict[str, Reason] = {
         "Amazon reports a state this product does not know. Look at the instance in the AMC console.",
         Health.ERROR,
     ),
-    "throttled": Reason(
-        "Throttled", "Amazon asked us to slow down. It is checked again by itself.", Health.ERROR
-    ),
+    "throttled": Reason("Throttled", "Amazon asked us to slow down. It is checked again by itself.", Health.ERROR),
     "upstream_error": Reason(
         "Amazon has trouble", "Amazon answered with an error of its own. Try again later.", Health.ERROR
     ),

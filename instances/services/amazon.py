@@ -45,9 +45,7 @@ def token_source(connection: AmazonConnection) -> TokenSource:
             "reconnect it."
         )
     if not connection.is_usable:
-        raise AmcAuthError(
-            f"The Amazon login “{connection.label}” is not connected. Reconnect it and try again."
-        )
+        raise AmcAuthError(f"The Amazon login “{connection.label}” is not connected. Reconnect it and try again.")
     with _sources_lock:
         source = _sources.get(connection.pk)
         if source is None or source.refresh_token != refresh_token:

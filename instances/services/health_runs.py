@@ -72,9 +72,7 @@ def tick(*, send: Callable[[str], object], now: datetime | None = None) -> None:
                 queue_run(pks, user=None, trigger=HealthRun.Trigger.SCHEDULE, send=send, slot=slot)
         except IntegrityError:
             pass  # another beat was first
-    HealthRun.objects.filter(finished_at__isnull=True, started_at__lt=now - GIVE_UP_AFTER).update(
-        finished_at=now
-    )
+    HealthRun.objects.filter(finished_at__isnull=True, started_at__lt=now - GIVE_UP_AFTER).update(finished_at=now)
     stuck = HealthRun.objects.unfinished().filter(started_at__lt=now - RESEND_AFTER)
     for pk in stuck.values_list("pk", flat=True):
         send(str(pk))

@@ -7,11 +7,13 @@ from uuid import UUID
 from django.contrib import messages
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404
+from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
 from amchelper.htmx import HtmxHttpRequest, redirect_page, render_page, wants_fragment
 from instances.forms.filters import InstanceFilter
 from instances.models import AMCInstance, HealthRun
+from instances.models.reasons import reason_of
 from instances.services.access import get_instance
 from instances.services.health import check_instance
 from instances.services.health_runs import queue_run
@@ -49,16 +51,19 @@ def instance_check(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
 
 def _progress(request: HtmxHttpRequest, run: HealthRun) -> HttpResponse:
     progress = progress_of(run, after=_after(request))
-    changed = AMCInstance.objects.visible_to(request.user).filter(pk__in=progress.changed).with_relations()
+    found = AMCInstance.objects.visible_to(request.user).filter(pk__in=progress.changed).with_relations()
+    # On the list page the rows themselves are swapped; the run's own page has a plainer table.
+    from_list = request.POST.get("list") == "1" or request.GET.get("list") == "1"
     context = {
         "run": run,
         "progress": progress,
-        "rows": instance_rows(list(changed), request.user),
-        "breadcrumbs": [("Instances", "/instances/"), ("Check", None)],
+        "from_list": from_list,
+        "oob": wants_fragment(request),
+        "rows": instance_rows(list(found), request.user) if from_list else [],
+        "results": [] if from_list else [(instance, reason_of(instance.health_reason)) for instance in found],
+        "breadcrumbs": [("Instances", reverse("instances:instance-list")), ("Health check", None)],
     }
-    return render_page(
-        request, "instances/check_detail.html", "instances/_partials/check_progress.html", context
-    )
+    return render_page(request, "instances/check_detail.html", "instances/_partials/check_progress.html", context)
 
 
 def _after(request: HtmxHttpRequest) -> int:

@@ -1,0 +1,97 @@
+"""The cast of the tests, and a running local AMC to act with."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from typing import Any, ClassVar
+
+from django.core.cache import caches
+from django.test import TestCase, override_settings
+from local_amc.server import LocalAmcServer
+
+from amchelper.models import User
+from instances.amc import brake
+from instances.models import AmazonConnection, AMCAccount
+from instances.services import amazon
+from tests.factories import AccountFactory, ConnectionFactory, UserFactory
+
+
+class CastTestCase(TestCase):
+    """Alice owns; Charlie must not learn that it exists; Sam is staff."""
+
+    alice: User
+    charlie: User
+    sam: User
+
+    @classmethod
+    def setUpTestData(cls) -> None:
+        """Create the cast."""
+        cls.alice = UserFactory(email="alice@example.com")
+        cls.charlie = UserFactory(email="charlie@example.com")
+        cls.sam = UserFactory(email="sam@example.com", is_staff=True, is_superuser=True)
+
+    def setUp(self) -> None:
+        """Sign Alice in and start with nothing cached."""
+        super().setUp()
+        for alias in ("default", "generations"):
+            caches[alias].clear()
+        # Per-process state of the client: one test's throttling or tokens are not the next one's.
+        amazon._sources.clear()
+        brake._brakes.clear()
+        self.client.force_login(self.alice)
+
+    def htmx_get(self, url: str, **headers: str) -> Any:
+        """Get as htmx does."""
+        return self.client.get(url, headers={"HX-Request": "true", **headers})
+
+    def htmx_post(self, url: str, data: dict[str, Any] | None = None) -> Any:
+        """Post as htmx does."""
+        return self.client.post(url, data or {}, headers={"HX-Request": "true"})
+
+
+class LocalAmcTestCase(CastTestCase):
+    """Tests that talk to a running local AMC over HTTP; it starts once per class and is reset per test."""
+
+    amc: ClassVar[LocalAmcServer]
+    connection: AmazonConnection
+    account: AMCAccount
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        """Start the server on a free port and point the product at it."""
+        cls.amc = LocalAmcServer()
+        cls.amc.__enter__()
+        cls.addClassCleanup(cls.amc.__exit__, None, None, None)
+        cls._override = override_settings(LOCAL_AMC_URL=cls.amc.url)
+        cls._override.enable()
+        cls.addClassCleanup(cls._override.disable)
+        super().setUpClass()
+
+    @classmethod
+    def setUpTestData(cls) -> None:
+        """Give Alice a healthy login and the US account."""
+        super().setUpTestData()
+        cls.connection = ConnectionFactory(user=cls.alice, label="Alice's login")
+        cls.account = AccountFactory(connection=cls.connection)
+
+    def setUp(self) -> None:
+        """Forget what earlier tests armed."""
+        super().setUp()
+        self.control("POST", "reset")
+
+    def control(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        """Call a control route of the local AMC."""
+        request = urllib.request.Request(  # noqa: S310  our own server on loopback
+            f"{self.amc.url}/__control/{path}",
+            data=None if body is None else json.dumps(body).encode(),
+            method=method,
+            headers={"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310  as above
+            text = response.read()
+        return json.loads(text) if text else None
+
+    def arm(self, fault: str, **where: Any) -> None:
+        """Arm a fault of the local AMC."""
+        self.control("POST", "faults", {"fault": fault, **where})
