@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import requests
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import DecodeError, HTTPError, MaxRetryError, ReadTimeoutError
 
 from instances.amc.errors import (
     AmcError,
@@ -18,12 +19,13 @@ from instances.amc.errors import (
     AmcTimeoutError,
     AmcUnavailableError,
 )
-from instances.amc.transport import PatientRetry, retry_after_seconds
+from instances.amc.transport import PatientRetry, is_timeout, retry_after_seconds
 from instances.amc.types import CallInfo
 
 # An administration answer is a few hundred kilobytes at most; more is not what we asked for.
 _LARGEST_BODY = 16 * 1024 * 1024
 _TERMS = "terms and conditions must be accepted"
+_TOKEN = re.compile(r"At[a-z]{1,2}\|[^\s\"']+")
 
 
 def call_info(response: requests.Response) -> CallInfo:
@@ -41,10 +43,17 @@ def call_info(response: requests.Response) -> CallInfo:
 def read_json(response: requests.Response) -> Any:
     """Give the body as JSON whatever the content type says; `{}` when empty, the text when it is not JSON.
 
-    Raises requests.RequestException when the body breaks off, AmcMalformedError when it is too large.
+    Raises requests.RequestException when the body breaks off, AmcMalformedError when it is too large or
+    not compressed as it says.
     """
     try:
         body = response.raw.read(_LARGEST_BODY + 1, decode_content=True)
+    except ReadTimeoutError as error:
+        raise requests.ReadTimeout(str(error)) from error
+    except DecodeError as error:
+        raise AmcMalformedError(
+            "Amazon's answer could not be unpacked. Try again later.", call=call_info(response)
+        ) from error
     except (HTTPError, OSError) as error:
         raise requests.ConnectionError(str(error)) from error
     finally:
@@ -56,7 +65,7 @@ def read_json(response: requests.Response) -> Any:
         return {}
     try:
         return json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return body.decode("utf-8", "replace")
 
 
@@ -65,16 +74,24 @@ def error_text(payload: object) -> str:
     if isinstance(payload, dict):
         for name in ("details", "message", "statusReason", "error_description"):
             if payload.get(name):
-                return str(payload[name])[:500]
-        return ""
+                return _clean(str(payload[name]))
+        return _clean(json.dumps(payload)) if payload else ""
     text = str(payload or "").strip()
     # A page from a gateway says nothing to a reader.
-    return "" if text.startswith("<") else text[:500]
+    return "" if text.startswith("<") else _clean(text)
+
+
+def _clean(text: str) -> str:
+    # An answer may repeat what was sent; a token must not get into messages, pages and logs that way.
+    return _TOKEN.sub("[token]", text)[:500]
 
 
 def network_error(error: requests.RequestException) -> AmcError:
     """Turn a failure below HTTP into the family; the library's text can hold URLs, so it stays out."""
-    if isinstance(error, requests.Timeout):
+    cause = error.args[0] if error.args else None
+    reason = cause.reason if isinstance(cause, MaxRetryError) else cause
+    # After retries requests reports a read timeout as a lost connection.
+    if isinstance(error, requests.Timeout) or is_timeout(reason):
         return AmcTimeoutError("Amazon did not answer in time. Try again later.")
     if isinstance(error, requests.exceptions.SSLError):
         return AmcUnavailableError(

@@ -88,7 +88,8 @@ class LoginClient:
             "code_verifier": code_verifier,
         }
         # A code works once: after an answer that got lost a second try could only be told so.
-        return self._ask(form, retried_methods=frozenset())
+        # (urllib3 takes an empty set for "any method", so name one that is not used.)
+        return self._ask(form, retried_methods=frozenset({"GET"}))
 
     def refresh(self, refresh_token: str) -> Tokens:
         """Get a fresh access token; raises AmcAuthError when the grant is gone."""
@@ -158,9 +159,11 @@ class TokenSource:
 
     @property
     def age_seconds(self) -> float:
-        """Give how old the token is, going by its end and the usual hour of life."""
+        """Give how old the token is; of a stored one, going by its end and the usual hour of life."""
         if self.current is None:
             return 0.0
+        if self._fetched_at is not None:
+            return max(0.0, (datetime.now(UTC) - self._fetched_at).total_seconds())
         left = (self.current.expires_at - datetime.now(UTC)).total_seconds()
         return max(0.0, 3600.0 - left)
 
@@ -169,12 +172,14 @@ class TokenSource:
             # The callers that queued behind a failed refresh share its outcome instead of repeating it.
             raise self._failure[1]
         try:
-            tokens = self.login.refresh(self.refresh_token)
+            # Amazon does not rotate refresh tokens today; if it starts to, the newest is the valid one.
+            newest = self.current.refresh_token if self.refreshed and self.current else self.refresh_token
+            tokens = self.login.refresh(newest)
         except AmcError as error:
             self._failure = (datetime.now(UTC), error)
             raise
         self._failure = None
-        self.current, self.refreshed = tokens, True
+        self.current, self.refreshed, self._fetched_at = tokens, True, datetime.now(UTC)
         return tokens.access_token
 
     @staticmethod

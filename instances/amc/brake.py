@@ -21,7 +21,7 @@ class Brake:
         self._spacing = 0.0
 
     def wait(self, limit_seconds: float) -> float:
-        """Wait for a place; gives the seconds waited, or -1 at once when it would take longer than the limit."""
+        """Wait for a place; gives the seconds waited, -1 at once when it would exceed the limit."""
         with self._lock:
             now = time.monotonic()
             start = max(now, self._paused_until, self._next_slot)
@@ -36,7 +36,11 @@ class Brake:
     def throttled(self, pause_seconds: float) -> None:
         """Note that Amazon asked to slow down: nobody calls for this long, and then further apart."""
         with self._lock:
-            self._paused_until = max(self._paused_until, time.monotonic() + pause_seconds)
+            now = time.monotonic()
+            already_paused = now < self._paused_until
+            self._paused_until = max(self._paused_until, now + pause_seconds)
+            if already_paused:
+                return  # calls that were under way together are one event, not many
             self._spacing = min(max(self._spacing * 2, _FIRST_SPACING_SECONDS), _LONGEST_SPACING_SECONDS)
 
     def passed(self) -> None:

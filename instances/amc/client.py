@@ -13,7 +13,7 @@ import requests
 from instances.amc.answers import call_info, http_error, network_error, read_json
 from instances.amc.auth import TokenSource
 from instances.amc.brake import Brake
-from instances.amc.errors import AmcAuthError, AmcMalformedError, AmcThrottledError
+from instances.amc.errors import AmcAuthError, AmcMalformedError, AmcRejectedError, AmcThrottledError
 from instances.amc.hosts import Hosts, ensure_allowed
 from instances.amc.transport import BACKGROUND, INTERACTIVE, PROBE, Patience, open_session
 from instances.amc.types import (
@@ -70,16 +70,16 @@ class AmcClient:
 
     def list_accounts(self) -> list[AmcAccount]:
         """Give the AMC accounts the login administers; an agency's login may reach others too."""
-        return [parse_account(raw) for raw in self._pages("/amc/accounts", "amcAccounts", None, {})]
+        rows = self._pages("/amc/accounts", "amcAccounts", None, {})
+        accounts = [parse_account(raw) for raw, _ in rows]
+        # The pair is the identity; a page that comes again must not double it.
+        return list({account.ref: account for account in accounts}.values())
 
     def list_instances(self, account: AccountRef) -> list[AmcInstance]:
         """Give all instances of an account in its marketplace."""
-        path = "/amc/instances"
-        no_call = CallInfo(200, "", 0)
-        return [
-            parse_instance(raw, no_call)
-            for raw in self._pages(path, "instances", account, {"limit": str(_PAGE_SIZE)})
-        ]
+        rows = self._pages("/amc/instances", "instances", account, {"limit": str(_PAGE_SIZE)})
+        instances = [parse_instance(raw, call) for raw, call in rows]
+        return list({instance.instance_id: instance for instance in instances}.values())
 
     def get_instance(self, instance: InstanceRef) -> AmcInstance:
         """Give one instance; the cheapest call that proves login, headers, instance and state together."""
@@ -101,20 +101,23 @@ class AmcClient:
 
     def _pages(
         self, path: str, key: str, account: AccountRef | None, query: Mapping[str, str]
-    ) -> Iterator[Mapping[str, Any]]:
+    ) -> Iterator[tuple[Mapping[str, Any], CallInfo]]:
         """Walk through all pages; stops on a missing, empty or repeated token, and at a page cap."""
         seen: set[str] = set()
         token = ""
         for _ in range(_MOST_PAGES):
             payload, call = self._get(path, account, {**query, **({"nextToken": token} if token else {})})
-            rows = payload.get(key) if isinstance(payload, dict) else None
-            if rows is None and payload != {}:
+            # An account without anything may answer with nothing or null, but then under the right name.
+            if not isinstance(payload, dict) or (payload and not isinstance(payload.get(key, 0), list | None)):
                 raise AmcMalformedError(f"Amazon's answer holds no {key}. Try again later.", call=call)
-            yield from (row for row in rows or [] if isinstance(row, dict))
+            yield from ((row, call) for row in payload.get(key) or [] if isinstance(row, dict))
             token = str(payload.get("nextToken") or "")
-            if not token or token in seen:
+            if not token:
                 return
+            if token in seen:
+                break
             seen.add(token)
+        logger.warning("amc paging stopped early path=%s pages=%s", path, len(seen))
 
     def _get(self, path: str, account: AccountRef | None, query: Mapping[str, str]) -> tuple[Any, CallInfo]:
         """Call once, and once more with a fresh token where that can help; raises AmcError."""
@@ -141,38 +144,49 @@ class AmcClient:
     def _send(
         self, path: str, account: AccountRef | None, query: Mapping[str, str], token: str
     ) -> tuple[requests.Response, Any]:
+        headers = self._headers(account, token)
+        try:
+            response = self._open(path, query, headers)
+            try:
+                payload = read_json(response)
+            except requests.ConnectionError:
+                # The body broke off after its head, which the adapter's retries do not see: repeat once.
+                response = self._open(path, query, headers)
+                payload = read_json(response)
+        except requests.RequestException as error:
+            logger.warning("amc call failed method=GET path=%s error=%s", path, type(error).__name__)
+            raise network_error(error) from None
+        call = call_info(response)
+        logger.log(
+            logging.INFO if response.ok else logging.WARNING,
+            "amc call method=GET path=%s status=%s request_id=%s latency_ms=%s",
+            path,
+            call.http_status,
+            call.request_id,
+            call.latency_ms,
+        )
+        return response, payload
+
+    def _open(self, path: str, query: Mapping[str, str], headers: Mapping[str, str]) -> requests.Response:
+        if self._brake.wait(self._patience.max_wait_seconds) < 0:
+            raise AmcThrottledError(
+                "Amazon asked us to slow down. Try again later.", retry_after=self._brake.pause_left
+            )
+        return self._session.get(
+            self._base + path,
+            params=dict(query),
+            headers=headers,
+            timeout=self._timeouts,
+            allow_redirects=False,  # a token follows nobody to another host
+            stream=True,
+        )
+
+    def _headers(self, account: AccountRef | None, token: str) -> dict[str, str]:
         headers = {"Authorization": f"Bearer {token}", "Amazon-Advertising-API-ClientId": self._client_id}
         if account is not None:
+            for value in (account.account_id, account.marketplace_id):
+                if not (value.isascii() and value.isprintable()):
+                    raise AmcRejectedError("The entity ID or marketplace ID holds characters Amazon's never have.")
             headers["Amazon-Advertising-API-AdvertiserId"] = account.account_id
             headers["Amazon-Advertising-API-MarketplaceId"] = account.marketplace_id
-        tries_left = 2
-        while True:
-            if self._brake.wait(self._patience.max_wait_seconds) < 0:
-                raise AmcThrottledError(
-                    "Amazon asked us to slow down. It is tried again later.",
-                    retry_after=self._brake.pause_left,
-                )
-            try:
-                response = self._session.get(
-                    self._base + path,
-                    params=dict(query),
-                    headers=headers,
-                    timeout=self._timeouts,
-                    allow_redirects=False,  # a token follows nobody to another host
-                    stream=True,
-                )
-                tries_left -= 1
-                payload = read_json(response)
-            except requests.RequestException as error:
-                # A body that broke off after its head: the adapter's retries do not see it, so repeat here.
-                if tries_left == 1:
-                    continue
-                logger.warning("amc call failed path=%s error=%s", path, type(error).__name__)
-                raise network_error(error) from None
-            call = call_info(response)
-            level = logging.INFO if response.ok else logging.WARNING
-            logger.log(
-                level, "amc call method=GET path=%s status=%s request_id=%s latency_ms=%s",
-                path, call.http_status, call.request_id, call.latency_ms,
-            )  # fmt: skip
-            return response, payload
+        return headers

@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
 import requests
@@ -15,19 +16,28 @@ from requests.adapters import HTTPAdapter
 from requests.cookies import RequestsCookieJar
 from requests.utils import get_environ_proxies
 from urllib3 import BaseHTTPResponse, Retry
-from urllib3.exceptions import MaxRetryError, ResponseError
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    MaxRetryError,
+    NewConnectionError,
+    ReadTimeoutError,
+    ResponseError,
+)
 
 from instances.amc.brake import Brake
+from instances.amc.errors import AmcThrottledError
 
 USER_AGENT = "amc-helper/0.1"
 RETRIED_STATUSES = frozenset({429, 500, 502, 503, 504})
 LONGEST_RETRY_AFTER_SECONDS = 15 * 60.0
 _LONGEST_BACKOFF_SECONDS = 60.0
+_random = random.SystemRandom()
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long one call may take: tries in all, seconds of waiting between them, timeouts in seconds."""
+    """How long one call may take: tries in all, seconds lost before the last of them starts, timeouts."""
 
     tries: int
     max_wait_seconds: float
@@ -36,7 +46,7 @@ class Patience:
 
 
 # A person waits for the page.
-INTERACTIVE = Patience(tries=3, max_wait_seconds=8, connect_timeout=5, read_timeout=15)
+INTERACTIVE = Patience(tries=3, max_wait_seconds=8, connect_timeout=5, read_timeout=10)
 # A worker waits.
 BACKGROUND = Patience(tries=5, max_wait_seconds=120, connect_timeout=5, read_timeout=60)
 # amc-api, health probe: connect 5 s, read 15 s.
@@ -47,16 +57,31 @@ class PatientRetry(Retry):
     """Back off with full jitter or as Amazon asks, but never wait longer in all than patience allows."""
 
     def __init__(
-        self, *args: Any, patience: Patience, brake: Brake | None = None, waited: float = 0.0, **kwargs: Any
+        self,
+        *args: Any,
+        patience: Patience,
+        brake: Brake | None = None,
+        waited: float = 0.0,
+        timed_out: float = 0.0,
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
-        self.patience, self.brake, self.waited = patience, brake, waited
+        self.patience, self.brake, self.waited, self.timed_out = patience, brake, waited, timed_out
         self._next_wait = 0.0
 
     def new(self, **kwargs: Any) -> PatientRetry:
         """Copy, keeping what this class added."""
-        kwargs = {"patience": self.patience, "brake": self.brake, "waited": self.waited, **kwargs}
-        return super().new(**kwargs)
+        kept = {
+            "patience": self.patience,
+            "brake": self.brake,
+            "waited": self.waited,
+            "timed_out": self.timed_out,
+        }
+        return super().new(**{**kept, **kwargs})
+
+    def is_retry(self, method: str, status_code: int, has_retry_after: bool = False) -> bool:
+        """Tell whether to try again: throttling means nothing was done, so then whatever the method."""
+        return status_code == 429 or super().is_retry(method, status_code, has_retry_after)
 
     def increment(
         self,
@@ -66,22 +91,32 @@ class PatientRetry(Retry):
         error: Exception | None = None,
         _pool: Any = None,
         _stacktrace: Any = None,
-    ) -> Retry:
+    ) -> PatientRetry:
         """Count a try; raises MaxRetryError when the tries or the patience are used up."""
         wait = self._wait_for(response)
         if response is not None and response.status == 429 and self.brake is not None:
             self.brake.throttled(wait)
-        if self.waited + wait > self.patience.max_wait_seconds and response is not None:
-            raise MaxRetryError(_pool, url or "", ResponseError("the wait is longer than this call may take"))
+        timed_out = self.timed_out + self._lost_in(error)
+        if self.waited + timed_out + wait > self.patience.max_wait_seconds:
+            reason = error or ResponseError("the wait is longer than this call may take")
+            raise MaxRetryError(_pool, url or "", reason)
         following = super().increment(method, url, response, error, _pool, _stacktrace)
-        if isinstance(following, PatientRetry):
-            following.waited = self.waited + wait
-            following._next_wait = wait
+        following.waited, following.timed_out, following._next_wait = self.waited + wait, timed_out, wait
         return following
 
     def sleep(self, response: BaseHTTPResponse | None = None) -> None:
-        """Wait before the next try."""
+        """Wait before the next try; raises AmcThrottledError when the queue at the brake is too long."""
         time.sleep(self._next_wait)
+        # Calls that were throttled together would otherwise all come back in the same moment.
+        if self.brake is not None and self.brake.wait(self.patience.max_wait_seconds) < 0:
+            raise AmcThrottledError(
+                "Amazon asked us to slow down. Try again later.", retry_after=self.brake.pause_left
+            )
+
+    def _lost_in(self, error: Exception | None) -> float:
+        if isinstance(error, ReadTimeoutError):
+            return self.patience.read_timeout
+        return self.patience.connect_timeout if is_timeout(error) else 0.0
 
     def _wait_for(self, response: BaseHTTPResponse | None) -> float:
         demanded = retry_after_seconds(response.headers.get("Retry-After")) if response is not None else None
@@ -90,7 +125,14 @@ class PatientRetry(Retry):
         # Full jitter on 2, 4, 8 … s (amc-api, throttling); a lost connection is tried again sooner.
         base = 2.0 if response is not None and response.status == 429 else 0.5
         ceiling = min(_LONGEST_BACKOFF_SECONDS, base * 2 ** len(self.history))
-        return random.uniform(0, ceiling)  # noqa: S311  jitter, not a secret
+        return _random.uniform(0, ceiling)
+
+
+def is_timeout(error: object) -> bool:
+    """Tell whether urllib3's error means that time ran out; a refused connection derives from a timeout there."""
+    if not isinstance(error, HTTPError) or isinstance(error, NewConnectionError):
+        return False
+    return isinstance(error, ReadTimeoutError | ConnectTimeoutError)
 
 
 def retry_after_seconds(value: str | None) -> float | None:
@@ -102,7 +144,7 @@ def retry_after_seconds(value: str | None) -> float | None:
         return min(float(text), LONGEST_RETRY_AFTER_SECONDS)
     try:
         moment = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, TypeError, OverflowError):
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
@@ -125,7 +167,8 @@ def open_session(
     session.trust_env = False
     session.proxies = dict(get_environ_proxies(url))
     session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
-    session.cookies = RequestsCookieJar()
+    # Threads share the session, and AMC needs no cookies: keep none.
+    session.cookies = RequestsCookieJar(policy=DefaultCookiePolicy(allowed_domains=[]))
     session.headers.clear()
     session.headers.update({"User-Agent": USER_AGENT, "Accept": "application/json", "Accept-Encoding": "gzip"})
     retry = PatientRetry(

@@ -30,6 +30,10 @@ class AccountRef:
     account_id: str
     marketplace_id: str
 
+    def __post_init__(self) -> None:
+        if isinstance(self.account_id, uuid.UUID):
+            raise ValueError("An AMC account is named by its entity ID, such as ENTITY1ABC, never by our own key.")
+
 
 @dataclass(frozen=True, slots=True)
 class InstanceRef:
@@ -41,7 +45,8 @@ class InstanceRef:
     def __post_init__(self) -> None:
         if isinstance(self.instance_id, uuid.UUID) or _UUID.match(str(self.instance_id)):
             raise ValueError("An AMC instance ID is AMC's own string, such as amcabcd1234, never a UUID.")
-        if not self.instance_id:
+        # Dots alone would be taken for a step up in the path.
+        if not self.instance_id.strip(". "):
             raise ValueError("The AMC instance ID is empty.")
 
 
