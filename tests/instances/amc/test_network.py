@@ -1,0 +1,255 @@
+"""What only a real socket does: resets, broken bodies, silence, waits, pooled connections."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+
+from instances.amc.brake import Brake, get_brake
+from instances.amc.client import INTERACTIVE, Patience
+from instances.amc.errors import (
+    AmcError,
+    AmcMalformedError,
+    AmcThrottledError,
+    AmcTimeoutError,
+    AmcUnavailableError,
+)
+from instances.amc.transport import LONGEST_RETRY_AFTER_SECONDS, retry_after_seconds
+from instances.amc.types import AmcInstance
+from tests.instances.amc.builders import INSTANCE, RAW, client, login, source, tokens
+from tests.instances.amc.raw_server import RawServer, http, raw_server, reset
+
+BODY = json.dumps({"instance": RAW}).encode()
+GOOD = http(200, BODY)
+SHORT = Patience(tries=3, max_wait_seconds=6, connect_timeout=1, read_timeout=0.3)
+ONCE = Patience(tries=1, max_wait_seconds=6, connect_timeout=1, read_timeout=0.3)
+
+
+def ask(server: RawServer, patience: Patience = SHORT, brake: Brake | None = None) -> AmcInstance:
+    with client(local_url=server.url, patience=patience, brake=brake) as calls:
+        return calls.get_instance(INSTANCE)
+
+
+def test_reset_is_tried_again() -> None:
+    with raw_server(reset, GOOD) as server:
+        assert ask(server)
+        assert len(server.requests) == 2
+
+
+def test_resets_to_the_end_are_a_network_error() -> None:
+    with raw_server(reset) as server, pytest.raises(AmcUnavailableError) as caught:
+        ask(server)
+    assert (caught.value.reason, caught.value.transient) == ("network", True)
+
+
+def test_broken_body_is_asked_for_again_once() -> None:
+    with raw_server(http(200, BODY[:20], length=len(BODY)), GOOD) as server:
+        assert ask(server)
+    with raw_server(http(200, BODY[:20], length=len(BODY))) as server:
+        with pytest.raises(AmcUnavailableError) as caught:
+            ask(server)
+        assert (caught.value.reason, len(server.requests)) == ("network", 2)
+
+
+def test_server_that_goes_away_after_a_broken_body_ends_the_call() -> None:
+    server = RawServer(lambda connection: None)
+
+    def break_off(connection: socket.socket) -> None:
+        server.stop()
+        http(200, BODY[:20], length=len(BODY))(connection)
+
+    server.answers = (break_off,)
+    with pytest.raises(AmcUnavailableError):
+        ask(server, ONCE)
+
+
+def test_silence_is_a_timeout_even_after_retries() -> None:
+    with raw_server(http(200, BODY, after=5)) as server:
+        with pytest.raises(AmcTimeoutError) as caught:
+            ask(server)
+        assert (caught.value.reason, len(server.requests)) == ("network", 3)
+
+
+def test_silence_counts_against_patience() -> None:
+    hasty = Patience(tries=5, max_wait_seconds=0.2, connect_timeout=1, read_timeout=0.3)
+    with raw_server(http(200, BODY, after=5)) as server:
+        with pytest.raises(AmcTimeoutError):
+            ask(server, hasty)
+        assert len(server.requests) == 1
+
+
+def test_silence_of_amazon_ends_a_page_within_one_timeout() -> None:
+    assert INTERACTIVE.read_timeout > INTERACTIVE.max_wait_seconds
+    assert INTERACTIVE.read_timeout <= 10
+
+
+def test_body_that_stalls_is_a_timeout() -> None:
+    def stall(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")
+        time.sleep(3)
+
+    with raw_server(stall) as server, pytest.raises(AmcTimeoutError):
+        ask(server, ONCE)
+
+
+def test_refused_connection_and_unknown_name_are_network_errors() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        free = listener.getsockname()[1]
+    for url in (f"http://127.0.0.1:{free}", "http://no-such-host.invalid"):
+        with client(local_url=url, patience=ONCE) as calls, pytest.raises(AmcUnavailableError) as caught:
+            calls.get_instance(INSTANCE)
+        assert caught.value.reason == "network"
+        assert "http" not in caught.value.message
+
+
+def test_plain_answer_to_tls_is_a_network_error() -> None:
+    with raw_server(GOOD) as server:
+        calls = client(local_url=server.url.replace("http:", "https:"), patience=ONCE)
+        with pytest.raises(AmcError) as caught:
+            calls.get_instance(INSTANCE)
+        assert caught.value.reason == "network"
+
+
+def test_compressed_answer_is_read_and_a_broken_one_is_malformed() -> None:
+    with raw_server(http(200, gzip.compress(BODY), "Content-Encoding: gzip")) as server:
+        assert ask(server)
+    broken = http(200, b"not gzip at all", "Content-Encoding: gzip")
+    with raw_server(broken) as server, pytest.raises(AmcMalformedError):
+        ask(server)
+
+
+def seconds_until_answered(retry_after: str) -> float:
+    started = time.monotonic()
+    with raw_server(http(429, b"", f"Retry-After: {retry_after}"), GOOD) as server:
+        found = ask(server, brake=Brake())
+    # The wait is not Amazon's slowness.
+    assert found.call.latency_ms < 500
+    return time.monotonic() - started
+
+
+def test_retry_after_is_waited_for() -> None:
+    assert 1 <= seconds_until_answered("1") < 2
+
+
+def test_retry_after_as_a_date_is_waited_for() -> None:
+    later = format_datetime(datetime.now(UTC) + timedelta(seconds=2), usegmt=True)
+    assert 0.8 <= seconds_until_answered(later) < 3
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("3", 3),
+        ("0", 0),
+        ("-1", None),
+        ("99999", LONGEST_RETRY_AFTER_SECONDS),
+        ("soon", None),
+        ("", None),
+        (None, None),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", None),
+        ("Wed, 21 Oct 9015 07:28:00 GMT", LONGEST_RETRY_AFTER_SECONDS),
+    ],
+)
+def test_retry_after_forms(value: str | None, seconds: float | None) -> None:
+    assert retry_after_seconds(value) == seconds
+
+
+def test_code_is_sent_once_and_a_refresh_again() -> None:
+    granted = http(200, b'{"access_token": "Atza|x", "expires_in": 3600}')
+    with raw_server(http(503), granted) as server:
+        with pytest.raises(AmcUnavailableError):
+            login(server.url, SHORT).exchange_code("code", "https://example.com/back", "verifier")
+        assert len(server.requests) == 1
+    with raw_server(http(503), granted) as server:
+        assert login(server.url, SHORT).refresh("Atzr|x").access_token == "Atza|x"
+        assert len(server.requests) == 2
+
+
+def test_connections_are_kept_and_shared_between_threads() -> None:
+    with raw_server(http(200, BODY, after=0.01)) as server:
+        calls = client(local_url=server.url, patience=SHORT, pool_size=8)
+        with calls, ThreadPoolExecutor(8) as pool:
+            found = list(pool.map(lambda _: calls.get_instance(INSTANCE), range(200)))
+        assert len(found) == 200
+        assert server.connections <= 8
+
+
+def test_one_refresh_for_fifty_concurrent_callers() -> None:
+    granted = http(200, b'{"access_token": "Atza|new", "expires_in": 3600}', after=0.2)
+    with raw_server(granted) as server:
+        held = source(tokens(minutes=1), server.url)
+        barrier = threading.Barrier(50)
+
+        def call(_: int) -> str:
+            barrier.wait()
+            return held.access_token()
+
+        with ThreadPoolExecutor(50) as pool:
+            assert set(pool.map(call, range(50))) == {"Atza|new"}
+        assert len(server.requests) == 1
+
+
+def test_one_renewal_for_fifty_rejected_callers() -> None:
+    granted = http(200, b'{"access_token": "Atza|new", "expires_in": 3600}', after=0.1)
+    with raw_server(granted) as server:
+        held = source(tokens("Atza|old"), server.url)
+        with ThreadPoolExecutor(50) as pool:
+            assert set(pool.map(lambda _: held.renew("Atza|old"), range(50))) == {"Atza|new"}
+        assert len(server.requests) == 1
+
+
+def test_fifty_callers_share_one_failed_refresh() -> None:
+    with raw_server(http(400, b'{"error": "invalid_grant"}', after=0.1)) as server:
+        held = source(tokens(minutes=1), server.url)
+
+        def call(_: int) -> str:
+            try:
+                return held.access_token()
+            except AmcError as error:
+                return error.reason
+
+        with ThreadPoolExecutor(50) as pool:
+            assert set(pool.map(call, range(50))) == {"reconnect_required"}
+        assert len(server.requests) == 1
+
+
+def test_brake_counts_a_burst_once_and_recovers() -> None:
+    brake = Brake()
+    for _ in range(50):
+        brake.throttled(0.05)
+    started = time.monotonic()
+    for _ in range(4):
+        assert brake.wait(5) >= 0
+    assert 0.15 < time.monotonic() - started < 1
+    for _ in range(60):
+        brake.passed()
+    time.sleep(0.1)
+    assert brake.wait(5) == 0
+
+
+def test_brake_says_at_once_when_the_wait_is_too_long() -> None:
+    brake = Brake()
+    brake.throttled(100)
+    assert brake.wait(10) == -1
+    assert brake.pause_left == pytest.approx(100, abs=1)
+
+
+def test_brake_is_shared_per_host_and_login() -> None:
+    assert get_brake("https://a", "one") is get_brake("https://a", "one")
+    assert get_brake("https://a", "one") is not get_brake("https://a", "two")
+
+
+def test_queue_behind_a_brake_is_throttling_too() -> None:
+    brake = Brake()
+    brake.throttled(50)
+    with raw_server(GOOD) as server, pytest.raises(AmcThrottledError):
+        ask(server, brake=brake)
+    assert server.requests == []
