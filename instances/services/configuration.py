@@ -19,7 +19,7 @@ INSTANCE_CACHE = GenerationCache("instance-configuration", settings.INSTANCE_CAC
 
 @dataclass(frozen=True)
 class InstanceConfiguration:
-    """What a call to AMC needs to know about one instance; holds no token."""
+    """What a call to AMC needs to know about one instance; neither tokens nor what checks find out."""
 
     pk: UUID
     instance_id: str
@@ -28,7 +28,6 @@ class InstanceConfiguration:
     marketplace_id: str
     region: str
     is_active: bool
-    status: str
     advertiser_types: tuple[str, ...]
 
 
@@ -54,6 +53,5 @@ def _load(pk: UUID) -> InstanceConfiguration:
         marketplace_id=instance.account.marketplace_id,
         region=instance.region,
         is_active=instance.is_active,
-        status=instance.status,
         advertiser_types=tuple((config.get("amc") or {}).get("advertiserTypes") or ()),
     )

@@ -22,7 +22,6 @@ from django.db.models import (
 
 from instances.models import AMCInstance, Event, Health, HealthCheck, HealthRun
 from instances.models.lifecycle import TRANSITIONS, event_of
-from instances.services.configuration import invalidate_configuration
 from instances.services.probes import ProbeResult
 
 
@@ -50,7 +49,6 @@ def record_results(
         HealthCheck.objects.bulk_create(_check(run, result) for result in valid)
         pks = [result.instance_pk for result in valid]
         _update_instances(run, pks)
-        invalidate_configuration(pks)
 
 
 def _is_current(

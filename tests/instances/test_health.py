@@ -1,0 +1,351 @@
+"""Probes, verdicts and what they do to instances, against a running local AMC."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from unittest import mock
+
+from django.db import connection as db
+from django.test import override_settings
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from instances.models import (
+    AmazonConnection,
+    AMCInstance,
+    Health,
+    HealthCheck,
+    HealthRollup,
+    HealthRun,
+    Status,
+)
+from instances.models.reasons import REASONS
+from instances.services import health_runs
+from instances.services.health import check_instance, check_instances, start_run
+from instances.services.health_records import record_results
+from instances.services.probes import ProbeResult
+from tests.base import LocalAmcTestCase
+from tests.factories import AccountFactory, ConnectionFactory, InstanceFactory
+
+
+class VerdictTests(LocalAmcTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.instance = InstanceFactory(account=self.account, instance_id="amclocalus1", health_status=None)
+
+    def check(self) -> HealthCheck:
+        return check_instance(self.instance, user=self.alice, trigger="page")
+
+    def test_healthy_instance(self) -> None:
+        check = self.check()
+        self.assertEqual((check.verdict, check.reason, check.http_status), (Health.HEALTHY, "", 200))
+        self.assertEqual(len(check.request_id), 20)
+        self.assertIsNotNone(check.latency_ms)
+        self.assertEqual(self.instance.status, Status.ACTIVE)
+        self.assertEqual(self.instance.health_status, Health.HEALTHY)
+        self.assertEqual(self.instance.last_health_check, check.checked_at)
+
+    def test_every_fault_has_its_verdict_reason_and_fix(self) -> None:
+        cases = [
+            ({"fault": "token_expired"}, Health.UNHEALTHY, "unauthenticated"),
+            ({"fault": "wrong_entity"}, Health.UNHEALTHY, "forbidden"),
+            ({"fault": "terms_required"}, Health.UNHEALTHY, "terms_required"),
+            ({"fault": "unknown_instance"}, Health.UNHEALTHY, "not_found"),
+            ({"fault": "unknown_instance", "status": 403}, Health.UNHEALTHY, "forbidden"),
+            ({"fault": "wrong_marketplace"}, Health.UNHEALTHY, "not_found"),
+            ({"fault": "missing_header"}, Health.UNHEALTHY, "bad_request"),
+            ({"fault": "instance_in_progress"}, Health.UNHEALTHY, "provisioning"),
+            ({"fault": "instance_failed"}, Health.UNHEALTHY, "creation_failed"),
+            ({"fault": "unknown_status"}, Health.ERROR, "unknown_status"),
+            ({"fault": "throttle", "seconds": 300}, Health.ERROR, "throttled"),
+            ({"fault": "server_error", "status": 500}, Health.ERROR, "upstream_error"),
+            ({"fault": "server_error", "status": 502, "variant": "html"}, Health.ERROR, "upstream_error"),
+            ({"fault": "server_error", "status": 504}, Health.ERROR, "upstream_error"),
+            ({"fault": "reset"}, Health.ERROR, "network"),
+            ({"fault": "truncated_body"}, Health.ERROR, "network"),
+            ({"fault": "bad_json"}, Health.ERROR, "malformed_response"),
+            ({"fault": "empty_200"}, Health.ERROR, "malformed_response"),
+            ({"fault": "null_fields"}, Health.HEALTHY, ""),
+            ({"fault": "extra_fields"}, Health.HEALTHY, ""),
+            ({"fault": "wrong_content_type"}, Health.HEALTHY, ""),
+            ({"fault": "token_expired", "count": 1}, Health.HEALTHY, ""),
+            ({"fault": "server_error", "status": 503, "count": 1}, Health.HEALTHY, ""),
+            ({"fault": "throttle", "seconds": 1, "count": 1}, Health.HEALTHY, ""),
+            ({"fault": "slow", "seconds": 1}, Health.HEALTHY, ""),
+        ]
+        for fault, verdict, reason in cases:
+            with self.subTest(**fault):
+                self.setUp_again()
+                self.arm(**fault)
+                check = self.check()
+                self.assertEqual((check.verdict, check.reason), (verdict, reason))
+                self.assertEqual(bool(REASONS[reason].fix), verdict != Health.HEALTHY)
+
+    def setUp_again(self) -> None:  # noqa: N802  beside setUp
+        super().setUp()
+        AmazonConnection.objects.update(state="CONNECTED")
+
+    def test_login_faults(self) -> None:
+        cases = [
+            ("invalid_grant", Health.UNHEALTHY, "reconnect_required"),
+            ("invalid_client", Health.UNHEALTHY, "credentials_misconfigured"),
+            ("lwa_500", Health.ERROR, "upstream_error"),
+            ("lwa_429", Health.ERROR, "throttled"),
+        ]
+        for fault, verdict, reason in cases:
+            with self.subTest(fault):
+                self.setUp_again()
+                self.instance = AMCInstance.objects.select_related("account__connection").get(pk=self.instance.pk)
+                AmazonConnection.objects.update(access_token="", access_token_expires_at=None)
+                self.instance.account.connection.refresh_from_db()
+                self.arm(fault)
+                check = self.check()
+                self.assertEqual((check.verdict, check.reason), (verdict, reason))
+
+    def test_no_answer_in_time_is_an_error(self) -> None:
+        from dataclasses import replace
+
+        from instances.amc.client import PROBE
+
+        self.arm("hang", seconds=3)
+        with mock.patch("instances.services.health.PROBE", replace(PROBE, read_timeout=0.3, tries=1)):
+            check = self.check()
+        self.assertEqual((check.verdict, check.reason), (Health.ERROR, "network"))
+
+    def test_revoked_login_is_marked_for_reconnecting(self) -> None:
+        self.connection.refresh_token = "Atzr|local-revoked"
+        self.connection.save()
+        check = self.check()
+        self.assertEqual(check.reason, "reconnect_required")
+        self.connection.refresh_from_db()
+        self.assertEqual(self.connection.state, AmazonConnection.State.RECONNECT_REQUIRED)
+        self.assertTrue(self.connection.refresh_token)
+        self.assertContains(self.client.get("/"), "must be reconnected")
+
+    def test_disconnected_login_makes_no_call(self) -> None:
+        self.connection.disconnect()
+        self.instance.refresh_from_db()
+        self.assertEqual(self.check().reason, "reconnect_required")
+        self.assertEqual(self.control("GET", "requests")["requests"], [])
+
+    @override_settings(FERNET_KEYS=["bmV3LWtleS1uZXcta2V5LW5ldy1rZXktbmV3LWtleSE="])
+    def test_unreadable_login_makes_no_call_and_keeps_the_secret(self) -> None:
+        self.instance = AMCInstance.objects.select_related("account__connection").get(pk=self.instance.pk)
+        check = self.check()
+        self.assertEqual((check.verdict, check.reason), (Health.UNHEALTHY, "unreadable_credentials"))
+        self.assertEqual(self.control("GET", "requests")["requests"], [])
+
+    def test_token_is_kept_for_the_next_process(self) -> None:
+        self.check()
+        self.connection.refresh_from_db()
+        self.assertTrue(str(self.connection.access_token).startswith("Atza|"))
+        calls = [r["path"] for r in self.control("GET", "requests")["requests"]]
+        self.assertEqual(calls.count("/auth/o2/token"), 1)
+
+    def test_no_uuid_ever_reaches_amc(self) -> None:
+        self.check()
+        text = str(self.control("GET", "requests"))
+        self.assertIn("amclocalus1", text)
+        for key in (self.instance.pk, self.account.pk, self.connection.pk, self.alice.pk):
+            self.assertNotIn(str(key), text)
+            self.assertNotIn(key.hex, text)
+
+    def test_credentials_are_amcs_words(self) -> None:
+        self.assertEqual(self.instance.get_amc_credentials(), ("amclocalus1", "ENTITYLOCALUS1"))
+
+
+class LifeCycleTests(LocalAmcTestCase):
+    def probe(self, instance: AMCInstance, verdict: str, *, minutes: int = 0, reason: str = "network") -> None:
+        run = start_run([instance.pk], user=None, trigger="schedule")
+        result = ProbeResult(
+            instance_pk=instance.pk,
+            checked_at=timezone.now() + timedelta(minutes=minutes),
+            verdict=verdict,
+            reason="" if verdict == Health.HEALTHY else reason,
+        )
+        record_results(run, [result])
+        instance.refresh_from_db()
+
+    def test_one_failure_to_find_out_changes_nothing_and_two_do(self) -> None:
+        instance = InstanceFactory(account=self.account)
+        self.probe(instance, Health.ERROR)
+        self.assertEqual((instance.status, instance.consecutive_errors), (Status.ACTIVE, 1))
+        self.probe(instance, Health.ERROR, minutes=1)
+        self.assertEqual((instance.status, instance.consecutive_errors), (Status.ERROR, 2))
+        self.probe(instance, Health.HEALTHY, minutes=2)
+        self.assertEqual((instance.status, instance.consecutive_errors), (Status.ACTIVE, 0))
+
+    def test_definite_no_is_an_error_at_once(self) -> None:
+        instance = InstanceFactory(account=self.account)
+        self.probe(instance, Health.UNHEALTHY)
+        self.assertEqual(instance.status, Status.ERROR)
+
+    def test_disabled_instance_stays_disabled(self) -> None:
+        instance = InstanceFactory(account=self.account, status=Status.INACTIVE, is_active=False)
+        for minutes, verdict in enumerate(Health.values):
+            self.probe(instance, verdict, minutes=minutes)
+            self.assertEqual((instance.status, instance.is_active), (Status.INACTIVE, False))
+            self.assertEqual(instance.health_status, verdict)
+
+    def test_since_moves_only_with_the_verdict(self) -> None:
+        instance = InstanceFactory(account=self.account)
+        since = instance.health_since
+        self.probe(instance, Health.HEALTHY)
+        self.assertEqual(instance.health_since, since)
+        self.probe(instance, Health.UNHEALTHY, minutes=1)
+        self.assertEqual(instance.health_since, instance.last_health_check)
+
+    def test_late_result_does_not_overwrite_a_newer_verdict(self) -> None:
+        instance = InstanceFactory(account=self.account)
+        self.probe(instance, Health.HEALTHY, minutes=5)
+        self.probe(instance, Health.UNHEALTHY, minutes=1)
+        self.assertEqual(instance.health_status, Health.HEALTHY)
+        self.assertEqual(instance.health_checks.count(), 2)
+
+    def test_instance_linked_elsewhere_meanwhile_gets_no_verdict(self) -> None:
+        instance = InstanceFactory(account=self.account)
+        run = start_run([instance.pk], user=None, trigger="schedule")
+        result = ProbeResult(instance.pk, timezone.now(), Health.UNHEALTHY, "not_found")
+        record_results(run, [result], keys={instance.pk: ("amcbefore1", self.account.pk)})
+        instance.refresh_from_db()
+        self.assertEqual(instance.health_status, Health.HEALTHY)
+        self.assertFalse(HealthCheck.objects.exists())
+
+    def test_instance_deleted_meanwhile_hides_nobody_else(self) -> None:
+        kept, gone = InstanceFactory(account=self.account), InstanceFactory(account=self.account)
+        run = start_run([kept.pk, gone.pk], user=None, trigger="schedule")
+        gone_pk = gone.pk
+        gone.delete()
+        now = timezone.now()
+        record_results(run, [ProbeResult(pk, now, Health.UNHEALTHY, "gone") for pk in (gone_pk, kept.pk)])
+        kept.refresh_from_db()
+        self.assertEqual(kept.health_status, Health.UNHEALTHY)
+
+
+class BulkTests(LocalAmcTestCase):
+    def make(self, count: int) -> list[AMCInstance]:
+        account = AccountFactory(
+            connection=self.connection, account_id="ENTITYLOCALJP1", marketplace_id="A1VC38T7YXB528"
+        )
+        for n in range(1, count + 1):
+            InstanceFactory(account=account, instance_id=f"amclocaljp{n:03d}", region="FE", health_status=None)
+        return list(AMCInstance.objects.select_related("account__connection"))
+
+    def check(self, instances: list[AMCInstance]) -> list[ProbeResult]:
+        run = start_run([i.pk for i in instances], user=None, trigger="command")
+        results = check_instances(instances, run=run)
+        run.refresh_from_db()
+        self.assertIsNotNone(run.finished_at)
+        return results
+
+    def test_one_bad_instance_never_hides_the_others(self) -> None:
+        instances = self.make(20)
+        self.arm("reset", instance="amclocaljp007")
+        self.arm("bad_json", instance="amclocaljp011")
+        verdicts = {r.found.instance_id: r.verdict for r in self.check(instances) if r.found}
+        self.assertEqual(len(verdicts), 18)
+        counts = AMCInstance.objects.health_counts()
+        self.assertEqual((counts[Health.HEALTHY], counts[Health.ERROR], counts[""]), (18, 2, 0))
+
+    def test_broken_login_does_not_stop_the_other_login(self) -> None:
+        instances = self.make(3)
+        broken = ConnectionFactory(user=self.charlie, refresh_token="Atzr|local-revoked")
+        other = InstanceFactory(account=AccountFactory(connection=broken), instance_id="amclocalus1")
+        results = self.check([*instances, other])
+        self.assertEqual([r.reason for r in results if r.instance_pk == other.pk], ["reconnect_required"])
+        self.assertEqual(sum(r.verdict == Health.HEALTHY for r in results), 3)
+
+    def test_one_refresh_serves_all(self) -> None:
+        self.check(self.make(30))
+        paths = [r["path"] for r in self.control("GET", "requests")["requests"]]
+        self.assertEqual(paths.count("/auth/o2/token"), 1)
+        self.assertEqual(len(paths), 31)
+
+    def test_throttling_slows_everybody_and_nothing_is_lost(self) -> None:
+        self.arm("throttle", seconds=1, count=5)
+        results = self.check(self.make(20))
+        self.assertEqual({r.verdict for r in results}, {Health.HEALTHY})
+
+    def test_statements_do_not_grow_with_the_number(self) -> None:
+        counts = []
+        for size in (10, 60):
+            AMCInstance.objects.all().delete()
+            self.account.connection.accounts.filter(account_id="ENTITYLOCALJP1").delete()
+            instances = self.make(size)
+            with CaptureQueriesContext(db, ) as queries, mock.patch("instances.services.health.FIRST_FLUSH_SECONDS", 60):
+                self.check(instances)
+            counts.append(len(queries))
+        self.assertLessEqual(abs(counts[1] - counts[0]), 3)
+        self.assertLessEqual(counts[1], 25)
+
+
+class RunTests(LocalAmcTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.instance = InstanceFactory(account=self.account, instance_id="amclocalus1", health_status=None)
+        self.sent: list[str] = []
+
+    def tick(self, **later: int) -> None:
+        with self.captureOnCommitCallbacks(execute=True):
+            health_runs.tick(send=self.sent.append, now=timezone.now() + timedelta(**later))
+
+    def test_two_beats_start_one_run(self) -> None:
+        self.tick()
+        self.tick()
+        self.assertEqual(HealthRun.objects.filter(trigger="schedule").count(), 1)
+        self.assertEqual(len(self.sent), 1)
+
+    def test_next_interval_starts_the_next_run(self) -> None:
+        self.tick()
+        self.tick(minutes=15)
+        self.assertEqual(HealthRun.objects.filter(slot__isnull=False).count(), 2)
+
+    def test_disabled_instances_are_left_alone(self) -> None:
+        self.instance.apply("disable")
+        self.tick()
+        self.assertEqual(HealthRun.objects.get().total, 0)
+        self.assertEqual(self.sent, [])
+
+    def test_doubled_message_checks_once(self) -> None:
+        self.tick()
+        self.assertTrue(health_runs.advance_run(self.sent[0]))
+        self.assertFalse(health_runs.advance_run(self.sent[0]))
+        self.assertEqual(HealthCheck.objects.count(), 1)
+
+    def test_lost_message_is_sent_again(self) -> None:
+        self.tick()
+        self.sent.clear()
+        self.tick(seconds=40)
+        self.assertEqual(self.sent, [str(HealthRun.objects.get(total=1, finished_at=None).pk)])
+
+    def test_killed_worker_is_succeeded_by_another_that_does_only_the_rest(self) -> None:
+        other = InstanceFactory(account=self.account, instance_id="amclocalus2", health_status=None)
+        run = start_run([self.instance.pk, other.pk], user=None, trigger="list")
+        record_results(run, [ProbeResult(self.instance.pk, timezone.now(), Health.HEALTHY)])
+        self.assertFalse(health_runs.advance_run(str(run.pk)))  # the dead worker's lease still holds
+        HealthRun.objects.update(lease_expires_at=timezone.now() - timedelta(seconds=1))
+        self.assertTrue(health_runs.advance_run(str(run.pk)))
+        self.assertEqual(HealthCheck.objects.filter(run=run).count(), 2)
+        run.refresh_from_db()
+        self.assertIsNotNone(run.finished_at)
+
+    def test_run_nobody_finishes_is_given_up(self) -> None:
+        run = start_run([self.instance.pk], user=None, trigger="list")
+        self.tick(hours=2)
+        run.refresh_from_db()
+        self.assertIsNotNone(run.finished_at)
+
+
+class PruneTests(LocalAmcTestCase):
+    def test_old_probes_become_hourly_summaries_once(self) -> None:
+        instance = InstanceFactory(account=self.account)
+        old = timezone.now().replace(minute=10) - timedelta(days=31)
+        for verdict, latency in (("HEALTHY", 100), ("HEALTHY", 200), ("ERROR", None)):
+            HealthCheck.objects.create(instance=instance, verdict=verdict, latency_ms=latency, checked_at=old)
+        HealthCheck.objects.create(instance=instance, verdict="HEALTHY")
+        self.assertEqual(health_runs.prune(), 3)
+        self.assertEqual(health_runs.prune(), 0)
+        rollup = HealthRollup.objects.get()
+        self.assertEqual((rollup.healthy, rollup.unhealthy, rollup.error), (2, 0, 1))
+        self.assertEqual((rollup.latency_ms_sum, rollup.latency_count), (300, 2))
+        self.assertEqual(HealthCheck.objects.count(), 1)

@@ -1,0 +1,78 @@
+"""`manage.py health_check`."""
+
+from __future__ import annotations
+
+import json
+from io import StringIO
+from typing import Any
+
+from django.core.management import CommandError, call_command
+
+from instances.models import AMCInstance, Health
+from tests.base import LocalAmcTestCase
+from tests.factories import InstanceFactory
+
+
+class HealthCommandTests(LocalAmcTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.good = InstanceFactory(account=self.account, instance_id="amclocalus1", health_status=None)
+        self.bad = InstanceFactory(account=self.account, instance_id="amcnowhere1", health_status=None)
+
+    def run_command(self, *args: Any) -> tuple[int, str]:
+        out = StringIO()
+        try:
+            call_command("health_check", *args, stdout=out)
+        except SystemExit as leaving:
+            return int(leaving.code or 0), out.getvalue()
+        return 0, out.getvalue()
+
+    def test_json_agrees_with_what_is_stored(self) -> None:
+        code, text = self.run_command("--all", "--json")
+        self.assertEqual(code, 1)
+        answer = json.loads(text)
+        self.assertEqual(answer["summary"], {"total": 2, "healthy": 1, "unhealthy": 1, "error": 0})
+        stored = dict(AMCInstance.objects.values_list("instance_id", "health_status"))
+        self.assertEqual({row["instance_id"]: row["health"] for row in answer["instances"]}, stored)
+
+    def test_exit_codes(self) -> None:
+        self.assertEqual(self.run_command("amclocalus1")[0], 0)
+        self.assertEqual(self.run_command("amcnowhere1")[0], 1)
+        self.assertEqual(self.run_command("amcnowhere1", "--fail-on", "error")[0], 0)
+        self.assertEqual(self.run_command("amcnowhere1", "--fail-on", "never")[0], 0)
+        self.arm("bad_json", instance="amclocalus1")
+        self.assertEqual(self.run_command("--all")[0], 2)
+        self.assertEqual(self.run_command("--all", "--fail-on", "never")[0], 0)
+
+    def test_table_names_instance_verdict_and_fix(self) -> None:
+        _, text = self.run_command("--all")
+        self.assertIn("amcnowhere1", text)
+        self.assertIn("Instance not found", text)
+        self.assertIn("2 checked: 1 healthy, 1 unhealthy", text)
+
+    def test_instance_by_uuid(self) -> None:
+        code, text = self.run_command(str(self.good.pk), "--json")
+        self.assertEqual((code, json.loads(text)["summary"]["total"]), (0, 1))
+
+    def test_failing_checks_only_failing_ones(self) -> None:
+        self.run_command("--all")
+        _, text = self.run_command("--failing", "--json")
+        self.assertEqual([row["instance_id"] for row in json.loads(text)["instances"]], ["amcnowhere1"])
+
+    def test_disabled_instances_are_left_out_of_all(self) -> None:
+        self.bad.apply("disable")
+        self.assertEqual(self.run_command("--all")[0], 0)
+
+    def test_wrong_arguments_say_what_to_do(self) -> None:
+        for args, message in (
+            ((), "Name instances"),
+            (("amcunknown9",), "There is no instance amcunknown9"),
+            (("--all", "--concurrency", "0"), "at least 1"),
+        ):
+            with self.subTest(args), self.assertRaisesMessage(CommandError, message) as caught:
+                call_command("health_check", *args)
+            self.assertEqual(caught.exception.returncode, 3)
+
+    def test_it_stores_probes(self) -> None:
+        self.run_command("--all", "--concurrency", "2")
+        self.assertEqual(self.good.health_checks.get().verdict, Health.HEALTHY)
