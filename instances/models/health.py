@@ -115,7 +115,7 @@ class HealthCheck(models.Model):
 
     id = models.BigAutoField(primary_key=True)
     instance = models.ForeignKey(AMCInstance, on_delete=models.CASCADE, related_name="health_checks")
-    run = models.ForeignKey(HealthRun, on_delete=models.SET_NULL, null=True, related_name="checks")
+    run = models.ForeignKey(HealthRun, on_delete=models.SET_NULL, null=True, related_name="checks", db_index=False)
     checked_at = models.DateTimeField(default=timezone.now)
     verdict = models.CharField(max_length=10, choices=Health.choices)
     reason = models.CharField(max_length=40, blank=True, default="")
@@ -132,6 +132,8 @@ class HealthCheck(models.Model):
         indexes = (
             models.Index(fields=["instance", "-checked_at"], name="checks_instance_time"),
             models.Index(fields=["checked_at"], name="checks_time"),
+            # Storing a batch looks every instance's probe of the run up.
+            models.Index(fields=["run", "instance"], name="checks_run_instance"),
         )
 
     def __str__(self) -> str:
