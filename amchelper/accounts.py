@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from amchelper import crypto
 
 
-class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth is untyped
+class AccountAdapter(DefaultAccountAdapter):
     """Accounts are created by an administrator only."""
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
@@ -19,7 +19,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth is
         return False
 
 
-class MfaAdapter(DefaultMFAAdapter):  # type: ignore[misc]  # allauth is untyped
+class MfaAdapter(DefaultMFAAdapter):
     """Keep TOTP seeds and recovery code seeds encrypted with our own keys."""
 
     def encrypt(self, text: str) -> str:

@@ -9,7 +9,6 @@ from urllib.parse import urlencode
 from django.contrib.auth.middleware import LoginRequiredMiddleware
 from django.contrib.messages import get_messages
 from django.http import HttpRequest, HttpResponse
-from django.http.response import HttpResponseBase
 from django.template.loader import render_to_string
 from django_htmx.http import HttpResponseClientRedirect
 
@@ -19,7 +18,7 @@ from amchelper.htmx import HtmxHttpRequest, wants_fragment
 class HtmxLoginRequiredMiddleware(LoginRequiredMiddleware):
     """Every view is private; a signed-out htmx request leaves the page instead of filling a table."""
 
-    def handle_no_permission(self, request: HttpRequest, view_func: Callable[..., Any]) -> HttpResponseBase:
+    def handle_no_permission(self, request: HttpRequest, view_func: Callable[..., Any]) -> Any:
         """Send to the sign-in page, and from there back to the page (not the fragment) it came from."""
         response = super().handle_no_permission(request, view_func)
         htmx = getattr(request, "htmx", None)

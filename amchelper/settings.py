@@ -15,7 +15,7 @@ from amchelper.logs import logging_config
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-env = environ.Env()
+env: Any = environ.Env()
 if env.bool("READ_DOT_ENV", default=True):
     environ.Env.read_env(BASE_DIR / ".env")
 
@@ -46,6 +46,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.humanize",
+    "django.forms",
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "allauth",
@@ -169,6 +170,8 @@ ACCOUNT_EMAIL_SUBJECT_PREFIX = "AMC Helper: "
 ACCOUNT_REAUTHENTICATION_REQUIRED = True
 ACCOUNT_SESSION_REMEMBER = None
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
+# Addresses are typed by an administrator and never verified; without this nobody could use TOTP.
+MFA_ALLOW_UNVERIFIED_EMAIL = True
 MFA_TOTP_ISSUER = "AMC Helper"
 MFA_ADAPTER = "amchelper.accounts.MfaAdapter"
 # Without a proxy in front the client's address is REMOTE_ADDR; X-Forwarded-For counts only as far as

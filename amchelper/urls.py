@@ -11,6 +11,8 @@ from instances.views.home import home
 urlpatterns = [
     path("", home, name="home"),
     path("", include("instances.urls")),
+    # An administrator sets addresses: they are what people sign in with.
+    path("accounts/email/", RedirectView.as_view(pattern_name="home")),
     path("accounts/", include("allauth.urls")),
     # One sign-in for everybody: rate limits and the second factor hold for the admin too.
     path("admin/login/", RedirectView.as_view(pattern_name="account_login", query_string=True)),

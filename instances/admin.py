@@ -81,12 +81,8 @@ class ConnectionAdmin(admin.ModelAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[AmazonConnection]:
         """Count accounts along, and leave the tokens in the database."""
-        return (
-            super()
-            .get_queryset(request)
-            .defer("refresh_token", "access_token")
-            .annotate(number_of_accounts=Count("accounts"))
-        )
+        connections: QuerySet[AmazonConnection] = super().get_queryset(request)
+        return connections.defer("refresh_token", "access_token").annotate(number_of_accounts=Count("accounts"))
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Refuse: a login begins with its owner's consent at Amazon."""

@@ -192,7 +192,7 @@ def _back(values: dict[str, str], **answer: str) -> Response:
     if values.get("state"):
         answer["state"] = values["state"]
     uri = values["redirect_uri"]
-    return redirect(f"{uri}{'&' if '?' in uri else '?'}{urlencode(answer)}", 302)  # type: ignore[return-value]
+    return redirect(f"{uri}{'&' if '?' in uri else '?'}{urlencode(answer)}", 302)
 
 
 def _error_page(code: str) -> Response:

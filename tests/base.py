@@ -8,12 +8,12 @@ from typing import Any, ClassVar
 
 from django.core.cache import caches
 from django.test import TestCase, override_settings
-from local_amc.server import LocalAmcServer
 
 from amchelper.models import User
 from instances.amc import brake
 from instances.models import AmazonConnection, AMCAccount
 from instances.services import amazon
+from local_amc.server import LocalAmcServer
 from tests.factories import AccountFactory, ConnectionFactory, UserFactory
 
 

@@ -9,7 +9,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from amchelper.models import User
-from instances.models import AMCAccount, AmazonConnection, AMCInstance, HealthCheck, HealthRun
+from instances.models import AmazonConnection, AMCAccount, AMCInstance, HealthCheck, HealthRun
 from tests.base import CastTestCase
 from tests.factories import AccountFactory, ConnectionFactory, InstanceFactory
 
@@ -46,7 +46,9 @@ PAGES = {
 FOREIGN_PREFIXES = ("accounts/", "admin/")
 
 
-def own_url_names(patterns: list[URLPattern | URLResolver], namespace: str = "", prefix: str = "") -> Iterator[str]:
+def own_url_names(
+    patterns: list[URLPattern | URLResolver], namespace: str = "", prefix: str = ""
+) -> Iterator[str]:
     """Give the names of all addresses the product itself declares."""
     for pattern in patterns:
         route = prefix + str(pattern.pattern)
@@ -147,9 +149,7 @@ class SignedOutHtmxTests(CastTestCase):
             headers={"HX-Request": "true", "HX-Current-URL": "http://testserver/instances/?health=ERROR"},
         )
         self.assertEqual(response.status_code, 200)
-        self.assertEqual(
-            response["HX-Redirect"], "/accounts/login/?next=%2Finstances%2F%3Fhealth%3DERROR"
-        )
+        self.assertEqual(response["HX-Redirect"], "/accounts/login/?next=%2Finstances%2F%3Fhealth%3DERROR")
         self.assertEqual(response.content, b"")
 
 

@@ -8,13 +8,14 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
-from django.db import models
+from django.db import models, transaction
 from django.db.models.functions import Lower
 from django.urls import reverse
 from django.utils import timezone
 
 from amchelper.fields import EncryptedTextField, Undecryptable
 from amchelper.models import User
+from instances.amc.auth import Tokens
 
 
 class Region(models.TextChoices):
@@ -117,12 +118,19 @@ class AmazonConnection(models.Model):
             ]
         )
 
-    def keep_access_token(self, *, access_token: str, expires_at: datetime, used_refresh_token: str) -> None:
-        """Keep a refreshed access token, unless the login was replaced or disconnected meanwhile."""
-        fresh = AmazonConnection.objects.get(pk=self.pk)
-        if fresh.state != self.State.DISCONNECTED and fresh.refresh_token == used_refresh_token:
-            fresh.access_token, fresh.access_token_expires_at = access_token, expires_at
-            fresh.save(update_fields=["access_token", "access_token_expires_at", "updated_at"])
+    def keep_refreshed(self, *, tokens: Tokens, used_refresh_token: str) -> None:
+        """Keep what a refresh brought, unless the login was replaced or disconnected meanwhile.
+
+        Amazon does not rotate refresh tokens, but says to store whatever comes back.
+        """
+        with transaction.atomic():
+            fresh = AmazonConnection.objects.select_for_update().get(pk=self.pk)
+            if fresh.state == self.State.DISCONNECTED or fresh.refresh_token != used_refresh_token:
+                return
+            fresh.refresh_token = tokens.refresh_token or used_refresh_token
+            fresh.access_token, fresh.access_token_expires_at = tokens.access_token, tokens.expires_at
+            fresh.save(update_fields=["refresh_token", "access_token", "access_token_expires_at", "updated_at"])
+        self.refresh_token = fresh.refresh_token
 
     def require_reconnect(self, reason: str) -> None:
         """Note that Amazon no longer accepts the login; a deliberate disconnect stays one."""

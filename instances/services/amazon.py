@@ -86,15 +86,10 @@ def amc_client(
 
 
 def keep_tokens(connection: AmazonConnection, source: TokenSource) -> None:
-    """Store the access token that a refresh brought."""
-    tokens = source.current
-    if tokens is None:
-        return
-    connection.keep_access_token(
-        access_token=tokens.access_token,
-        expires_at=tokens.expires_at,
-        used_refresh_token=source.refresh_token,
-    )
+    """Store the tokens that a refresh brought."""
+    if source.current is not None:
+        # What the row holds: the source may have moved on to a rotated token already.
+        connection.keep_refreshed(tokens=source.current, used_refresh_token=connection.refresh_token)
 
 
 def note_auth_error(connection: AmazonConnection, error: AmcAuthError) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -76,7 +76,7 @@ def region_figures(checks: QuerySet[HealthCheck], *, now: datetime | None = None
     return [_figures(region, label, by_region.get(region)) for region, label in Region.choices]
 
 
-def _figures(region: str, label: str, row: dict[str, Any] | None) -> RegionFigures:
+def _figures(region: str, label: str, row: Mapping[str, Any] | None) -> RegionFigures:
     if not row:
         return RegionFigures(region, label, 0, None, None, None, None)
     error_percent = 100 * row["errors"] / row["checks"]
@@ -110,7 +110,7 @@ def hour_blocks(checks: QuerySet[HealthCheck], *, now: datetime | None = None) -
     return [_block(first + timedelta(hours=n), by_hour.get(first + timedelta(hours=n))) for n in range(24)]
 
 
-def _block(hour: datetime, row: dict[str, Any] | None) -> HourBlock:
+def _block(hour: datetime, row: Mapping[str, Any] | None) -> HourBlock:
     clock = timezone.localtime(hour).strftime("%H:%M")
     if not row:
         return HourBlock("", f"{clock}: no checks")
@@ -119,7 +119,7 @@ def _block(hour: datetime, row: dict[str, Any] | None) -> HourBlock:
     return HourBlock(str(health), f"{clock}: {good} of {row['checks']} checks healthy")
 
 
-def incidents(instances: Sequence[AMCInstance]) -> list[dict[str, Any]]:
+def incidents(instances: Iterable[AMCInstance]) -> list[dict[str, Any]]:
     """Give failing instances with their reason in words, the longest lasting first."""
     return [
         {"instance": instance, "reason": reason_of(instance.health_reason)}

@@ -49,11 +49,8 @@ def _encrypted_columns() -> Iterator[tuple[type[models.Model], EncryptedTextFiel
 def _rotate_column(model: type[models.Model], field: EncryptedTextField) -> tuple[int, int]:
     """Rewrite one column under the model's nose: `save()` would touch other columns and times."""
     quote = connection.ops.quote_name
-    table, column, key = (
-        quote(model._meta.db_table),
-        quote(field.column),
-        quote(model._meta.pk.column),  # type: ignore[union-attr]  # concrete models have a key
-    )
+    table, column = quote(model._meta.db_table), quote(str(field.column))
+    key = quote(str(model._meta.pk.column))
     done = failed = 0
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT {key}, {column} FROM {table} WHERE {column} IS NOT NULL AND {column} <> ''")  # noqa: S608  names come from the models

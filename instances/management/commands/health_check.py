@@ -6,7 +6,7 @@ import json
 import sys
 from argparse import ArgumentParser
 from collections.abc import Sequence
-from typing import Any
+from typing import IO, Any, cast
 from uuid import UUID
 
 from django.conf import settings
@@ -87,7 +87,7 @@ class Command(BaseCommand):
             latency = "" if row["latency_ms"] is None else f"{row['latency_ms']} ms"
             told = ": ".join(filter(None, [row["reason_label"], row["fix"]]))
             table.add_row(row["instance_id"], row["name"], row["entity_id"], health, latency, told)
-        console = Console(file=self.stdout, width=None if sys.stdout.isatty() else 200)
+        console = Console(file=cast(IO[str], self.stdout), width=None if sys.stdout.isatty() else 200)
         if rows:
             console.print(table)
         summary = _summary(rows)
