@@ -6,6 +6,7 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
 
+from amchelper.views import admin_login
 from instances.views.home import home
 
 urlpatterns = [
@@ -15,6 +16,6 @@ urlpatterns = [
     path("accounts/email/", RedirectView.as_view(pattern_name="home")),
     path("accounts/", include("allauth.urls")),
     # One sign-in for everybody: rate limits and the second factor hold for the admin too.
-    path("admin/login/", RedirectView.as_view(pattern_name="account_login", query_string=True)),
+    path("admin/login/", admin_login),
     path("admin/", admin.site.urls),
 ]

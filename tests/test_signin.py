@@ -63,7 +63,11 @@ class SignInTests(TestCase):
 
     def test_admin_uses_the_same_sign_in(self) -> None:
         response = self.client.get("/admin/login/?next=/admin/")
-        self.assertRedirects(response, "/accounts/login/?next=/admin/")
+        self.assertRedirects(response, "/accounts/login/?next=%2Fadmin%2F")
+
+    def test_admin_tells_others_so_instead_of_sending_them_round(self) -> None:
+        self.client.force_login(self.user)
+        self.assertEqual(self.client.get("/admin/", follow=True).status_code, 403)
 
 
 class HeaderTests(TestCase):

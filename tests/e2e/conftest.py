@@ -1,0 +1,170 @@
+"""A whole product for browser tests: web, worker, local AMC and Chromium, all real processes."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+ROOT = Path(__file__).resolve().parents[2]
+EMAIL, PASSWORD = "alice@example.com", "correct horse battery"
+# The background-networking flags keep Chromium from looking for its maker's servers.
+CHROMIUM_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@dataclass(frozen=True)
+class Product:
+    """Where the running product is."""
+
+    url: str
+    amc_url: str
+    environment: dict[str, str]
+
+    def manage(self, *args: str) -> subprocess.CompletedProcess[str]:
+        """Run a management command beside the running product."""
+        return subprocess.run(
+            [sys.executable, "manage.py", *args],
+            cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+
+
+def free_port() -> int:
+    """Give a port nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
+    """Wait until a server answers, or fail with what it did instead."""
+    for _ in range(300):
+        if process.poll() is not None:
+            pytest.fail(f"The server of {url} ended with code {process.returncode}.")
+        try:
+            urllib.request.urlopen(url, timeout=2)
+        except urllib.error.HTTPError:
+            return
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return
+    pytest.fail(f"{url} did not answer.")
+
+
+@pytest.fixture(scope="session")
+def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
+    """Start everything on free ports with a database of its own."""
+    var_dir = tmp_path_factory.mktemp("var")
+    port, amc_port = free_port(), free_port()
+    url, amc_url = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{amc_port}"
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith(("DJANGO_", "DATABASE"))},
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "DJANGO_SETTINGS_MODULE": "amchelper.settings",
+        "READ_DOT_ENV": "false",
+        "DEBUG": "true",
+        "SECRET_KEY": "browser-tests-only-" + "x" * 40,
+        "FERNET_KEYS": "YnJvd3Nlci10ZXN0cy1vbmx5LTMyLWJ5dGVzLWtleSE=",
+        "SITE_URL": url,
+        "AMAZON_CLIENT_ID": "amzn1.application-oa2-client.local",
+        "AMAZON_CLIENT_SECRET": "local-secret",
+        "LOCAL_AMC_URL": amc_url,
+        "VAR_DIR": str(var_dir),
+    }
+    running = Product(url, amc_url, environment)
+    for command in (["migrate", "--verbosity", "0"], ["createcachetable"]):
+        done = running.manage(*command)
+        assert done.returncode == 0, done.stderr
+    create = (
+        f"from amchelper.models import User;User.objects.create_superuser('{EMAIL}', '{PASSWORD}', name='Alice')"
+    )
+    done = running.manage("shell", "-c", create)
+    assert done.returncode == 0, done.stderr
+    log = (var_dir / "processes.log").open("wb")
+    commands = [
+        ["-m", "local_amc", "--port", str(amc_port), "--store", ":memory:", "--control"],
+        ["-m", "gunicorn", "amchelper.wsgi", "--bind", f"127.0.0.1:{port}", "--workers", "1", "--threads", "8"],
+        ["-m", "celery", "-A", "amchelper", "worker", "--pool", "threads", "--concurrency", "4",
+         "--without-gossip", "--without-mingle", "--without-heartbeat"],
+    ]  # fmt: skip
+    processes = [
+        subprocess.Popen([sys.executable, *command], cwd=ROOT, env=environment, stdout=log, stderr=log)
+        for command in commands
+    ]
+    try:
+        wait_for(f"{amc_url}/amc/accounts", processes[0])
+        wait_for(f"{url}/accounts/login/", processes[1])
+        yield running
+    finally:
+        for process in reversed(processes):
+            process.send_signal(signal.SIGTERM)
+        for process in processes:
+            try:
+                process.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+        log.close()
+        print((var_dir / "processes.log").read_text()[-4000:])
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Start Chromium once."""
+    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    if not chromium:
+        pytest.fail("The browser tests need Chromium: install it, or set CHROMIUM to its path.")
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def page(browser: Browser, product: Product) -> Iterator[Page]:
+    """Open a fresh, signed-out page that fails the test on script errors and policy violations."""
+    context = browser.new_context(viewport={"width": 1500, "height": 900}, base_url=product.url)
+    context.set_default_timeout(15_000)
+    opened = context.new_page()
+    problems: list[str] = []
+    opened.on("pageerror", lambda error: problems.append(str(error)))
+    opened.on(
+        "console",
+        lambda message: (
+            problems.append(message.text) if re.search("Content Security|Refused", message.text) else None
+        ),
+    )
+    yield opened
+    context.close()
+    assert not problems, problems
+
+
+@pytest.fixture
+def alice(page: Page) -> Page:
+    """Sign Alice in through the form."""
+    page.goto("/accounts/login/")
+    page.get_by_label("Email").fill(EMAIL)
+    page.get_by_label("Password", exact=True).fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("heading", name="Home").wait_for()
+    return page
