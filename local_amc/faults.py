@@ -59,7 +59,10 @@ class Fault:
             return False
         if self.instance and self.instance not in request.path.split("/"):
             return False
-        return not self.entity or request.headers.get("Amazon-Advertising-API-AdvertiserId") == self.entity
+        # For an account that disappears, the entity is the one that goes, not the one that asks.
+        if not self.entity or self.fault == "account_disappears":
+            return True
+        return request.headers.get("Amazon-Advertising-API-AdvertiserId") == self.entity
 
 
 class Faults:
