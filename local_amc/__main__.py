@@ -9,31 +9,40 @@ import sys
 import threading
 from types import FrameType
 
-from local_amc.server import LocalAmc, make_server
+from local_amc.listening import listen
+from local_amc.server import LocalAmc
 
 
 def main() -> int:
     """Serve until SIGTERM or Ctrl-C; gives the exit code."""
     options = _parse()
     logging.basicConfig(level=options.log_level, format="%(asctime)s %(name)s %(message)s", stream=sys.stderr)
+    app = LocalAmc(
+        seed=options.seed,
+        speed=options.speed,
+        store=options.store,
+        has_control=options.control,
+        terms_on_list=options.terms_on_list,
+    )
     try:
-        app = LocalAmc(seed=options.seed, store=options.store, has_control=options.control)
-        server = make_server(app, host=options.host, port=options.port)
+        server = listen(app, host=options.host, port=options.port)
     except OSError as problem:
-        print(  # noqa: T201  the message of a program
+        sys.stderr.write(
             f"Cannot listen on {options.host}:{options.port}: {problem.strerror or problem}. "
-            "Is another local AMC running? Choose another --port.",
-            file=sys.stderr,
+            "Is another local AMC running? Choose another --port.\n"
         )
         return 1
-    print(f"Local AMC listens on http://{options.host}:{server.port}", flush=True)  # noqa: T201
 
     def stop(signal_number: int, frame: FrameType | None) -> None:
         # shutdown() waits for the loop that this handler interrupts, so it needs a thread.
         threading.Thread(target=server.shutdown).start()
 
+    # Before the address is printed: whoever reads it may stop us at once.
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
+    host = f"[{options.host}]" if ":" in options.host else options.host
+    sys.stdout.write(f"Local AMC listens on http://{host}:{server.port}\n")
+    sys.stdout.flush()
     server.serve_forever(0.2)
     server.server_close()
     app.store.close()
@@ -48,7 +57,10 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--speed", type=float, default=1.0, help="how fast runs progress; 0 means at once")
     parser.add_argument("--control", action="store_true", help="open /__control/ (faults, clock, requests)")
     parser.add_argument("--store", default="var/local_amc", help='folder of its data, or ":memory:"')
-    parser.add_argument("--log-level", default="WARNING", choices=["DEBUG", "INFO", "WARNING", "ERROR"])
+    parser.add_argument(
+        "--terms-on-list", action="store_true", help="refuse the list of instances too before terms are accepted"
+    )
+    parser.add_argument("--log-level", default="INFO", choices=["DEBUG", "INFO", "WARNING", "ERROR"])
     return parser.parse_args()
 
 

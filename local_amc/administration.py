@@ -2,156 +2,138 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from typing import TYPE_CHECKING, Any
 
 from werkzeug.wrappers import Request, Response
 
-from local_amc.faults import error
-from local_amc.fixtures import ACCOUNTS, CLIENT_ID, LOGINS, Instance
+from local_amc.answers import (
+    RefusedError,
+    entity_missing,
+    error,
+    forbidden,
+    instance_not_ready,
+    instance_unknown,
+    json_answer,
+    marketplace_unknown,
+    terms_required,
+    unauthorized,
+)
+from local_amc.fixtures import ACCOUNTS, LOGINS, WORKFLOWS, Instance
+from local_amc.paging import page
+from local_amc.store import Token
 
 if TYPE_CHECKING:
     from local_amc.server import LocalAmc
 
-PAGE_SIZE = 100
-_WORKFLOWS = (
-    {"workflowId": "reach_by_campaign.v1", "sqlQuery": "SELECT campaign, COUNT(DISTINCT user_id) AS reach "
-     "FROM dsp_impressions GROUP BY campaign"},
-    {"workflowId": "weekly_spend.v2", "sqlQuery": "SELECT campaign, SUM(spend) AS spend "
-     "FROM sponsored_ads_traffic GROUP BY campaign"},
-)  # fmt: skip
-
-
-class Refused(Exception):  # noqa: N818  carries the answer, it is not an error of ours
-    """One of the checks before the real work gave an answer of its own."""
-
-    def __init__(self, response: Response) -> None:
-        super().__init__(response.status)
-        self.response = response
+_WORKFLOWS_TYPE = "application/vnd.amcworkflows.v1+json"
+# What an advertiser of a type is configured for.
+_CONFIGURED = {"DISPLAY": ["DISPLAY"], "SPONSORED_ADS": ["SPONSORED_BRANDS", "SPONSORED_PRODUCTS"], "SAS": ["SAS"]}
 
 
 def accounts(app: LocalAmc, request: Request) -> Response:
     """`GET /amc/accounts`: the accounts the login administers."""
-    _login(app, request)
-    return _page(request, "amcAccounts", [account.to_json() for account in ACCOUNTS], "accounts")
+    check_token(app, request)
+    return json_answer(page(request, "amcAccounts", [a.to_json() for a in ACCOUNTS], bound_to="accounts"))
 
 
 def instances(app: LocalAmc, request: Request) -> Response:
     """`GET /amc/instances`: the instances of the entity and marketplace in the headers."""
-    login = _login(app, request)
-    entity, marketplace = _account(request)
-    if app.terms_on_list and not LOGINS[login].has_accepted_terms:
-        raise Refused(_terms())
+    token = check_token(app, request)
+    entity, marketplace = check_account(request)
+    if app.terms_on_list and not LOGINS[token.login].has_accepted_terms:
+        raise RefusedError(terms_required())
     rows = [
-        instance.body
+        _body(instance, request)
         for instance in app.instances.values()
         if (instance.account_id, instance.marketplace_id) == (entity, marketplace)
     ]
-    return _page(request, "instances", rows, f"instances:{entity}:{marketplace}")
+    return json_answer(page(request, "instances", rows, bound_to=f"instances:{entity}:{marketplace}"))
 
 
 def instance(app: LocalAmc, request: Request, instance_id: str) -> Response:
     """`GET /amc/instances/{id}`."""
-    return _json({"instance": _instance(app, request, instance_id).body})
+    return json_answer({"instance": _body(check_instance(app, request, instance_id), request)})
 
 
 def advertisers(app: LocalAmc, request: Request, instance_id: str) -> Response:
     """`GET /amc/instances/{id}/advertisers`."""
-    found = _instance(app, request, instance_id)
-    types = found.body.get("advertiserTypes") or []
+    found = check_instance(app, request, instance_id)
+    wanted = request.args.get("type", "")
+    if wanted and wanted not in _CONFIGURED:
+        return error(422, "type must be one of DISPLAY, SAS, SPONSORED_ADS")
     rows = [
-        {"id": f"{found.account_id}-{kind}", "name": found.body.get("instanceName"), "type": kind,
-         "marketplaceId": found.marketplace_id, "configuredAdvertiserTypes": [kind]}
-        for kind in types
-    ]  # fmt: skip
-    response = _page(request, "advertisers", rows, f"advertisers:{instance_id}")
-    body = json.loads(response.get_data())
-    return _json({**body, "totalCount": len(rows)})
+        {
+            # 18 digits, which lose their end in JavaScript.
+            "id": f"5{found.number:05d}{position:012d}",
+            "name": found.body.get("instanceName"),
+            "marketplaceId": None if kind == "DISPLAY" else found.marketplace_id,
+            "type": kind,
+            "configuredAdvertiserTypes": _CONFIGURED[kind],
+        }
+        for position, kind in enumerate(found.body.get("advertiserTypes") or [], start=1)
+        if wanted in ("", kind)
+    ]
+    body = page(request, "advertisers", rows, bound_to=f"advertisers:{instance_id}:{wanted}")
+    return json_answer({**body, "totalCount": len(rows)})
 
 
 def workflows(app: LocalAmc, request: Request, instance_id: str) -> Response:
     """`GET /amc/reporting/{id}/workflows`."""
-    found = _instance(app, request, instance_id, unknown=403)
-    if found.status != "COMPLETED":
-        raise Refused(error(400, "The instance is not ready."))
-    rows = list(_WORKFLOWS) if instance_id == "amclocalus1" else []
-    response = _page(request, "workflows", rows, f"workflows:{instance_id}")
-    response.content_type = "application/vnd.amcworkflows.v1+json"
-    return response
+    found = check_instance(app, request, instance_id, unknown=forbidden())
+    if not found.is_ready:
+        raise RefusedError(instance_not_ready())
+    rows = WORKFLOWS.get(instance_id, ())
+    return json_answer(
+        page(request, "workflows", rows, bound_to=f"workflows:{instance_id}"), content_type=_WORKFLOWS_TYPE
+    )
 
 
-def _login(app: LocalAmc, request: Request) -> str:
-    """Check the token, then the client ID; gives the login's name."""
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    found = app.store.token_login(token, app.clock.now().timestamp()) if scheme == "Bearer" else None
-    if found is None or request.headers.get("Amazon-Advertising-API-ClientId") != CLIENT_ID:
-        raise Refused(error(401, "Unauthorized"))
-    return found[0]
+def check_token(app: LocalAmc, request: Request) -> Token:
+    """Check the access token, then that the client ID is the token's; raises RefusedError."""
+    token = app.token_of(request)
+    if token is None or token.expires_at <= app.clock.timestamp():
+        raise RefusedError(unauthorized())
+    if request.headers.get("Amazon-Advertising-API-ClientId") != token.client_id:
+        raise RefusedError(unauthorized())
+    return token
 
 
-def _account(request: Request) -> tuple[str, str]:
-    """Check the account headers; gives entity and marketplace."""
-    entity = request.headers.get("Amazon-Advertising-API-AdvertiserId", "")
-    marketplace = request.headers.get("Amazon-Advertising-API-MarketplaceId", "")
+def check_account(request: Request) -> tuple[str, str]:
+    """Check the account headers and give entity and marketplace; raises RefusedError."""
+    entity = request.headers.get("Amazon-Advertising-API-AdvertiserId", "").strip()
+    marketplace = request.headers.get("Amazon-Advertising-API-MarketplaceId", "").strip()
     if not entity:
-        raise Refused(error(400, "entityId provided is null"))
+        raise RefusedError(entity_missing())
     if not marketplace:
-        raise Refused(error(400, "marketplaceId provided is null"))
+        raise RefusedError(error(400, "marketplaceId provided is null"))
     marketplaces = {account.marketplace_id for account in ACCOUNTS if account.account_id == entity}
     if not marketplaces:
-        raise Refused(error(403, "Unauthorized request."))
+        raise RefusedError(forbidden())
     if marketplace not in marketplaces:
-        raise Refused(error(404, "The marketplace does not belong to this entity."))
+        raise RefusedError(marketplace_unknown())
     return entity, marketplace
 
 
-def _instance(app: LocalAmc, request: Request, instance_id: str, *, unknown: int = 404) -> Instance:
-    login = _login(app, request)
-    entity, marketplace = _account(request)
+def check_instance(
+    app: LocalAmc, request: Request, instance_id: str, *, unknown: Response | None = None
+) -> Instance:
+    """Make all checks of a call about one instance, in Amazon's order; raises RefusedError."""
+    token = check_token(app, request)
+    entity, marketplace = check_account(request)
     found = app.instances.get(instance_id)
     if found is None:
-        text = "Unauthorized request." if unknown == 403 else f"Instance {instance_id} was not found."
-        raise Refused(error(unknown, text))
+        raise RefusedError(unknown or instance_unknown(instance_id))
     if found.account_id != entity:
-        raise Refused(error(403, "Unauthorized request."))
+        raise RefusedError(forbidden())
     if found.marketplace_id != marketplace:
-        raise Refused(error(404, f"Instance {instance_id} was not found."))
-    if not LOGINS[login].has_accepted_terms:
-        raise Refused(_terms())
+        raise RefusedError(unknown or instance_unknown(instance_id))
+    if not LOGINS[token.login].has_accepted_terms:
+        raise RefusedError(terms_required())
     return found
 
 
-def _terms() -> Response:
-    return error(403, "Terms and conditions must be accepted to continue")
-
-
-def _page(request: Request, key: str, rows: list[Any], bound_to: str) -> Response:
-    limit = request.args.get("limit", str(PAGE_SIZE))
-    if not limit.isdecimal() or not 1 <= int(limit) <= PAGE_SIZE:
-        raise Refused(error(400, "limit must be between 1 and 100"))
-    token = request.args.get("nextToken", "")
-    start = _start(token, bound_to) if token else 0
-    end = start + int(limit)
-    following = _token(end, bound_to) if end < len(rows) else None
-    return _json({key: rows[start:end], "nextToken": following})
-
-
-def _token(start: int, bound_to: str) -> str:
-    return base64.urlsafe_b64encode(f"{start}|{bound_to}".encode()).decode()
-
-
-def _start(token: str, bound_to: str) -> int:
-    if token == "the-same-token":  # noqa: S105  what the fault paging_loop hands out
-        return 0
-    try:
-        start, _, bound = base64.urlsafe_b64decode(token).decode().partition("|")
-        if bound == bound_to:
-            return int(start)
-    except ValueError:
-        pass
-    raise Refused(error(400, "nextToken is not valid for this request"))
-
-
-def _json(body: dict[str, Any]) -> Response:
-    return Response(json.dumps(body), content_type="application/json")
+def _body(found: Instance, request: Request) -> dict[str, Any]:
+    """Give an instance's JSON; its host is this server, so that no token is led to Amazon."""
+    if found.body.get("apiEndpoint") is None:
+        return found.body
+    return {**found.body, "apiEndpoint": request.host_url.rstrip("/")}

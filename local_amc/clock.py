@@ -17,10 +17,20 @@ class Clock:
         """Give the server's time, aware, in UTC."""
         return datetime.now(UTC) + self._offset
 
+    def timestamp(self) -> float:
+        """Give the server's time in seconds since 1970."""
+        return self.now().timestamp()
+
     def advance(self, seconds: float) -> None:
         """Move the clock on (or back)."""
         with self._lock:
             self._offset += timedelta(seconds=seconds)
+
+    def set(self, moment: datetime) -> None:
+        """Make it `moment` now; a moment without a zone is UTC."""
+        aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        with self._lock:
+            self._offset = aware - datetime.now(UTC)
 
     def reset(self) -> None:
         """Go back to real time."""

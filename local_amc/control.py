@@ -1,20 +1,28 @@
-"""Control routes: reset, clock, faults, and the requests that were received."""
+"""Control routes: reset, clock, faults, options, and the requests that were received."""
 
 from __future__ import annotations
 
 import hashlib
-import json
+import ipaddress
+import re
 import threading
 from collections import deque
+from collections.abc import Callable
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from werkzeug.wrappers import Request, Response
+
+from local_amc.answers import json_answer
 
 if TYPE_CHECKING:
     from local_amc.server import LocalAmc
 
 _REMEMBERED = 20_000
-_SECRET_FIELDS = frozenset({"client_secret", "refresh_token", "access_token", "code", "code_verifier"})
+_SECRET_NAMES = frozenset(
+    {"authorization", "cookie", "client_secret", "refresh_token", "access_token", "code", "code_verifier"}
+)
+_TOKEN = re.compile(r"Atz[ar](?:\||%7[Cc])\S*")
 
 
 class RequestLog:
@@ -24,20 +32,15 @@ class RequestLog:
         self._lock = threading.Lock()
         self._entries: deque[dict[str, Any]] = deque(maxlen=_REMEMBERED)
 
-    def add(self, request: Request) -> None:
+    def add(self, request: Request, received_at: datetime) -> None:
         """Remember a request."""
-        headers = {
-            name: _hashed(value) if name.lower() in {"authorization", "cookie"} else value
-            for name, value in request.headers.items()
-        }
         entry = {
+            "received_at": received_at.isoformat(),
             "method": request.method,
-            "path": request.path,
-            "query": request.args.to_dict(),
-            "headers": headers,
-            "body": {
-                name: _hashed(value) if name in _SECRET_FIELDS else value for name, value in request.form.items()
-            },
+            "path": _TOKEN.sub(lambda match: _hashed(match[0]), request.path),
+            "query": _redacted(request.args.to_dict()),
+            "headers": _redacted(dict(request.headers.items())),
+            "body": _redacted(_fields(request)),
         }
         with self._lock:
             self._entries.append(entry)
@@ -53,51 +56,94 @@ class RequestLog:
             self._entries.clear()
 
 
-def handle(app: LocalAmc, request: Request, route: str) -> Response:
+def handle(app: LocalAmc, request: Request) -> Response:
     """Answer a control route; JSON in, JSON out."""
-    actions = {
-        ("POST", "reset"): _reset,
-        ("GET", "clock"): lambda app, body: {"now": app.clock.now().isoformat()},
-        ("POST", "clock"): _clock,
-        ("GET", "faults"): lambda app, body: {"faults": app.faults.list()},
-        ("POST", "faults"): lambda app, body: dict(vars(app.faults.arm(body))),
-        ("DELETE", "faults"): lambda app, body: app.faults.disarm(str(body.get("fault", ""))),
-        ("GET", "requests"): lambda app, body: {"requests": app.requests.list()},
-        ("DELETE", "requests"): lambda app, body: app.requests.clear(),
-        ("POST", "options"): _options,
-    }
-    action = actions.get((request.method, route))
+    if not _is_trusted(request):
+        return json_answer({"error": "control answers programs on this machine only"}, 403)
+    route = request.path.removeprefix("/__control/")
+    action = _ACTIONS.get((request.method, route))
     if action is None:
-        return _answer({"error": f"there is no {request.method} /__control/{route}"}, 404)
-    body = request.get_json(silent=True) or {}
+        return json_answer({"error": f"there is no {request.method} /__control/{route}"}, 404)
+    body = request.get_json(force=True, silent=True) if request.get_data() else {}
     if not isinstance(body, dict):
-        return _answer({"error": "the body is not a JSON object"}, 400)
+        return json_answer({"error": "the body is not a JSON object"}, 400)
     try:
-        return _answer(action(app, body) or {})
-    except (TypeError, ValueError) as problem:
-        return _answer({"error": str(problem)}, 400)
+        return json_answer(action(app, body))
+    except (TypeError, ValueError, OverflowError) as problem:
+        return json_answer({"error": str(problem)}, 400)
 
 
-def _reset(app: LocalAmc, body: dict[str, Any]) -> None:
+def _is_trusted(request: Request) -> bool:
+    """Tell whether a program on this machine asks: no other address, and no page in a browser."""
+    try:
+        is_local = ipaddress.ip_address(request.environ.get("REMOTE_ADDR", "")).is_loopback
+    except ValueError:
+        return False
+    return is_local and "Origin" not in request.headers and "Sec-Fetch-Site" not in request.headers
+
+
+def _reset(app: LocalAmc, body: dict[str, Any]) -> dict[str, Any]:
     app.faults.disarm()
     app.clock.reset()
     app.requests.clear()
     app.store.clear()
-    app.terms_on_list = False
+    app.terms_on_list = app.started_with_terms_on_list
+    return {}
 
 
-def _clock(app: LocalAmc, body: dict[str, Any]) -> dict[str, str]:
-    app.clock.advance(float(body["advance"]) if "advance" in body else 0.0)
+def _clock(app: LocalAmc, body: dict[str, Any]) -> dict[str, Any]:
+    if "set" in body:
+        app.clock.set(datetime.fromisoformat(str(body["set"])))
+    if "advance" in body:
+        app.clock.advance(float(body["advance"]))
     return {"now": app.clock.now().isoformat()}
 
 
-def _options(app: LocalAmc, body: dict[str, Any]) -> dict[str, bool]:
+def _disarm(app: LocalAmc, body: dict[str, Any]) -> dict[str, Any]:
+    return {"disarmed": app.faults.disarm(name=str(body.get("fault", "")), fault_id=int(body.get("id", 0)))}
+
+
+def _forget(app: LocalAmc, body: dict[str, Any]) -> dict[str, Any]:
+    app.requests.clear()
+    return {}
+
+
+def _options(app: LocalAmc, body: dict[str, Any]) -> dict[str, Any]:
     app.terms_on_list = bool(body.get("terms_on_list", app.terms_on_list))
     return {"terms_on_list": app.terms_on_list}
 
 
-def _answer(body: dict[str, Any], status: int = 200) -> Response:
-    return Response(json.dumps(body), status, content_type="application/json")
+_ACTIONS: dict[tuple[str, str], Callable[[LocalAmc, dict[str, Any]], dict[str, Any]]] = {
+    ("POST", "reset"): _reset,
+    ("GET", "clock"): lambda app, body: {"now": app.clock.now().isoformat()},
+    ("POST", "clock"): _clock,
+    ("GET", "faults"): lambda app, body: {"faults": app.faults.list()},
+    ("POST", "faults"): lambda app, body: app.faults.arm(body, now=app.clock.timestamp()),
+    ("DELETE", "faults"): _disarm,
+    ("GET", "requests"): lambda app, body: {"requests": app.requests.list()},
+    ("DELETE", "requests"): _forget,
+    ("GET", "options"): lambda app, body: {"terms_on_list": app.terms_on_list},
+    ("POST", "options"): _options,
+}
+
+
+def _fields(request: Request) -> dict[str, Any]:
+    """Give a body's fields; the raw text of other bodies could hold a secret."""
+    if request.mimetype == "application/json":
+        body = request.get_json(silent=True)
+        return body if isinstance(body, dict) else {}
+    return request.form.to_dict()
+
+
+def _redacted(value: Any, name: str = "") -> Any:
+    """Give `value` with secrets, by name or by look, shortened to a hash."""
+    if isinstance(value, dict):
+        return {str(key): _redacted(inner, str(key).lower()) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_redacted(inner, name) for inner in value]
+    if name in _SECRET_NAMES:
+        return _hashed(str(value))
+    return _TOKEN.sub(lambda match: _hashed(match[0]), value) if isinstance(value, str) else value
 
 
 def _hashed(value: str) -> str:

@@ -1,44 +1,51 @@
-"""Faults that can be armed: which request they hit, and what it gets instead of an answer."""
+"""Faults that can be armed, and which requests they hit; what they do is in `misbehaviour`."""
 
 from __future__ import annotations
 
-import json
-import random
-import socket
-import struct
+import hashlib
 import threading
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from werkzeug.wrappers import Request, Response
+from werkzeug.wrappers import Request
 
-NAMES = frozenset(
-    {
-        "token_expired", "forbidden_expired", "invalid_grant", "invalid_client", "lwa_500", "lwa_429",
-        "wrong_entity", "terms_required", "unknown_instance", "wrong_marketplace", "missing_header", "throttle",
-        "server_error", "slow", "hang", "reset", "truncated_body", "bad_json", "wrong_content_type", "empty_200",
-        "null_fields", "extra_fields", "unknown_status", "paging_loop", "paging_empty_page",
-        "instance_in_progress", "instance_failed", "account_disappears",
+# These hit the token endpoint; all others the API unless a route says otherwise.
+LWA_FAULTS = frozenset(
+    {"invalid_grant", "invalid_client", "unauthorized_client", "invalid_scope", "lwa_500", "lwa_503", "lwa_429"}
+)
+# These change the instances in a real answer, single or in the list.
+INSTANCE_FAULTS = frozenset(
+    {"null_fields", "extra_fields", "unknown_status", "instance_in_progress", "instance_failed"}
+)
+PAGING_FAULTS = frozenset({"paging_loop", "paging_empty_page"})
+NAMES = (
+    LWA_FAULTS
+    | INSTANCE_FAULTS
+    | PAGING_FAULTS
+    | {
+        "token_expired", "forbidden_expired", "wrong_entity", "terms_required", "unknown_instance",
+        "wrong_marketplace", "missing_header", "throttle", "server_error", "slow", "hang", "reset",
+        "truncated_body", "bad_json", "wrong_content_type", "empty_200", "account_disappears",
     }
 )  # fmt: skip
-# These hit the token endpoint; all others the API.
-LWA_FAULTS = frozenset({"invalid_grant", "invalid_client", "lwa_500", "lwa_429"})
-
-
-class DropConnection(ConnectionError):  # noqa: N818  a signal to the server, not an error of ours
-    """The connection was broken on purpose."""
+ROUTES = frozenset({"consent", "token", "accounts", "instances", "instance", "advertisers", "workflows"})
+VARIANTS = {
+    "token_expired": frozenset({"", "old"}),
+    "forbidden_expired": frozenset({"", "always"}),
+    "throttle": frozenset({"", "seconds", "date", "none", "html"}),
+    "server_error": frozenset({"", "json", "message", "html", "empty"}),
+}
+STATUSES = {"server_error": frozenset({0, 500, 502, 503, 504}), "unknown_instance": frozenset({0, 403, 404})}
+_VANISHING_ACCOUNT = "ENTITYLOCALJP1"
 
 
 @dataclass
 class Fault:
-    """One armed fault and whom it may hit."""
+    """One armed fault and whom it may hit; `count` 0 means without end."""
 
     fault: str
     route: str = ""
+    method: str = ""
     instance: str = ""
     entity: str = ""
     nth: int = 1
@@ -47,231 +54,140 @@ class Fault:
     status: int = 0
     variant: str = ""
     seconds: float = 0.0
+    # Kept by the server, not to be given.
+    id: int = 0
+    armed_at: float = 0.0
     matched: int = 0
     fired: int = 0
 
-    def matches(self, request: Request) -> bool:
+    def matches(self, request: Request, endpoint: str, token_issued_at: float | None) -> bool:
         """Tell whether the request is one of those this fault is armed for."""
+        return (
+            self._matches_route(request, endpoint)
+            and (not self.method or request.method == self.method.upper())
+            and self._matches_subject(request)
+            and (not self._needs_old_token or (token_issued_at is not None and token_issued_at <= self._oldest))
+        )
+
+    @property
+    def gone_entity(self) -> str:
+        """Give the entity that `account_disappears` takes away."""
+        return self.entity or _VANISHING_ACCOUNT
+
+    @property
+    def _needs_old_token(self) -> bool:
+        return (self.fault, self.variant) in {("token_expired", "old"), ("forbidden_expired", "")}
+
+    @property
+    def _oldest(self) -> float:
+        # A token issued after the fault was armed is a fresh one: the refresh has helped.
+        return self.armed_at - self.seconds
+
+    def _matches_route(self, request: Request, endpoint: str) -> bool:
         if self.fault in LWA_FAULTS:
-            return request.path == "/auth/o2/token"
-        # Without a route a fault hits the API only; sign-in and control keep working.
-        if self.route not in request.path or not (self.route or request.path.startswith("/amc/")):
+            return endpoint == "token"
+        if self.route in ROUTES:
+            return endpoint == self.route
+        # Without a route a fault hits the API only; sign-in keeps working.
+        return self.route in request.path if self.route else request.path.startswith("/amc/")
+
+    def _matches_subject(self, request: Request) -> bool:
+        entity = request.headers.get("Amazon-Advertising-API-AdvertiserId", "")
+        if self.fault == "account_disappears":
+            return request.path == "/amc/accounts" or entity == self.gone_entity
+        if self.entity and entity != self.entity:
             return False
-        if self.instance and self.instance not in request.path.split("/"):
-            return False
-        # For an account that disappears, the entity is the one that goes, not the one that asks.
-        if not self.entity or self.fault == "account_disappears":
+        if not self.instance or self.instance in request.path.split("/"):
             return True
-        return request.headers.get("Amazon-Advertising-API-AdvertiserId") == self.entity
+        return self.fault in INSTANCE_FAULTS and request.path == "/amc/instances"
+
+
+_OWN_FIELDS = frozenset({"id", "armed_at", "matched", "fired"})
+_TYPES: dict[str, tuple[type, ...]] = {"str": (str,), "int": (int,), "float": (int, float)}
+_FIELDS = {f.name: _TYPES[str(f.type)] for f in fields(Fault) if f.name not in _OWN_FIELDS}
 
 
 class Faults:
     """The armed faults; safe for many threads."""
 
     def __init__(self, seed: int) -> None:
-        self._seed = seed
+        self._seed, self._throws, self._last_id = seed, 0, 0
         self._lock = threading.Lock()
         self._armed: list[Fault] = []
-        self._dice = random.Random(seed)  # noqa: S311  repeatable faults, not secrets
 
-    def arm(self, spec: dict[str, Any]) -> Fault:
-        """Arm a fault; raises ValueError naming what is wrong with `spec`."""
-        name = spec.get("fault")
-        if name not in NAMES:
-            raise ValueError(f"unknown fault {name!r}; known are {', '.join(sorted(NAMES))}")
-        unknown = set(spec) - set(Fault.__dataclass_fields__) | set(spec) & {"matched", "fired"}
-        if unknown:
-            raise ValueError(f"unknown fields {', '.join(sorted(unknown))}")
-        fault = Fault(**spec)
+    def arm(self, spec: dict[str, Any], *, now: float) -> dict[str, Any]:
+        """Arm a fault and give it as kept; raises ValueError naming what is wrong with `spec`."""
+        _check(spec)
         with self._lock:
+            self._last_id += 1
+            fault = Fault(**spec, id=self._last_id, armed_at=now)
             self._armed.append(fault)
-        return fault
+            return asdict(fault)
 
-    def disarm(self, name: str = "") -> None:
-        """Disarm all faults, or those of one name."""
+    def disarm(self, *, name: str = "", fault_id: int = 0) -> int:
+        """Disarm all faults, those of one name, or one; gives how many."""
         with self._lock:
-            self._armed = [fault for fault in self._armed if name and fault.fault != name]
-            self._dice = random.Random(self._seed)  # noqa: S311  as above
+            kept = [
+                fault
+                for fault in self._armed
+                if (name and fault.fault != name) or (fault_id and fault.id != fault_id)
+            ]
+            count, self._armed = len(self._armed) - len(kept), kept
+            if not kept:
+                self._throws = 0
+            return count
 
     def list(self) -> list[dict[str, Any]]:
         """Give the armed faults with how often they matched and fired."""
         with self._lock:
-            return [dict(vars(fault)) for fault in self._armed]
+            return [asdict(fault) for fault in self._armed]
 
-    def pick(self, request: Request) -> Fault | None:
+    def is_any_armed(self) -> bool:
+        """Tell whether there is anything to look for."""
+        return bool(self._armed)
+
+    def pick(self, request: Request, endpoint: str, token_issued_at: float | None) -> Fault | None:
         """Give the fault this request gets, counting it."""
-        if not self._armed:
-            return None
         with self._lock:
             for fault in self._armed:
-                if not fault.matches(request):
-                    continue
-                fault.matched += 1
-                spent = fault.count and fault.fired >= fault.count
-                if fault.matched < fault.nth or spent or self._dice.random() >= fault.probability:
-                    continue
-                fault.fired += 1
-                return fault
+                if fault.matches(request, endpoint, token_issued_at) and self._fires(fault):
+                    return fault
         return None
 
+    def _fires(self, fault: Fault) -> bool:
+        fault.matched += 1
+        spent = fault.count and fault.fired >= fault.count
+        if fault.matched < fault.nth or spent:
+            return False
+        if fault.probability < 1 and self._throw() >= fault.probability:
+            return False
+        fault.fired += 1
+        return True
 
-def error(status: int, details: str, code: str = "") -> Response:
-    """Give Amazon's usual error body."""
-    body = json.dumps({"code": code or str(status), "details": details})
-    return Response(body, status, content_type="application/json")
-
-
-def instead(fault: Fault, request: Request) -> Response | None:
-    """Give the answer a fault puts in place of the real one; None when it only changes the real one."""
-    make = _INSTEAD.get(fault.fault)
-    return make(fault, request) if make else None
-
-
-def change(fault: Fault, response: Response) -> Response:
-    """Change the real answer as the fault says."""
-    make = _CHANGE.get(fault.fault)
-    return make(fault, response) if make else response
+    def _throw(self) -> float:
+        """Give a number from 0 to 1; the same seed gives the same row of numbers."""
+        self._throws += 1
+        digest = hashlib.sha256(f"{self._seed}:{self._throws}".encode()).digest()
+        return int.from_bytes(digest[:8]) / 2**64
 
 
-def _throttle(fault: Fault, request: Request) -> Response:
-    if fault.variant == "html":
-        return Response("<html><body>Too many requests</body></html>", 429, content_type="text/html")
-    response = Response('{"message": "Too Many Requests"}', 429, content_type="application/json")
-    if fault.variant == "date":
-        response.headers["Retry-After"] = format_datetime(
-            datetime.now(UTC) + timedelta(seconds=fault.seconds or 1), usegmt=True
-        )
-    elif fault.variant != "none":
-        response.headers["Retry-After"] = f"{fault.seconds or 1:.0f}"
-    return response
-
-
-def _server_error(fault: Fault, request: Request) -> Response:
-    status = fault.status or 500
-    if fault.variant == "html":
-        return Response("<html><body>Service unavailable</body></html>", status, content_type="text/html")
-    if fault.variant == "empty":
-        return Response("", status)
-    if status == 504 or fault.variant == "message":
-        return Response('{"message": "Endpoint request timed out"}', status, content_type="application/json")
-    return error(status, "Internal error")
-
-
-def _hang(fault: Fault, request: Request) -> Response:
-    time.sleep(min(fault.seconds or 60, 120))
-    raise DropConnection
-
-
-def _slow(fault: Fault, request: Request) -> None:
-    time.sleep(min(fault.seconds or 1, 60))
-
-
-def _reset(fault: Fault, request: Request) -> Response:
-    connection: socket.socket = request.environ["werkzeug.socket"]
-    # Lingering for zero seconds makes close() send a reset instead of an orderly end.
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    connection.shutdown(socket.SHUT_RD)
-    raise DropConnection
-
-
-def _lwa(status: int, name: str) -> Callable[[Fault, Request], Response]:
-    def make(fault: Fault, request: Request) -> Response:
-        body = {"error": name, "error_description": f"The request failed: {name}", "request_id": "local"}
-        return Response(json.dumps(body), status, content_type="application/json")
-
-    return make
-
-
-def _unknown_instance(fault: Fault, request: Request) -> Response:
-    status = fault.status or 404
-    return error(status, "Unauthorized request." if status == 403 else "The instance was not found.")
-
-
-_INSTEAD: dict[str, Callable[[Fault, Request], Response | None]] = {
-    "token_expired": lambda f, r: error(401, "Unauthorized"),
-    "forbidden_expired": lambda f, r: error(403, "Unauthorized request."),
-    "wrong_entity": lambda f, r: error(403, "Unauthorized request."),
-    "terms_required": lambda f, r: error(403, "Terms and conditions must be accepted to continue"),
-    "unknown_instance": _unknown_instance,
-    "wrong_marketplace": lambda f, r: error(404, "The marketplace does not belong to this entity."),
-    "missing_header": lambda f, r: error(400, "entityId provided is null"),
-    "throttle": _throttle,
-    "server_error": _server_error,
-    "slow": _slow,
-    "hang": _hang,
-    "reset": _reset,
-    "bad_json": lambda f, r: Response('{"instance": {"instanceId": ', 200, content_type="application/json"),
-    "empty_200": lambda f, r: Response("", 200, content_type="application/json"),
-    "invalid_grant": _lwa(400, "invalid_grant"),
-    "invalid_client": _lwa(401, "invalid_client"),
-    "lwa_500": _lwa(500, "server_error"),
-    "lwa_429": _lwa(429, "slow_down"),
-}
-
-
-def _edit_instances(edit: Callable[[dict[str, Any]], None]) -> Callable[[Fault, Response], Response]:
-    def make(fault: Fault, response: Response) -> Response:
-        body = json.loads(response.get_data() or b"{}")
-        for instance in [body.get("instance"), *body.get("instances", [])]:
-            if instance:
-                edit(instance)
-        response.set_data(json.dumps(body))
-        return response
-
-    return make
-
-
-def _null_fields(instance: dict[str, Any]) -> None:
-    for name in instance:
-        if name not in {"instanceId", "creationStatus"}:
-            instance[name] = None
-
-
-def _edit_token(token: str, *, empty: bool) -> Callable[[Fault, Response], Response]:
-    def make(fault: Fault, response: Response) -> Response:
-        body = json.loads(response.get_data() or b"{}")
-        body["nextToken"] = token
-        if empty:
-            for name in ("instances", "amcAccounts"):
-                if name in body:
-                    body[name], body["nextToken"] = [], None
-        response.set_data(json.dumps(body))
-        return response
-
-    return make
-
-
-def _wrong_content_type(fault: Fault, response: Response) -> Response:
-    response.content_type = "application/octet-stream"
-    return response
-
-
-def _truncated(fault: Fault, response: Response) -> Response:
-    body = response.get_data()
-    response.set_data(body[: len(body) // 2])
-    response.headers["Content-Length"] = str(len(body))
-    response.headers["Connection"] = "close"
-    return response
-
-
-def _account_disappears(fault: Fault, response: Response) -> Response:
-    body = json.loads(response.get_data() or b"{}")
-    if "amcAccounts" in body:
-        gone = fault.entity or "ENTITYLOCALJP1"
-        body["amcAccounts"] = [account for account in body["amcAccounts"] if account["accountId"] != gone]
-        response.set_data(json.dumps(body))
-    return response
-
-
-_CHANGE: dict[str, Callable[[Fault, Response], Response]] = {
-    "null_fields": _edit_instances(_null_fields),
-    "extra_fields": _edit_instances(lambda i: i.update(brandNewField={"a": [1]}, anotherOne="x")),
-    "unknown_status": _edit_instances(lambda i: i.update(creationStatus="HIBERNATING")),
-    "instance_in_progress": _edit_instances(lambda i: i.update(creationStatus="IN_PROGRESS")),
-    "instance_failed": _edit_instances(lambda i: i.update(creationStatus="FAILED")),
-    "paging_loop": _edit_token("the-same-token", empty=False),
-    "paging_empty_page": _edit_token("", empty=True),
-    "wrong_content_type": _wrong_content_type,
-    "truncated_body": _truncated,
-    "account_disappears": _account_disappears,
-}
+def _check(spec: dict[str, Any]) -> None:
+    name = spec.get("fault")
+    if name not in NAMES:
+        raise ValueError(f"unknown fault {name!r}; known are {', '.join(sorted(NAMES))}")
+    for key, value in spec.items():
+        if key not in _FIELDS:
+            raise ValueError(f"unknown field {key!r}; known are {', '.join(_FIELDS)}")
+        if not isinstance(value, _FIELDS[key]) or isinstance(value, bool):
+            raise ValueError(f"{key} has the wrong type")
+    route = spec.get("route", "")
+    if route and route not in ROUTES and not route.startswith("/"):
+        raise ValueError(f"route must be part of a path starting with /, or one of {', '.join(sorted(ROUTES))}")
+    if spec.get("variant", "") not in VARIANTS.get(name, {""}):
+        raise ValueError(f"{name} knows the variants {', '.join(sorted(VARIANTS.get(name, {''})))!r}")
+    if spec.get("status", 0) not in STATUSES.get(name, {0}):
+        raise ValueError(f"{name} knows the statuses {sorted(STATUSES.get(name, {0}))}")
+    if not 0 <= spec.get("probability", 1) <= 1 or spec.get("nth", 1) < 1 or spec.get("count", 0) < 0:
+        raise ValueError("probability is from 0 to 1, nth at least 1, count at least 0")
+    if not 0 <= spec.get("seconds", 0) <= 86_400:
+        raise ValueError("seconds are from 0 to 86400")

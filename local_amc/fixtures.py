@@ -1,13 +1,16 @@
-"""The fixed world: a client, logins, accounts and instances. Other programs rely on these names."""
+"""The fixed world: clients, logins, accounts and instances. Other programs rely on these names."""
 
 from __future__ import annotations
 
-import random
+import hashlib
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 CLIENT_ID = "amzn1.application-oa2-client.local"
-CLIENT_SECRET = "local-secret"  # noqa: S105  a published fixture, not a secret
+# A client that Amazon knows but did not approve for its Ads API.
+UNAPPROVED_CLIENT_ID = "amzn1.application-oa2-client.unapproved"
+CLIENT_SECRETS = {CLIENT_ID: "local-secret", UNAPPROVED_CLIENT_ID: "local-secret"}
 
 
 @dataclass(frozen=True)
@@ -55,32 +58,56 @@ ACCOUNTS = (
 )
 
 
+WORKFLOWS: dict[str, tuple[dict[str, str], ...]] = {
+    "amclocalus1": (
+        {
+            "workflowId": "reach_by_campaign.v1",
+            "sqlQuery": "SELECT campaign, SUM(impressions) AS impressions, COUNT(DISTINCT user_id) AS reach "
+            "FROM dsp_impressions GROUP BY 1",
+        },
+        {
+            "workflowId": "weekly_spend.v2",
+            "sqlQuery": "SELECT campaign, SUM(spend) AS spend FROM sponsored_ads_traffic GROUP BY 1",
+        },
+    )
+}
+_BUCKET_REGIONS = {US: "us-east-1", CA: "us-east-1", DE: "eu-west-1", JP: "us-west-2"}
+_READY = frozenset({"COMPLETED", "SUCCEEDED"})
+
+
 @dataclass(frozen=True)
 class Instance:
-    """An AMC instance and where it belongs."""
+    """An AMC instance, where it belongs, and its place in the whole list."""
 
     instance_id: str
     account_id: str
     marketplace_id: str
+    number: int
     body: dict[str, Any] = field(compare=False)
 
     @property
-    def status(self) -> str:
-        """Give the creation status, empty when the answer has none."""
-        return str(self.body.get("creationStatus") or "")
+    def is_ready(self) -> bool:
+        """Tell whether reporting works."""
+        return self.body.get("creationStatus") in _READY
+
+
+def pick(seed: int, what: str, size: int) -> int:
+    """Give a number from 0 to `size` - 1 that depends on seed and subject only."""
+    return int.from_bytes(hashlib.sha256(f"{seed}:{what}".encode()).digest()[:8]) % size
 
 
 def build_instances(seed: int) -> dict[str, Instance]:
     """Build all instances by their AMC ID; the same seed gives the same world."""
+    us, de = "ENTITYLOCALUS1", "ENTITYLOCALDE1"
     made = [
-        _instance("amclocalus1", "Trail Running US", "ENTITYLOCALUS1", US),
-        _instance("amclocalus2", "Garden and Patio US", "ENTITYLOCALUS1", US, types=["SPONSORED_ADS"]),
-        _instance("amclocalsbx", "Northwind Sandbox", "ENTITYLOCALUS1", US, kind="SANDBOX"),
-        _instance("amclocalca1", "Trail Running Canada", "ENTITYLOCALUS1", CA),
-        _instance("amclocalde1", "Kaffee DE", "ENTITYLOCALDE1", DE),
-        _instance("amclocalnew", "Espresso Launch DE", "ENTITYLOCALDE1", DE, status="IN_PROGRESS"),
-        _instance("amclocalbad", "Tee Pilot DE", "ENTITYLOCALDE1", DE, status="FAILED"),
-        Instance("amclocalnul", "ENTITYLOCALDE1", DE, _null_heavy("amclocalnul")),
+        _instance(seed, 1, "amclocalus1", "Northwind Trail Running", us, US),
+        _instance(seed, 2, "amclocalus2", "Northwind Garden and Patio", us, US, types=["SPONSORED_ADS"]),
+        _instance(seed, 3, "amclocalsbx", "Northwind Sandbox", us, US, kind="SANDBOX"),
+        _instance(seed, 4, "amclocalca1", "Northwind Trail Running Canada", us, CA),
+        _instance(seed, 5, "amclocalde1", "Kaffeehaus Röstkaffee", de, DE),
+        _instance(seed, 6, "amclocalnew", "Kaffeehaus Espresso Launch", de, DE, status="IN_PROGRESS"),
+        _instance(seed, 7, "amclocalbad", "Kaffeehaus Tee Pilot", de, DE, status="FAILED"),
+        Instance("amclocalnul", de, DE, 8, _null_heavy("amclocalnul")),
     ]
     made += _japan(seed)
     return {instance.instance_id: instance for instance in made}
@@ -88,24 +115,33 @@ def build_instances(seed: int) -> dict[str, Instance]:
 
 def _japan(seed: int) -> list[Instance]:
     """Build 120 instances, enough for two pages."""
-    chooser = random.Random(seed)  # noqa: S311  names, not secrets
-    firsts = ["Hikari", "Sakura", "Aoi", "Yuki", "Mizu", "Hana", "Sora", "Kaze", "Tsuki", "Umi"]
-    lines = ["Skin Care", "Hair Care", "Make-up", "Fragrance", "Sun Care", "Body", "Men", "Baby"]
+    firsts = ["Hikari", "Sakura", "Aoi", "Yuki", "Mizu", "Hana", "Sora", "Kaze", "Tsuki", "Umi", "Mori", "Kawa"]
+    lines = [
+        "Skin Care",
+        "Hair Care",
+        "Makeup",
+        "Fragrance",
+        "Sun Care",
+        "Bath",
+        "Nails",
+        "Men",
+        "Baby",
+        "Oral Care",
+    ]
     names = [f"{first} {line}" for first in firsts for line in lines]
-    chooser.shuffle(names)
+    names.sort(key=lambda name: pick(seed, name, 2**32))
+    mixes = [["DISPLAY"], ["SPONSORED_ADS"], ["DISPLAY", "SPONSORED_ADS"]]
     return [
         _instance(
-            f"amclocaljp{n:03d}",
-            f"{names[n % len(names)]} JP {n:03d}",
-            "ENTITYLOCALJP1",
-            JP,
-            types=chooser.choice([["DISPLAY"], ["SPONSORED_ADS"], ["DISPLAY", "SPONSORED_ADS"]]),
+            seed, 100 + n, f"amclocaljp{n:03d}", name, "ENTITYLOCALJP1", JP, types=mixes[pick(seed, f"mix {n}", 3)]
         )
-        for n in range(1, 121)
+        for n, name in enumerate(names, start=1)
     ]
 
 
 def _instance(
+    seed: int,
+    number: int,
     instance_id: str,
     name: str,
     account_id: str,
@@ -116,24 +152,30 @@ def _instance(
     types: list[str] | None = None,
 ) -> Instance:
     ready = status == "COMPLETED"
+    created = datetime(2023, 1, 9, 8, 30, tzinfo=UTC) + timedelta(minutes=pick(seed, instance_id, 1_000_000))
+    # The fraction's digits vary at Amazon too.
+    digits = number % 4
+    fraction = f".{pick(seed, name, 10**digits):0{digits}d}" if digits else ""
+    datasets = [{"label": "CONVERSIONS_EXPOSURE_V3", "activationTime": f"{created:%Y-%m-%dT%H:%M:%SZ}"}]
     body = {
         "instanceId": instance_id,
         "instanceName": name,
         "instanceType": kind,
-        "customerCanonicalName": name,
+        "customerCanonicalName": name.split()[0],
         "creationStatus": status,
-        "creationDatetime": "2024-03-05T08:30:00.123Z",
+        "creationDatetime": f"{created:%Y-%m-%dT%H:%M:%S}{fraction}Z",
         "s3BucketName": "",
-        "s3BucketRegion": "us-east-1" if ready else None,
+        "s3BucketRegion": _BUCKET_REGIONS[marketplace_id] if ready else None,
         "awsAccountId": "",
-        "dataUploadAwsAccountId": "000000000000",
+        "dataUploadAwsAccountId": f"{pick(seed, account_id, 10**12):012d}" if ready else "",
         "entities": ["NA"],
-        "apiEndpoint": "https://advertising-api.amazon.com" if ready else None,
+        # Replaced by this server's own address when it is asked.
+        "apiEndpoint": "" if ready else None,
         "acrCollaboration": None,
-        "optionalDatasets": [],
+        "optionalDatasets": datasets if ready and number % 2 else [],
         "advertiserTypes": types if types is not None else ["DISPLAY", "SPONSORED_ADS"],
     }
-    return Instance(instance_id, account_id, marketplace_id, body)
+    return Instance(instance_id, account_id, marketplace_id, number, body)
 
 
 def _null_heavy(instance_id: str) -> dict[str, Any]:

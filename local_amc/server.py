@@ -1,34 +1,37 @@
-"""The server: routing, request IDs, faults, and starting and stopping."""
+"""The server: routing, request IDs, faults first, and starting one in a thread."""
 
 from __future__ import annotations
 
+import base64
+import http.client
+import json
 import logging
-import secrets
-import socket
-import string
+import os
 import threading
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from types import TracebackType
 from typing import Any
+from urllib.parse import quote
 
-from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map, Rule
-from werkzeug.serving import BaseWSGIServer, ThreadedWSGIServer, WSGIRequestHandler
 from werkzeug.wrappers import Request, Response
 
 from local_amc import administration, control, lwa
+from local_amc.answers import RefusedError, error
 from local_amc.clock import Clock
-from local_amc.faults import Faults, change, error, instead
+from local_amc.faults import Faults
 from local_amc.fixtures import build_instances
-from local_amc.store import Store
+from local_amc.listening import listen
+from local_amc.misbehaviour import DropConnectionError, change, instead
+from local_amc.store import Store, Token
 
 logger = logging.getLogger("local_amc")
 
+# Endpoints are also the names of routes in faults.
 _ROUTES = Map(
     [
-        Rule("/ap/oa", endpoint="consent_page", methods=["GET"]),
-        Rule("/ap/oa", endpoint="consent_answer", methods=["POST"]),
+        Rule("/ap/oa", endpoint="consent", methods=["GET", "POST"]),
         Rule("/consent.css", endpoint="consent_css", methods=["GET"]),
         Rule("/auth/o2/token", endpoint="token", methods=["POST"]),
         Rule("/amc/accounts", endpoint="accounts", methods=["GET"]),
@@ -37,12 +40,10 @@ _ROUTES = Map(
         Rule("/amc/instances/<instance_id>/advertisers", endpoint="advertisers", methods=["GET"]),
         Rule("/amc/reporting/<instance_id>/workflows", endpoint="workflows", methods=["GET"]),
     ],
-    strict_slashes=False,
 )
 _ENDPOINTS: dict[str, Callable[..., Response]] = {
-    "consent_page": lwa.consent_page,
-    "consent_answer": lwa.consent_answer,
-    "consent_css": lambda app, request: Response(lwa.CONSENT_CSS, content_type="text/css"),
+    "consent": lwa.consent,
+    "consent_css": lwa.consent_css,
     "token": lwa.token,
     "accounts": administration.accounts,
     "instances": administration.instances,
@@ -50,121 +51,105 @@ _ENDPOINTS: dict[str, Callable[..., Response]] = {
     "advertisers": administration.advertisers,
     "workflows": administration.workflows,
 }
-_ID_ALPHABET = string.ascii_uppercase + string.digits
 
 
 class LocalAmc:
     """The WSGI application and all it knows."""
 
-    def __init__(self, *, seed: int = 7, store: str = ":memory:", has_control: bool = False) -> None:
-        self.seed, self.has_control = seed, has_control
+    # Declared for the control module, whose table refers back to this class.
+    clock: Clock
+    faults: Faults
+    requests: control.RequestLog
+    terms_on_list: bool
+
+    def __init__(
+        self,
+        *,
+        seed: int = 7,
+        speed: float = 1.0,
+        store: str = ":memory:",
+        has_control: bool = False,
+        terms_on_list: bool = False,
+    ) -> None:
+        self.seed, self.speed, self.has_control = seed, speed, has_control
+        self.started_with_terms_on_list = self.terms_on_list = terms_on_list
         self.clock = Clock()
         self.store = Store(store)
         self.faults = Faults(seed)
         self.requests = control.RequestLog()
         self.instances = build_instances(seed)
-        self.terms_on_list = False
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """Answer one request."""
         request = Request(environ)
-        response = self._answer(request)
-        return response(environ, start_response)
+        return self._answer(request)(environ, start_response)
+
+    def token_of(self, request: Request) -> Token | None:
+        """Give the access token of a request, expired or not; None when it is not one of ours."""
+        scheme, _, value = request.headers.get("Authorization", "").partition(" ")
+        return self.store.find_token(value.strip()) if scheme.lower() == "bearer" else None
 
     def _answer(self, request: Request) -> Response:
         if request.path.startswith("/__control/"):
-            if not self.has_control:
-                return error(404, "Not found")
-            return control.handle(self, request, request.path.removeprefix("/__control/"))
+            return control.handle(self, request) if self.has_control else error(404, "Not found")
+        request_id = base64.b32encode(os.urandom(15)).decode()[:20]
         if self.has_control:
-            self.requests.add(request)
-        fault = self.faults.pick(request)
-        response = (instead(fault, request) if fault else None) or self._route(request)
-        if fault:
-            response = change(fault, response)
-        request_id = "".join(secrets.choice(_ID_ALPHABET) for _ in range(20))
-        response.headers["x-amz-rid"] = response.headers["x-amz-request-id"] = request_id
-        logger.info("%s %s %s %s", request.method, request.path, response.status_code, request_id)
-        return response
-
-    def _route(self, request: Request) -> Response:
+            self.requests.add(request, self.clock.now())
         try:
-            endpoint, arguments = _ROUTES.bind_to_environ(request.environ).match()
-            return _ENDPOINTS[endpoint](self, request, **arguments)
-        except administration.Refused as refused:
-            return refused.response
-        except MethodNotAllowed:
-            return error(405, "Method not allowed")
-        except HTTPException:
-            return error(404, "This is not part of the local AMC.")
+            response = self._respond(request)
+        except DropConnectionError:
+            self._log(request, "dropped", request_id)
+            raise
         # A bug here must look like Amazon having trouble, not like a closed connection.
         except Exception:
-            logger.exception("request failed path=%s", request.path)
-            return error(500, "Internal error of the local AMC")
+            logger.exception("request failed path=%s", quote(request.path))
+            response = error(500, "Internal error of the local AMC")
+        response.headers["x-amz-rid"] = response.headers["x-amz-request-id"] = request_id
+        self._log(request, str(response.status_code), request_id)
+        return response
 
+    def _respond(self, request: Request) -> Response:
+        """Let an armed fault answer first, then the route."""
+        endpoint, arguments = _match(request)
+        fault = None
+        if self.faults.is_any_armed():
+            token = self.token_of(request)
+            fault = self.faults.pick(request, endpoint, token.issued_at if token else None)
+        if fault is None:
+            return self._route(request, endpoint, arguments)
+        request.environ["local_amc.fault"] = fault.fault
+        return instead(fault, request) or change(fault, request, self._route(request, endpoint, arguments))
 
-class _Handler(WSGIRequestHandler):
-    protocol_version = "HTTP/1.1"
-    # Answers are written in one go, so waiting to fill packets only delays them.
-    disable_nagle_algorithm = True
-    wbufsize = -1
-    timeout = 75
-
-    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Stay silent: the application logs one line per request itself, without query strings."""
-
-    def log_error(self, format: str, *args: Any) -> None:  # noqa: A002  the base class's name
-        """Stay silent about clients that go away."""
-
-    def connection_dropped(self, error: BaseException, environ: Any = None) -> None:
-        """Close without an answer: the client went away, or a fault says so."""
-        self.close_connection = True
-
-    def handle(self) -> None:
-        """Treat a connection that was reset as closed."""
+    def _route(self, request: Request, endpoint: str, arguments: dict[str, Any]) -> Response:
+        if not endpoint:
+            return error(404, "This is not part of the local AMC.")
         try:
-            super().handle()
-        except (ConnectionError, TimeoutError, ValueError):
-            self.close_connection = True
+            return _ENDPOINTS[endpoint](self, request, **arguments)
+        except RefusedError as refused:
+            return refused.response
 
-    def finish(self) -> None:
-        """Close without a complaint when the peer is gone already."""
-        with suppress(ConnectionError, ValueError):
-            super().finish()
-
-
-class _Server(ThreadedWSGIServer):
-    daemon_threads = True
-    request_queue_size = 512
-    # Waiting for idle keep-alive connections would hold up stopping.
-    block_on_close = False
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Stay silent about connections that broke."""
+    def _log(self, request: Request, outcome: str, request_id: str) -> None:
+        # The query stays out: it can hold a consent's state. Quoting keeps one request on one line.
+        logger.info("%s %s %s %s", request.method, quote(request.path), outcome, request_id)
 
 
-def make_server(app: LocalAmc, *, host: str, port: int) -> BaseWSGIServer:
-    """Bind the server; raises OSError when the port is taken."""
-    # Bound here, because werkzeug would end the whole process on a port in use.
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    bound = socket.socket(family, socket.SOCK_STREAM)
+def _match(request: Request) -> tuple[str, dict[str, Any]]:
+    """Give endpoint and arguments, or an empty name for whatever is not imitated."""
     try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind((host, port))
-        bound.listen(_Server.request_queue_size)
-        server = _Server(host, bound.getsockname()[1], app, _Handler, fd=bound.fileno())
-    finally:
-        bound.close()
-    server.log_startup = lambda: None  # type: ignore[method-assign]  # we announce the address ourselves
-    return server
+        endpoint, arguments = _ROUTES.bind_to_environ(request.environ).match()
+    except HTTPException:
+        return "", {}
+    return str(endpoint), dict(arguments)
 
 
 class LocalAmcServer:
     """A server in a thread, for tests: `with LocalAmcServer() as amc: amc.url`."""
 
-    def __init__(self, *, seed: int = 7, store: str = ":memory:", port: int = 0, has_control: bool = True) -> None:
-        self.app = LocalAmc(seed=seed, store=store, has_control=has_control)
-        self._server = make_server(self.app, host="127.0.0.1", port=port)
+    def __init__(
+        self, *, seed: int = 7, store: str = ":memory:", port: int = 0, has_control: bool = True, **options: Any
+    ) -> None:
+        self.app = LocalAmc(seed=seed, store=store, has_control=has_control, **options)
+        self._server = listen(self.app, host="127.0.0.1", port=port)
         self.port = self._server.port
         self.url = f"http://127.0.0.1:{self.port}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
@@ -174,9 +159,35 @@ class LocalAmcServer:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join(timeout=5)
         self.app.store.close()
+
+    def control(self, method: str, route: str, body: dict[str, Any] | None = None) -> Any:
+        """Call `/__control/<route>` over HTTP and give its JSON; raises ValueError with the server's reason."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            text = None if body is None else json.dumps(body)
+            connection.request(method, f"/__control/{route}", text, {"Content-Type": "application/json"})
+            response = connection.getresponse()
+            answer = json.loads(response.read())
+        finally:
+            connection.close()
+        if response.status != 200:
+            raise ValueError(str(answer))
+        return answer
+
+    def arm(self, fault: str, **fields: Any) -> dict[str, Any]:
+        """Arm a fault and give it as kept."""
+        return dict(self.control("POST", "faults", {"fault": fault, **fields}))
+
+    def reset(self) -> None:
+        """Forget faults, requests, tokens and codes, and go back to real time."""
+        self.control("POST", "reset")
+
+    def received(self) -> list[dict[str, Any]]:
+        """Give the requests received, oldest first, secrets shortened to a hash."""
+        return list(self.control("GET", "requests")["requests"])

@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
 import threading
 from dataclasses import dataclass
 from pathlib import Path
 
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS tokens (token TEXT PRIMARY KEY, login TEXT NOT NULL, expires_at REAL NOT NULL);
-CREATE TABLE IF NOT EXISTS codes (
-    code TEXT PRIMARY KEY, login TEXT NOT NULL, client_id TEXT NOT NULL, redirect_uri TEXT NOT NULL,
+CREATE TABLE IF NOT EXISTS access_tokens (
+    digest TEXT PRIMARY KEY, login TEXT NOT NULL, client_id TEXT NOT NULL,
+    issued_at REAL NOT NULL, expires_at REAL NOT NULL
+);
+CREATE TABLE IF NOT EXISTS consent_codes (
+    digest TEXT PRIMARY KEY, login TEXT NOT NULL, client_id TEXT NOT NULL, redirect_uri TEXT NOT NULL,
     challenge TEXT NOT NULL, expires_at REAL NOT NULL
 );
 """
 
 
-@dataclass(frozen=True)
-class Code:
-    """A consent's code and what it is bound to."""
+@dataclass(frozen=True, slots=True)
+class Token:
+    """Whose an access token is, and since when; times are seconds since 1970."""
 
-    code: str
+    login: str
+    client_id: str
+    issued_at: float
+    expires_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """What a consent's code is bound to."""
+
     login: str
     client_id: str
     redirect_uri: str
@@ -29,51 +42,61 @@ class Code:
 
 
 class Store:
-    """Keep tokens and codes; `folder` is ":memory:" or a directory."""
+    """Keep tokens and codes by their hash; `folder` is ":memory:" or a directory."""
 
     def __init__(self, folder: str) -> None:
-        if folder == ":memory:":
-            path = folder
-        else:
+        path = folder
+        if folder != ":memory:":
             Path(folder).mkdir(parents=True, exist_ok=True)
             path = str(Path(folder) / "local_amc.sqlite3")
         self._lock = threading.Lock()
         self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = NORMAL")
         self._db.executescript(_SCHEMA)
 
-    def add_token(self, token: str, login: str, expires_at: float) -> None:
-        """Keep an issued access token."""
+    def add_token(self, value: str, token: Token) -> None:
+        """Keep an issued access token, and drop those that ended before it was issued."""
+        row = (_digest(value), token.login, token.client_id, token.issued_at, token.expires_at)
         with self._lock:
-            self._db.execute("INSERT INTO tokens VALUES (?, ?, ?)", (token, login, expires_at))
+            self._db.execute("DELETE FROM access_tokens WHERE expires_at <= ?", (token.issued_at,))
+            self._db.execute("INSERT INTO access_tokens VALUES (?, ?, ?, ?, ?)", row)
 
-    def token_login(self, token: str, now: float) -> tuple[str, float] | None:
-        """Give whose token it is and its end, or None when it is unknown or expired."""
+    def find_token(self, value: str) -> Token | None:
+        """Give a token that was issued here, expired or not."""
         with self._lock:
             row = self._db.execute(
-                "SELECT login, expires_at FROM tokens WHERE token = ? AND expires_at > ?", (token, now)
+                "SELECT login, client_id, issued_at, expires_at FROM access_tokens WHERE digest = ?",
+                (_digest(value),),
             ).fetchone()
-        return (str(row[0]), float(row[1])) if row else None
+        return Token(*row) if row else None
 
-    def add_code(self, code: Code) -> None:
+    def add_code(self, value: str, code: Code) -> None:
         """Keep a consent's code."""
+        row = (_digest(value), code.login, code.client_id, code.redirect_uri, code.challenge, code.expires_at)
         with self._lock:
-            self._db.execute(
-                "INSERT INTO codes VALUES (?, ?, ?, ?, ?, ?)",
-                (code.code, code.login, code.client_id, code.redirect_uri, code.challenge, code.expires_at),
-            )
+            self._db.execute("INSERT INTO consent_codes VALUES (?, ?, ?, ?, ?, ?)", row)
 
-    def take_code(self, code: str) -> Code | None:
+    def take_code(self, value: str) -> Code | None:
         """Give a code once: the second caller gets None."""
         with self._lock:
-            row = self._db.execute("DELETE FROM codes WHERE code = ? RETURNING *", (code,)).fetchone()
+            row = self._db.execute(
+                "DELETE FROM consent_codes WHERE digest = ? "
+                "RETURNING login, client_id, redirect_uri, challenge, expires_at",
+                (_digest(value),),
+            ).fetchone()
         return Code(*row) if row else None
 
     def clear(self) -> None:
         """Forget everything."""
         with self._lock:
-            self._db.executescript("DELETE FROM tokens; DELETE FROM codes;")
+            self._db.executescript("DELETE FROM access_tokens; DELETE FROM consent_codes;")
 
     def close(self) -> None:
         """Close the file."""
         with self._lock:
             self._db.close()
+
+
+def _digest(value: str) -> str:
+    return hashlib.sha256(value.encode("utf-8", "surrogateescape")).hexdigest()

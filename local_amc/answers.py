@@ -1,0 +1,63 @@
+"""Answers in Amazon's shapes."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from werkzeug.wrappers import Response
+
+JSON = "application/json"
+
+
+class RefusedError(Exception):
+    """A check gave an answer of its own before the real work."""
+
+    def __init__(self, response: Response) -> None:
+        super().__init__(response.status)
+        self.response = response
+
+
+def json_answer(body: Any, status: int = 200, content_type: str = JSON) -> Response:
+    """Give a JSON body."""
+    return Response(json.dumps(body), status, content_type=content_type)
+
+
+def error(status: int, details: str) -> Response:
+    """Give Amazon's usual error body; its `code` is a string."""
+    return json_answer({"code": str(status), "details": details}, status)
+
+
+def unauthorized() -> Response:
+    """Refuse a token or client ID."""
+    return error(401, "Unauthorized")
+
+
+def forbidden() -> Response:
+    """Refuse an entity or instance the login has no right to."""
+    return error(403, "Unauthorized request.")
+
+
+def terms_required() -> Response:
+    """Refuse a login that did not accept AMC's terms."""
+    return error(403, "Terms and conditions must be accepted to continue")
+
+
+def entity_missing() -> Response:
+    """Refuse a call without the AdvertiserId header."""
+    return error(400, "entityId provided is null")
+
+
+def marketplace_unknown() -> Response:
+    """Refuse a marketplace that is not the entity's."""
+    return error(404, "The marketplace does not belong to this entity.")
+
+
+def instance_unknown(instance_id: str) -> Response:
+    """Refuse an instance that does not exist here."""
+    return error(404, f"Instance {instance_id} was not found.")
+
+
+def instance_not_ready() -> Response:
+    """Refuse reporting on an instance that is not COMPLETED."""
+    return error(400, "The instance is not ready.")

@@ -1,0 +1,145 @@
+"""HTTP/1.1 with connections that stay open, which werkzeug's own handler does not offer."""
+
+from __future__ import annotations
+
+import io
+import socket
+import threading
+from contextlib import suppress
+from typing import Any
+
+from werkzeug.datastructures import Headers
+from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
+
+_LARGEST_BODY = 1_000_000
+
+
+class Handler(WSGIRequestHandler):
+    """Answer one request after the other on the same connection."""
+
+    protocol_version = "HTTP/1.1"
+    # Answers leave in one piece, so waiting to fill packets only delays them.
+    disable_nagle_algorithm = True
+    wbufsize = -1
+    timeout = 75
+
+    def run_wsgi(self) -> None:
+        """Call the application and send its answer with a length."""
+        body = self._body()
+        if body is None:
+            self.close_connection = True
+            self.send_response(413)
+            self.send_header("Content-Length", "0")
+            self.send_header("Connection", "close")
+            self.end_headers()
+            return
+        environ = self.environ = self.make_environ()
+        environ["wsgi.input"] = io.BytesIO(body)
+        environ["wsgi.input_terminated"] = True
+        answer: list[tuple[str, list[tuple[str, str]]]] = []
+
+        def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+            answer[:] = [(status, headers)]
+            return lambda data: None
+
+        try:
+            content = b"".join(self.server.app(environ, start_response))
+        except ConnectionError:
+            # A fault broke the connection on purpose.
+            self.close_connection = True
+            return
+        self._send(*answer[0], content)
+
+    def _send(self, status: str, pairs: list[tuple[str, str]], content: bytes) -> None:
+        headers = Headers(pairs)
+        code, _, reason = status.partition(" ")
+        self.send_response(int(code), reason)
+        headers.setdefault("Content-Length", str(len(content)))
+        if self.close_connection:
+            headers["Connection"] = "close"
+        for name, value in headers:
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(content)
+        self.wfile.flush()
+
+    def _body(self) -> bytes | None:
+        """Read the whole body, or the next request would begin with its rest; None when it is too long."""
+        if "chunked" in self.headers.get("Transfer-Encoding", "").lower():
+            return None
+        length = self.headers.get("Content-Length", "0")
+        if not (length.isascii() and length.isdecimal()) or int(length) > _LARGEST_BODY:
+            return None
+        return self.rfile.read(int(length))
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Stay silent: the application logs one line per request itself, without query strings."""
+
+    def log_error(self, format: str, *args: Any) -> None:
+        """Stay silent about clients that go away."""
+
+    def handle(self) -> None:
+        """Treat a broken connection as closed."""
+        with suppress(OSError, ValueError):
+            super().handle()
+
+    def finish(self) -> None:
+        """Close without a complaint when the peer is gone already."""
+        with suppress(OSError, ValueError):
+            super().finish()
+
+
+class Server(ThreadedWSGIServer):
+    """One thread per connection; stopping ends all of them."""
+
+    daemon_threads = True
+    request_queue_size = 512
+    # Waiting for idle connections would hold up stopping.
+    block_on_close = False
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        self._open: set[socket.socket] = set()
+        self._open_lock = threading.Lock()
+        super().__init__(*arguments, **options)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Remember the connection."""
+        with self._open_lock:
+            self._open.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """Forget the connection."""
+        with self._open_lock:
+            self._open.discard(request)
+        super().shutdown_request(request)
+
+    def server_close(self) -> None:
+        """Stop listening, and end connections that clients keep open: a stopped server answers nobody."""
+        super().server_close()
+        with self._open_lock:
+            connections = list(self._open)
+        for connection in connections:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Stay silent about connections that broke."""
+
+    def log_startup(self) -> None:
+        """Stay silent: the program prints the address itself."""
+
+
+def listen(app: Any, *, host: str, port: int) -> Server:
+    """Bind the server; raises OSError when the port is taken."""
+    # Bound here, because werkzeug would end the whole process on a port in use.
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((host, port))
+        bound.listen(Server.request_queue_size)
+        return Server(host, bound.getsockname()[1], app, Handler, fd=bound.fileno())
+    finally:
+        bound.close()

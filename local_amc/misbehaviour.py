@@ -1,0 +1,207 @@
+"""What each fault does: an answer in place of the real one, or a change to the real one."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import socket
+import struct
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import Any
+
+from werkzeug.wrappers import Request, Response
+
+from local_amc.answers import (
+    entity_missing,
+    error,
+    forbidden,
+    instance_not_ready,
+    instance_unknown,
+    json_answer,
+    marketplace_unknown,
+    terms_required,
+    unauthorized,
+)
+from local_amc.faults import Fault
+
+_LONGEST_WAIT = 120.0
+
+
+class DropConnectionError(ConnectionError):
+    """The connection is to be broken on purpose."""
+
+
+def instead(fault: Fault, request: Request) -> Response | None:
+    """Give the answer a fault puts in place of the real one; None when the real one is needed."""
+    make = _INSTEAD.get(fault.fault)
+    return make(fault, request) if make else None
+
+
+def change(fault: Fault, request: Request, response: Response) -> Response:
+    """Change the real answer as the fault says; refusals stay as they are."""
+    make = _CHANGE.get(fault.fault)
+    return make(fault, request, response) if make and response.status_code == 200 else response
+
+
+def _throttle(fault: Fault, request: Request) -> Response:
+    seconds = fault.seconds or 1
+    if fault.variant == "html":
+        return Response("<html><body>Too many requests</body></html>", 429, content_type="text/html")
+    response = json_answer({"message": "Too Many Requests"}, 429)
+    if fault.variant == "none":
+        response.headers["amazon-advertising-api-throttled"] = "true"
+    elif fault.variant == "date":
+        # Real time, not the server's clock: this is what the client compares it with.
+        until = datetime.now(UTC) + timedelta(seconds=seconds)
+        response.headers["Retry-After"] = format_datetime(until, usegmt=True)
+    else:
+        response.headers["Retry-After"] = f"{seconds:.0f}"
+    return response
+
+
+def _server_error(fault: Fault, request: Request) -> Response:
+    status = fault.status or 500
+    variant = fault.variant or ("message" if status == 504 else "json")
+    if variant == "html":
+        return Response(f"<html><body><h1>{status}</h1></body></html>", status, content_type="text/html")
+    if variant == "empty":
+        return Response("", status)
+    if variant == "message":
+        text = "Endpoint request timed out" if status == 504 else "Internal server error"
+        return json_answer({"message": text}, status)
+    return error(status, "Internal error")
+
+
+def _hang(fault: Fault, request: Request) -> Response:
+    connection: socket.socket = request.environ["werkzeug.socket"]
+    # Readable means that the client gave up: then this thread is not kept waiting.
+    select.select([connection], [], [], min(fault.seconds or 60, _LONGEST_WAIT))
+    raise DropConnectionError
+
+
+def _slow(fault: Fault, request: Request) -> None:
+    time.sleep(min(fault.seconds or 1, _LONGEST_WAIT))
+
+
+def _reset(fault: Fault, request: Request) -> Response:
+    connection: socket.socket = request.environ["werkzeug.socket"]
+    # Lingering for zero seconds makes close() send a reset. The descriptor is closed here, because the
+    # socket server would first shut the connection down, and the client saw an orderly end.
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    os.close(connection.detach())
+    raise DropConnectionError
+
+
+def _lwa(status: int, name: str) -> Callable[[Fault, Request], Response]:
+    def make(fault: Fault, request: Request) -> Response:
+        body = {"error": name, "error_description": f"The request failed: {name}", "request_id": "local-fault"}
+        response = json_answer(body, status)
+        if status == 429 and fault.seconds:
+            response.headers["Retry-After"] = f"{fault.seconds:.0f}"
+        return response
+
+    return make
+
+
+def _unknown_instance(fault: Fault, request: Request) -> Response:
+    if (fault.status or 404) == 403:
+        return forbidden()
+    return instance_unknown(fault.instance or request.path.rpartition("/")[2])
+
+
+def _account_gone(fault: Fault, request: Request) -> Response | None:
+    return None if request.path == "/amc/accounts" else forbidden()
+
+
+def _not_ready(fault: Fault, request: Request) -> Response | None:
+    return instance_not_ready() if request.path.startswith("/amc/reporting/") else None
+
+
+_INSTEAD: dict[str, Callable[[Fault, Request], Response | None]] = {
+    "token_expired": lambda fault, request: unauthorized(),
+    "forbidden_expired": lambda fault, request: forbidden(),
+    "wrong_entity": lambda fault, request: forbidden(),
+    "terms_required": lambda fault, request: terms_required(),
+    "unknown_instance": _unknown_instance,
+    "wrong_marketplace": lambda fault, request: marketplace_unknown(),
+    "missing_header": lambda fault, request: entity_missing(),
+    "throttle": _throttle,
+    "server_error": _server_error,
+    "slow": _slow,
+    "hang": _hang,
+    "reset": _reset,
+    "bad_json": lambda fault, request: Response('{"instance": {"instanceId": ', content_type="application/json"),
+    "empty_200": lambda fault, request: Response("", content_type="application/json"),
+    "invalid_grant": _lwa(400, "invalid_grant"),
+    "invalid_client": _lwa(401, "invalid_client"),
+    "unauthorized_client": _lwa(400, "unauthorized_client"),
+    "invalid_scope": _lwa(400, "invalid_scope"),
+    "lwa_500": _lwa(500, "server_error"),
+    "lwa_503": _lwa(503, "server_error"),
+    "lwa_429": _lwa(429, "slow_down"),
+    "account_disappears": _account_gone,
+    "instance_in_progress": _not_ready,
+    "instance_failed": _not_ready,
+}
+
+
+def _edit_instances(
+    edit: Callable[[dict[str, Any]], None],
+) -> Callable[[Fault, Request, Response], Response]:
+    def make(fault: Fault, request: Request, response: Response) -> Response:
+        body = response.get_json(silent=True)
+        if not isinstance(body, dict):
+            return response
+        for instance in [body.get("instance"), *body.get("instances", [])]:
+            if instance and fault.instance in ("", instance["instanceId"]):
+                edit(instance)
+        response.set_data(json.dumps(body))
+        return response
+
+    return make
+
+
+def _null_fields(instance: dict[str, Any]) -> None:
+    for name in list(instance):
+        if name in {"s3BucketName", "acrCollaboration"}:
+            del instance[name]
+        elif name not in {"instanceId", "creationStatus"}:
+            instance[name] = None
+
+
+def _wrong_content_type(fault: Fault, request: Request, response: Response) -> Response:
+    response.content_type = "application/octet-stream"
+    return response
+
+
+def _truncated(fault: Fault, request: Request, response: Response) -> Response:
+    body = response.get_data()
+    response.set_data(body[: len(body) // 2])
+    response.headers["Content-Length"] = str(len(body))
+    # The promised bytes never come, so the connection cannot be used again.
+    response.headers["Connection"] = "close"
+    return response
+
+
+def _account_disappears(fault: Fault, request: Request, response: Response) -> Response:
+    body = response.get_json(silent=True)
+    if isinstance(body, dict) and "amcAccounts" in body:
+        body["amcAccounts"] = [row for row in body["amcAccounts"] if row["accountId"] != fault.gone_entity]
+        response.set_data(json.dumps(body))
+    return response
+
+
+_CHANGE: dict[str, Callable[[Fault, Request, Response], Response]] = {
+    "null_fields": _edit_instances(_null_fields),
+    "extra_fields": _edit_instances(lambda i: i.update(brandNewField={"a": [1]}, anotherOne="x")),
+    "unknown_status": _edit_instances(lambda i: i.update(creationStatus="HIBERNATING")),
+    "instance_in_progress": _edit_instances(lambda i: i.update(creationStatus="IN_PROGRESS")),
+    "instance_failed": _edit_instances(lambda i: i.update(creationStatus="FAILED")),
+    "wrong_content_type": _wrong_content_type,
+    "truncated_body": _truncated,
+    "account_disappears": _account_disappears,
+}

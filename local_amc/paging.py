@@ -1,0 +1,59 @@
+"""Pages of a list, with tokens that fit only the list they came from."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import secrets
+from collections.abc import Sequence
+from typing import Any
+
+from werkzeug.wrappers import Request
+
+from local_amc.answers import RefusedError, error
+
+LARGEST_PAGE = 100
+
+
+def page(request: Request, key: str, rows: Sequence[Any], *, bound_to: str) -> dict[str, Any]:
+    """Give one page of `rows` under `key` and `nextToken`; raises RefusedError for a wrong limit or token."""
+    fault = request.environ.get("local_amc.fault", "")
+    limit = _limit(request.args.get("limit", ""))
+    token = request.args.get("nextToken", "")
+    start = _start(token, bound_to) if token else 0
+    end = start + limit
+    if fault == "paging_loop":
+        # The same token again and again, as a service does that lost its place.
+        return {key: list(rows[start:end]), "nextToken": token or _token(0, bound_to)}
+    if fault == "paging_empty_page":
+        # Nothing on this page, but more to come: whoever asks on loses no row.
+        return {key: [], "nextToken": _token(start, bound_to)}
+    return {key: list(rows[start:end]), "nextToken": _token(end, bound_to) if end < len(rows) else None}
+
+
+def _limit(text: str) -> int:
+    if not text:
+        return LARGEST_PAGE
+    if not (text.isascii() and text.isdecimal() and len(text) <= 4 and 1 <= int(text) <= LARGEST_PAGE):
+        raise RefusedError(error(400, f"limit must be between 1 and {LARGEST_PAGE}"))
+    return int(text)
+
+
+def _token(start: int, bound_to: str) -> str:
+    # The salt makes every token differ, so that nobody can take one for an offset.
+    text = f"{start}.{_fingerprint(bound_to)}.{secrets.token_hex(4)}"
+    return base64.urlsafe_b64encode(text.encode()).decode()
+
+
+def _start(token: str, bound_to: str) -> int:
+    try:
+        start, fingerprint, _ = base64.urlsafe_b64decode(token).decode().split(".")
+    except ValueError:
+        start = fingerprint = ""
+    if fingerprint != _fingerprint(bound_to) or not start.isdecimal():
+        raise RefusedError(error(400, "nextToken is not valid for this request"))
+    return int(start)
+
+
+def _fingerprint(bound_to: str) -> str:
+    return hashlib.sha256(bound_to.encode()).hexdigest()[:12]
