@@ -48,7 +48,7 @@ check: install-dev
 
 ## make test-services  the suite on PostgreSQL and Redis (TEST_DATABASE_URL, TEST_REDIS_URL)
 test-services: install-dev
-	DATABASE_URL=$(TEST_DATABASE_URL) CACHE_URL=$(TEST_REDIS_URL)/1 CELERY_BROKER_URL=$(TEST_REDIS_URL)/2 \
+	DATABASE_URL=$(TEST_DATABASE_URL) CACHE_URL=$(TEST_REDIS_URL)/1 CELERY_BROKER_URL=$(TEST_REDIS_URL)/15 \
 		$(BIN)/pytest -n $(JOBS)
 
 ## make e2e            browser tests (needs chromium)

@@ -65,6 +65,10 @@ class EncryptedTextField(models.TextField):
 class EncryptedJSONField(EncryptedTextField):
     """JSON that is stored encrypted as a whole."""
 
+    # For the type checker: the base class stores text, this one anything JSON can hold.
+    _pyi_private_set_type: Any
+    _pyi_private_get_type: Any
+
     def to_python(self, value: Any) -> Any:
         """Accept JSON text from forms and serialisers."""
         if isinstance(value, str):

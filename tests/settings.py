@@ -6,6 +6,12 @@ import os
 import tempfile
 
 _worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
+if os.environ.get("CACHE_URL", "").startswith("redis"):
+    # Clearing a Redis cache empties its database, so parallel test processes need one each.
+    server, _, number = os.environ["CACHE_URL"].rpartition("/")
+    os.environ["CACHE_URL"] = (
+        f"{server}/{int(number) + int(_worker.removeprefix('gw') if _worker != 'main' else 0)}"
+    )
 os.environ.update(
     READ_DOT_ENV="false",
     DEBUG="false",

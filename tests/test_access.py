@@ -37,7 +37,8 @@ PAGES = {
     "instances:instance-detail": ("GET", "instance", 200, 403),
     "instances:instance-update": ("GET", "instance", 200, 403),
     "instances:instance-delete": ("GET", "instance", 200, 403),
-    "instances:instance-enable": ("POST", "instance", 409, 403),
+    # It is enabled already: the page says so in a message.
+    "instances:instance-enable": ("POST", "instance", 302, 403),
     "instances:instance-disable": ("POST", "instance", 302, 403),
     "instances:instance-check": ("POST", "instance", 302, 403),
     "instances:health-list": ("GET", None, 200, 200),

@@ -1,0 +1,145 @@
+"""The main job in a real browser: connect, import, add, check, look."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from tests.e2e.conftest import Product
+
+SHOTS = os.environ.get("SCREENSHOTS")
+
+
+def check_accessible(page: Page) -> None:
+    """Fail on any violation axe finds."""
+    found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]})
+    assert found.violations_count == 0, found.generate_report()
+
+
+def look(page: Page, name: str) -> None:
+    """Check a page in light and dark, wide and narrow; keep pictures when SCREENSHOTS names a folder."""
+    for theme in ("light", "dark"):
+        page.evaluate("theme => document.documentElement.setAttribute('data-bs-theme', theme)", theme)
+        for width in (1500, 390):
+            page.set_viewport_size({"width": width, "height": 900})
+            page.wait_for_timeout(150)
+            check_accessible(page)
+            overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+            assert overflow <= 0, f"{name} is wider than the window at {width} px"
+            if SHOTS:
+                Path(SHOTS).mkdir(parents=True, exist_ok=True)
+                page.screenshot(path=f"{SHOTS}/{name}-{theme}-{width}.png", full_page=width == 1500)
+    page.set_viewport_size({"width": 1500, "height": 900})
+
+
+def connect(page: Page) -> None:
+    """Go through Amazon's consent, as the local AMC shows it."""
+    page.goto("/connections/")
+    page.get_by_label("Name").first.fill("Agency login")
+    page.get_by_role("button", name="Connect with Amazon").click()
+    page.get_by_role("button", name="Allow").click()
+    expect(page.get_by_text("Agency login").first).to_be_visible()
+
+
+@pytest.mark.usefixtures("product")
+class TestMainJob:
+    """One story; the steps build on each other, so they are one test."""
+
+    def test_connect_import_add_check(self, alice: Page, product: Product) -> None:
+        page = alice
+        look(page, "home-empty")
+        page.goto("/connections/")
+        look(page, "connections-empty")
+        connect(page)
+        self.discover_and_import(page)
+        self.add_instance(page)
+        self.check_all(page)
+        self.see_the_same_from_the_shell(product)
+        self.look_around(page)
+
+    def discover_and_import(self, page: Page) -> None:
+        page.goto("/connections/")
+        page.get_by_role("link", name="Discover").first.click()
+        page.get_by_role("button", name="Discover").first.click()
+        expect(page.get_by_text("amclocalus1").first).to_be_visible()
+        look(page, "discovery")
+        # Left for adding by hand.
+        page.locator("input[type=checkbox][value$='amclocalus2']").uncheck()
+        page.get_by_role("button", name="Import").first.click()
+        page.goto("/instances/")
+        expect(page.locator("#instance-table").get_by_text("amclocaljp001")).to_have_count(0)
+        page.goto("/instances/?q=amclocalus")
+        expect(page.get_by_text("amclocalus1").first).to_be_visible()
+        expect(page.get_by_text("amclocalus2")).to_have_count(0)
+
+    def add_instance(self, page: Page) -> None:
+        page.goto("/instances/add/")
+        look(page, "instance-add")
+        page.get_by_label("Name", exact=False).first.fill("Garden US")
+        account = page.get_by_label("Account")
+        option = account.locator("option", has_text="US").first
+        account.select_option(value=option.get_attribute("value"))
+        page.get_by_label("AMC instance ID").fill("amclocalus9")
+        page.get_by_role("button", name="Test and save").click()
+        expect(page.get_by_text("What to do").first).to_be_visible()
+        look(page, "instance-ladder")
+        # Nothing typed is lost.
+        expect(page.get_by_label("AMC instance ID")).to_have_value("amclocalus9")
+        expect(page.get_by_label("Name", exact=False).first).to_have_value("Garden US")
+        page.get_by_label("AMC instance ID").fill("amclocalus2")
+        page.get_by_role("button", name="Test and save").click()
+        expect(page.get_by_role("heading", name="Garden US")).to_be_visible()
+        look(page, "instance-detail")
+
+    def check_all(self, page: Page) -> None:
+        page.goto("/instances/")
+        page.get_by_role("button", name="Check all").click()
+        expect(page.get_by_text("Finished:")).to_be_visible(timeout=60_000)
+        page.goto("/instances/?sort=health")
+        table = page.locator("#instance-table")
+        for word in ("Error", "Unhealthy", "Healthy"):
+            expect(table.get_by_text(word, exact=True).first).to_be_visible()
+        look(page, "instances")
+
+    def see_the_same_from_the_shell(self, product: Product) -> None:
+        done = product.manage("health_check", "--all", "--json", "--fail-on", "never")
+        assert done.returncode == 0, done.stderr
+        summary = json.loads(done.stdout)["summary"]
+        assert summary["healthy"] > 100
+        assert summary["unhealthy"] == 2
+        assert summary["error"] == 1
+
+    def look_around(self, page: Page) -> None:
+        for path, name in (("/", "home"), ("/health/", "health"), ("/connections/", "connections")):
+            page.goto(path)
+            look(page, name)
+        page.goto("/instances/?q=amclocalbad")
+        page.get_by_role("link", name="Tee Pilot DE").first.click()
+        look(page, "instance-failing")
+        page.goto("/nowhere/")
+        look(page, "not-found")
+
+
+class TestWithoutScript:
+    def test_every_step_works_with_plain_forms(self, browser: object, product: Product, alice: Page) -> None:
+        cookies = alice.context.cookies()
+        context = alice.context.browser.new_context(java_script_enabled=False, base_url=product.url)  # type: ignore[union-attr]
+        context.add_cookies(cookies)  # type: ignore[arg-type]  # what came out goes in
+        page = context.new_page()
+        page.goto("/instances/?q=amclocalus1")
+        expect(page.get_by_text("amclocalus1").first).to_be_visible()
+        page.get_by_role("button", name="Check all").click()
+        expect(page.get_by_text("checked").first).to_be_visible()
+        context.close()
+
+
+class TestSignedOut:
+    def test_sign_in_page(self, page: Page) -> None:
+        page.goto("/instances/")
+        expect(page.get_by_role("button", name="Sign in")).to_be_visible()
+        look(page, "sign-in")
