@@ -42,6 +42,13 @@ def invalidate_configuration(pks: Iterable[UUID]) -> None:
         INSTANCE_CACHE.invalidate(*pks)
 
 
+def invalidate_accounts(account_pks: Iterable[UUID]) -> None:
+    """Forget the configurations of all instances of accounts; call it inside the transaction that writes."""
+    with transaction.atomic():
+        instances = AMCInstance.objects.filter(account__in=list(account_pks)).order_by()
+        INSTANCE_CACHE.invalidate(*instances.values_list("pk", flat=True))
+
+
 def _load(pk: UUID) -> InstanceConfiguration:
     instance = AMCInstance.objects.select_related("account").get(pk=pk)
     config: Any = {} if isinstance(instance.config, Undecryptable) else instance.config or {}

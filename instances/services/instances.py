@@ -1,13 +1,155 @@
-"""Move instances along their life cycle on a user's word."""
+"""Create, change, enable, disable and delete instances; where needed, a connection test comes first."""
 
 from __future__ import annotations
 
-from django.db import transaction
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
 
 from amchelper.models import User
-from instances.models import AMCInstance, Event, HealthCheck, HealthRun
+from instances.errors import InstanceConnectionError, InvalidInstanceConfiguration, StaleInstanceError
+from instances.models import AMCAccount, AMCInstance, Event, HealthCheck, HealthRun
+from instances.services.brands import clean_names, replace_brands
 from instances.services.configuration import invalidate_configuration
 from instances.services.health import check_instance
+from instances.services.health_records import record_results
+from instances.services.ladder import Ladder, climb
+
+DUPLICATE = "You have this AMC instance already."
+STALE = (
+    "This instance was changed since you opened the page. What you typed is kept; "
+    "look at the differences and save again to overwrite them."
+)
+_DETAILS = ("name", "description", "region")
+# A verdict is about an AMC ID in an account; of another one nothing is known yet.
+_FORGOTTEN = {
+    "health_status": None,
+    "health_reason": "",
+    "health_error": "",
+    "health_since": None,
+    "health_latency_ms": None,
+    "last_health_check": None,
+    "consecutive_errors": 0,
+}
+
+
+@dataclass(frozen=True)
+class InstanceValues:
+    """What a user says about an instance."""
+
+    account: AMCAccount
+    instance_id: str
+    name: str
+    description: str = ""
+    region: str = ""
+    brands: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, instance: AMCInstance) -> InstanceValues:
+        """Give what is saved."""
+        return cls(
+            account=instance.account,
+            instance_id=instance.instance_id,
+            name=instance.name,
+            description=instance.description,
+            region=instance.region,
+            brands=tuple(brand.name for brand in instance.brands.all()),
+        )
+
+    @property
+    def effective_region(self) -> str:
+        """Give the region of the host to call: the one chosen, or the marketplace's."""
+        return self.region or self.account.region
+
+    def needs_test(self, instance: AMCInstance) -> bool:
+        """Tell whether these values reach another place than the saved ones."""
+        saved = (instance.account_id, instance.instance_id, instance.region or instance.account.region)
+        return saved != (self.account.pk, self.instance_id, self.effective_region)
+
+
+def version_of(instance: AMCInstance) -> str:
+    """Give a fingerprint of what the form edits; checks and the life cycle do not change it."""
+    values = InstanceValues.of(instance)
+    text = json.dumps(
+        [
+            str(instance.account_id),
+            values.instance_id,
+            values.name,
+            values.description,
+            values.region,
+            sorted(values.brands),
+        ]
+    )
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def try_connection(values: InstanceValues) -> Ladder:
+    """Climb the ladder with values that are not saved yet; no transaction may be open."""
+    account = values.account
+    return climb(account.connection, account.ref, values.effective_region, values.instance_id)
+
+
+def save_tested(
+    *,
+    user: User,
+    values: InstanceValues,
+    ladder: Ladder,
+    instance: AMCInstance | None = None,
+    version: str = "",
+) -> AMCInstance:
+    """Save values that `ladder` just proved, and record the proof as a probe.
+
+    Raises InstanceConnectionError when the test failed, InvalidInstanceConfiguration for values that cannot
+    be, StaleInstanceError when `version` is no longer the saved one.
+    """
+    found = ladder.found
+    if not ladder.passed or found is None:
+        failure = ladder.failure
+        raise InstanceConnectionError(failure.message if failure else "The connection test failed.", ladder=ladder)
+    with _duplicates_explained(user, values, instance), transaction.atomic():
+        saved = _write(user, values, instance, version)
+        saved.instance_type = found.instance_type[:32]
+        saved.config = {"amc": dict(found.raw)}
+        saved.save(update_fields=["instance_type", "config", "updated_at"])
+        run = HealthRun.objects.create(
+            user=user,
+            trigger=HealthRun.Trigger.SAVE,
+            instance_ids=[str(saved.pk)],
+            total=1,
+            finished_at=timezone.now(),
+        )
+        record_results(run, [ladder.result_for(saved.pk)])
+    saved.refresh_from_db()
+    return saved
+
+
+def save_draft(
+    *, user: User, values: InstanceValues, instance: AMCInstance | None = None, version: str = ""
+) -> AMCInstance:
+    """Save values without a passed test: PENDING until a check finds it healthy. Raises as `save_tested`."""
+    with _duplicates_explained(user, values, instance), transaction.atomic():
+        saved = _write(user, values, instance, version)
+    saved.refresh_from_db()
+    return saved
+
+
+def save_details(*, user: User, values: InstanceValues, instance: AMCInstance, version: str = "") -> AMCInstance:
+    """Save name, description and brands, which need no test. Raises as `save_tested`."""
+    if values.needs_test(instance):
+        raise InvalidInstanceConfiguration("Another account, AMC ID or region must be tested before it is saved.")
+    return save_draft(user=user, values=values, instance=instance, version=version)
+
+
+def relink(*, user: User, instance: AMCInstance, account: AMCAccount) -> AMCInstance:
+    """Test the instance in another account of the user and save it there. Raises as `save_tested`."""
+    values = dataclasses.replace(InstanceValues.of(instance), account=account, region="")
+    _refuse_foreign_account(user, values)
+    return save_tested(user=user, values=values, ladder=try_connection(values), instance=instance)
 
 
 def enable(*, instance: AMCInstance, user: User | None) -> HealthCheck:
@@ -21,7 +163,109 @@ def disable(*, instance: AMCInstance, user: User | None) -> None:
     _apply(instance, Event.DISABLE)
 
 
+def delete_impact(instance: AMCInstance) -> list[str]:
+    """Say in words what goes with the instance."""
+    brands = [brand.name for brand in instance.brands.all()]
+    checks, hours = instance.health_checks.count(), instance.health_rollups.count()
+    return [
+        f"{_counted(len(brands), 'brand')}{': ' + ', '.join(brands) if brands else ''}",
+        f"{_counted(checks, 'health check')} of its history",
+        f"{_counted(hours, 'hour')} of summarised history",
+    ]
+
+
+def delete(instance: AMCInstance) -> None:
+    """Delete here what belongs to the instance; at Amazon nothing changes."""
+    with transaction.atomic():
+        invalidate_configuration([instance.pk])
+        AMCInstance.objects.filter(pk=instance.pk).delete()
+
+
 def _apply(instance: AMCInstance, event: Event) -> None:
     with transaction.atomic():
         instance.apply(event)
         invalidate_configuration([instance.pk])
+
+
+def _write(user: User, values: InstanceValues, instance: AMCInstance | None, version: str) -> AMCInstance:
+    """Write the row and its brands; inside a transaction."""
+    _refuse_foreign_account(user, values)
+    brands = clean_names(values.brands)
+    if instance is None:
+        saved = AMCInstance(user=user)
+        _set(saved, values)
+        saved.save(force_insert=True)
+    else:
+        saved = _locked(instance, version)
+        moves = values.needs_test(saved)
+        _set(saved, values)
+        # Named fields only: a check may write its verdict at the same time.
+        saved.save(update_fields=["account", "instance_id", *_DETAILS, "updated_at"])
+        if moves:
+            AMCInstance.objects.filter(pk=saved.pk).update(**_FORGOTTEN)
+            saved.apply(Event.RELINK)
+    replace_brands(saved, brands)
+    invalidate_configuration([saved.pk])
+    return saved
+
+
+def _locked(instance: AMCInstance, version: str) -> AMCInstance:
+    saved = (
+        AMCInstance.objects.select_for_update(of=("self",))
+        .select_related("account__connection")
+        .filter(pk=instance.pk)
+        .first()
+    )
+    if saved is None:
+        raise StaleInstanceError("This instance was deleted since you opened the page.")
+    if version and version != version_of(saved):
+        raise StaleInstanceError(STALE)
+    return saved
+
+
+def _set(instance: AMCInstance, values: InstanceValues) -> None:
+    instance.account, instance.instance_id = values.account, values.instance_id
+    instance.name, instance.description = values.name, values.description
+    instance.region = values.effective_region
+
+
+def _refuse_foreign_account(user: User, values: InstanceValues) -> None:
+    if not AMCAccount.objects.visible_to(user).filter(pk=values.account.pk).exists():
+        raise InvalidInstanceConfiguration("Choose one of your own accounts.", field="account")
+
+
+class _duplicates_explained:  # noqa: N801  reads as a clause of `with`
+    """Turn the unique constraint's refusal, also in a race, into an error of the form's field."""
+
+    def __init__(self, user: User, values: InstanceValues, instance: AMCInstance | None) -> None:
+        self.user, self.values, self.instance = user, values, instance
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if not isinstance(error, IntegrityError):
+            return
+        twins = AMCInstance.objects.filter(user=self.user, instance_id=self.values.instance_id)
+        if self.instance is not None:
+            twins = twins.exclude(pk=self.instance.pk)
+        if twins.exists():
+            raise InvalidInstanceConfiguration(DUPLICATE, field="instance_id") from error
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def differences(instance: AMCInstance, values: InstanceValues) -> Iterable[tuple[str, str, str]]:
+    """Give label, saved value and typed value of every field that differs."""
+    saved = InstanceValues.of(instance)
+    rows = (
+        ("Name", saved.name, values.name),
+        ("Description", saved.description, values.description),
+        ("Account", str(saved.account), str(values.account)),
+        ("AMC instance ID", saved.instance_id, values.instance_id),
+        ("Region", saved.effective_region, values.effective_region),
+        ("Brands", ", ".join(sorted(saved.brands)), ", ".join(sorted(values.brands))),
+    )
+    return [row for row in rows if row[1] != row[2]]

@@ -3,37 +3,166 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
-from django.http import Http404, HttpRequest, HttpResponse
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.http import HttpResponse, JsonResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from amchelper.exceptions import AmcHelperError
+from amchelper.htmx import HtmxHttpRequest, redirect_page, render_page, wants_fragment
+from instances.forms.filters import InstanceFilter
+from instances.models import AmazonConnection, AMCAccount, AMCInstance, HealthCheck
+from instances.models.reasons import reason_of
+from instances.services.access import get_instance
+from instances.services.brands import suggest_brands
+from instances.services.instances import delete, delete_impact, disable, enable
+from instances.services.listing import CHECKS_SHOWN, instance_rows, uptime_blocks, uptime_label
+from instances.services.overview import health_tiles
+from instances.views.instance_forms import instance_create, instance_update
+
+__all__ = [
+    "brand_list",
+    "instance_create",
+    "instance_delete",
+    "instance_detail",
+    "instance_disable",
+    "instance_enable",
+    "instance_list",
+    "instance_update",
+    "render_instance_change",
+]
+
+PER_PAGE = 25
+PROBES_SHOWN = 20
 
 
-def instance_list(request: HttpRequest, **kwargs: Any) -> HttpResponse:
-    raise Http404
+@require_GET
+def instance_list(request: HtmxHttpRequest) -> HttpResponse:
+    visible = AMCInstance.objects.visible_to(request.user)
+    filters = InstanceFilter(request.GET, user=request.user)
+    page = Paginator(filters.apply(visible.with_relations()), PER_PAGE).get_page(request.GET.get("page"))
+    context = {
+        "filters": filters,
+        "page": page,
+        "rows": instance_rows(list(page), request.user),
+        **_tiles(request, filters.chosen.get("health", "")),
+        "breadcrumbs": [],
+    }
+    if not context["total"]:
+        context["has_connection"] = AmazonConnection.objects.visible_to(request.user).exists()
+        context["has_account"] = AMCAccount.objects.visible_to(request.user).exists()
+    fragment = "instances/_partials/instance_table.html"
+    response = render_page(request, "instances/instance_list.html", fragment, context)
+    if wants_fragment(request):
+        number = {"page": str(page.number)} if page.number > 1 else {}
+        response["HX-Push-Url"] = request.path + filters.address(**number)
+    return response
 
 
-def instance_create(request: HttpRequest, **kwargs: Any) -> HttpResponse:
-    raise Http404
+@require_GET
+def instance_detail(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
+    instance = get_instance(request.user, pk)
+    context = {**_panel(request, instance), "breadcrumbs": _breadcrumbs(instance), "tab": "overview"}
+    return render(request, "instances/instance_detail.html", context)
 
 
-def brand_list(request: HttpRequest, **kwargs: Any) -> HttpResponse:
-    raise Http404
+@require_http_methods(["GET", "POST"])
+def instance_delete(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
+    instance = get_instance(request.user, pk)
+    if request.method == "POST":
+        delete(instance)
+        messages.success(request, f"{instance.name} was deleted here. At Amazon nothing changed.")
+        return redirect_page(request, "instances:instance-list")
+    context = {
+        "instance": instance,
+        "consequences": delete_impact(instance),
+        "breadcrumbs": [*_breadcrumbs(instance, linked=True), ("Delete", None)],
+    }
+    return render(request, "instances/instance_confirm_delete.html", context)
 
 
-def instance_detail(request: HttpRequest, **kwargs: Any) -> HttpResponse:
-    raise Http404
+@require_POST
+def instance_enable(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
+    instance = get_instance(request.user, pk)
+    try:
+        check = enable(instance=instance, user=request.user)
+    except AmcHelperError as error:
+        return _refused(request, instance, error)
+    text = f"{instance.name} is enabled and was checked: {check.get_verdict_display()}."
+    return render_instance_change(request, instance, text)
 
 
-def instance_update(request: HttpRequest, **kwargs: Any) -> HttpResponse:
-    raise Http404
+@require_POST
+def instance_disable(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
+    instance = get_instance(request.user, pk)
+    try:
+        disable(instance=instance, user=request.user)
+    except AmcHelperError as error:
+        return _refused(request, instance, error)
+    text = f"{instance.name} is disabled. It is no longer checked by itself."
+    return render_instance_change(request, instance, text)
 
 
-def instance_delete(request: HttpRequest, **kwargs: Any) -> HttpResponse:
-    raise Http404
+@require_GET
+def brand_list(request: HtmxHttpRequest) -> HttpResponse:
+    return JsonResponse({"brands": suggest_brands(request.user, request.GET.get("q", ""))})
 
 
-def instance_enable(request: HttpRequest, **kwargs: Any) -> HttpResponse:
-    raise Http404
+def render_instance_change(request: HtmxHttpRequest, instance: AMCInstance, text: str) -> HttpResponse:
+    """Answer a POST about one instance: its row or its health panel for htmx, else the page it came from."""
+    messages.success(request, text)
+    target = request.htmx.target or "" if wants_fragment(request) else ""
+    if target == f"instance-{instance.pk}":
+        fresh = get_instance(request.user, instance.pk)
+        context = {"row": instance_rows([fresh], request.user)[0], "oob_tiles": True, **_tiles(request, "")}
+        return render(request, "instances/_partials/instance_row_change.html", context)
+    if target == "health-panel":
+        context = _panel(request, get_instance(request.user, instance.pk))
+        return render(request, "instances/_partials/instance_health_panel.html", context)
+    return _back(request, instance)
 
 
-def instance_disable(request: HttpRequest, **kwargs: Any) -> HttpResponse:
-    raise Http404
+def _refused(request: HtmxHttpRequest, instance: AMCInstance, error: AmcHelperError) -> HttpResponse:
+    messages.error(request, error.message)
+    return _back(request, instance)
+
+
+def _back(request: HtmxHttpRequest, instance: AMCInstance) -> HttpResponse:
+    to = request.POST.get("next", "")
+    hosts = {request.get_host()}
+    if to and url_has_allowed_host_and_scheme(to, allowed_hosts=hosts, require_https=request.is_secure()):
+        return redirect_page(request, to)
+    return redirect_page(request, instance) if wants_fragment(request) else redirect(instance)
+
+
+def _tiles(request: HtmxHttpRequest, chosen: str) -> dict[str, Any]:
+    counts = AMCInstance.objects.visible_to(request.user).health_counts()
+    tiles = health_tiles(counts)
+    # A second click on the tile that filters takes the filter away.
+    marked = [(tile, (tile.health or "UNKNOWN") == chosen) for tile in tiles]
+    return {"tiles": marked, "total": sum(counts.values())}
+
+
+def _panel(request: HtmxHttpRequest, instance: AMCInstance) -> dict[str, Any]:
+    latest = HealthCheck.objects.visible_to(request.user).latest_per_instance([instance.pk], CHECKS_SHOWN)
+    checks = latest.get(instance.pk, [])
+    probes = [(check, reason_of(check.reason)) for check in reversed(checks[-PROBES_SHOWN:])]
+    return {
+        "instance": instance,
+        "reason": reason_of(instance.health_reason) if instance.health_reason else None,
+        "last": checks[-1] if checks and instance.last_health_check else None,
+        "blocks": uptime_blocks(checks),
+        "blocks_label": uptime_label(checks),
+        "probes": probes,
+        "login": instance.account.connection.health_hint(),
+    }
+
+
+def _breadcrumbs(instance: AMCInstance, *, linked: bool = False) -> list[tuple[str, str | None]]:
+    own = instance.get_absolute_url() if linked else None
+    return [("Instances", reverse("instances:instance-list")), (instance.name, own)]

@@ -1,0 +1,38 @@
+"""Errors of instances with names of their own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from amchelper.exceptions import AmcHelperError, InvalidStateError
+
+if TYPE_CHECKING:
+    from instances.services.ladder import Ladder
+
+
+class InstanceConnectionError(AmcHelperError):
+    """The connection test failed; `ladder` tells at which rung."""
+
+    code = "instance_connection"
+    http_status = 422
+
+    def __init__(self, message: str, *, ladder: Ladder) -> None:
+        super().__init__(message)
+        self.ladder = ladder
+
+
+class InvalidInstanceConfiguration(AmcHelperError):  # noqa: N818  the name other parts and the API know
+    """A value an instance cannot have; `field` names the form field it belongs to, empty for none."""
+
+    code = "invalid_instance"
+    http_status = 422
+
+    def __init__(self, message: str, *, field: str = "") -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class StaleInstanceError(InvalidStateError):
+    """Somebody else changed the instance since the page was loaded."""
+
+    code = "stale_instance"

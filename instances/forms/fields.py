@@ -1,0 +1,76 @@
+"""Form fields that other parts reuse."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import groupby
+from typing import Any
+
+from django import forms
+from django.forms.models import ModelChoiceIterator, ModelChoiceIteratorValue
+
+from amchelper.models import User
+from instances.models import AmazonConnection, AMCAccount, AMCInstance
+
+
+class InstanceChoiceField(forms.ModelChoiceField):
+    """Choose one of the user's instances, shown as "name (instance_id)"; only active ones by default."""
+
+    def __init__(self, *, user: User | None = None, include_inactive: bool = False, **kwargs: Any) -> None:
+        self.include_inactive = include_inactive
+        kwargs.setdefault("label", "Instance")
+        kwargs.setdefault("empty_label", "Choose an instance")
+        super().__init__(queryset=AMCInstance.objects.none(), **kwargs)
+        if user is not None:
+            self.limit_to(user)
+
+    def limit_to(self, user: User) -> None:
+        """Offer what `user` may see; a form calls this when it learns who asks."""
+        instances = AMCInstance.objects.visible_to(user)
+        self.queryset = instances if self.include_inactive else instances.active()
+
+    def label_from_instance(self, obj: Any) -> str:
+        """Give "name (instance_id)"."""
+        return f"{obj.name} ({obj.instance_id})"
+
+
+class _ByConnection(ModelChoiceIterator):
+    """Group accounts under their login."""
+
+    def __iter__(self) -> Iterator[Any]:
+        if self.field.empty_label is not None:
+            yield ("", self.field.empty_label)
+        accounts = self.queryset.select_related("connection").order_by(
+            "connection__label", "connection", "account_name", "account_id", "marketplace_id"
+        )
+        for connection, group in groupby(accounts, key=lambda account: account.connection):
+            yield (_connection_label(connection), [self.choice(account) for account in group])
+
+    def choice(self, obj: Any) -> tuple[ModelChoiceIteratorValue, str]:
+        """Give value and label of one account."""
+        return super().choice(obj)
+
+
+class AccountChoiceField(forms.ModelChoiceField):
+    """Choose one of the user's AMC accounts, grouped by login."""
+
+    iterator = _ByConnection
+
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs.setdefault("label", "Account")
+        kwargs.setdefault("empty_label", "Choose an account")
+        super().__init__(queryset=AMCAccount.objects.none(), **kwargs)
+
+    def limit_to(self, user: User) -> None:
+        """Offer the accounts of the user's logins."""
+        self.queryset = AMCAccount.objects.visible_to(user).select_related("connection")
+
+    def label_from_instance(self, obj: Any) -> str:
+        """Give name, entity ID and country."""
+        return " · ".join(part for part in (obj.account_name, obj.account_id, obj.country_code) if part)
+
+
+def _connection_label(connection: AmazonConnection) -> str:
+    if connection.is_usable:
+        return connection.label
+    return f"{connection.label} – {connection.health_hint()['label'].lower()}"

@@ -1,0 +1,100 @@
+"""The filters of the instance list, all of them in the address."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+from django import forms
+
+from amchelper.models import User
+from instances.models import AMCAccount, Health, InstanceBrand, Region, Status
+from instances.models.instance import InstanceQuerySet
+from instances.services.brands import fold
+from instances.services.listing import DEFAULT_SORT, SORTS, health_filter, sorted_instances
+
+_STATUS_WORDS = (
+    (Status.ACTIVE, "Active"),
+    (Status.PENDING, "Draft"),
+    (Status.INACTIVE, "Disabled"),
+    (Status.ERROR, "Error"),
+)
+
+
+class InstanceFilter(forms.Form):
+    """Search, filter and sort instances; a value that cannot be matches nothing."""
+
+    q = forms.CharField(required=False, max_length=200, strip=True, label="Search")
+    health = forms.ChoiceField(
+        required=False,
+        label="Health",
+        choices=[("", "Any health"), *Health.choices, ("UNKNOWN", "Unknown")],
+    )
+    status = forms.ChoiceField(required=False, label="Status", choices=[("", "Any status"), *_STATUS_WORDS])
+    region = forms.ChoiceField(required=False, label="Region", choices=[("", "All regions"), *Region.choices])
+    account = forms.ChoiceField(required=False, label="Account")
+    brand = forms.ChoiceField(required=False, label="Brand")
+
+    def __init__(self, data: Mapping[str, Any], *, user: User) -> None:
+        super().__init__(data)
+        accounts = AMCAccount.objects.visible_to(user)
+        brands = InstanceBrand.objects.visible_to(user).distinct_names()
+        self._choose("account", [("", "All accounts"), *((str(a.pk), _account_label(a)) for a in accounts)])
+        self._choose("brand", [("", "All brands"), *((name, name) for name in brands)])
+        for field in self.fields.values():
+            is_select = isinstance(field.widget, forms.Select)
+            field.widget.attrs["class"] = "form-select" if is_select else "form-control"
+            field.widget.attrs["aria-label"] = field.label
+        self.fields["q"].widget = forms.TextInput(
+            attrs={
+                "type": "search",
+                "class": "form-control",
+                "placeholder": "Name, AMC ID, account or brand",
+                "aria-label": "Search instances",
+                "autocomplete": "off",
+            }
+        )
+
+    @property
+    def sort(self) -> str:
+        """Give the order that was asked for, or the usual one."""
+        sort = str(self.data.get("sort", ""))
+        return sort if sort in SORTS else DEFAULT_SORT
+
+    @property
+    def chosen(self) -> dict[str, str]:
+        """Give the filters that are set, by name."""
+        return {name: str(self.data[name]) for name in self.fields if str(self.data.get(name, "")).strip()}
+
+    def address(self, **changes: str) -> str:
+        """Give the query string of the present state, without empty parts."""
+        parts = {**self.chosen, **({"sort": self.sort} if self.sort != DEFAULT_SORT else {}), **changes}
+        text = urlencode({name: value for name, value in parts.items() if value})
+        return f"?{text}" if text else ""
+
+    def apply(self, instances: InstanceQuerySet) -> InstanceQuerySet:
+        """Give those of `instances` that fit, in order."""
+        if not self.is_valid():
+            return instances.none()
+        values = self.cleaned_data
+        found = instances.search(values["q"]) if values["q"] else instances
+        if values["health"]:
+            found = found.filter(health_filter(values["health"]))
+        for name in ("status", "region", "account"):
+            if values[name]:
+                found = found.filter(**{name: values[name]})
+        if values["brand"]:
+            # A subquery, not a join: nothing may come twice.
+            brands = InstanceBrand.objects.filter(folded=fold(values["brand"]))
+            found = found.filter(pk__in=brands.values("instance"))
+        return sorted_instances(found, self.sort)
+
+    def _choose(self, name: str, choices: list[tuple[str, str]]) -> None:
+        field = self.fields[name]
+        if isinstance(field, forms.ChoiceField):
+            field.choices = choices
+
+
+def _account_label(account: AMCAccount) -> str:
+    return f"{account.account_name or account.account_id} · {account.country_code}"

@@ -1,0 +1,104 @@
+"""The form of an instance."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+
+from amchelper.models import User
+from instances.amc.types import AccountRef, InstanceRef
+from instances.errors import InvalidInstanceConfiguration
+from instances.forms.fields import AccountChoiceField
+from instances.models import AMCInstance, Region
+from instances.services.brands import clean_names
+from instances.services.instances import DUPLICATE, InstanceValues, version_of
+
+
+class InstanceForm(forms.ModelForm):
+    """Everything a user says about an instance; services save it, after the connection test."""
+
+    account = AccountChoiceField(
+        help_text="The AMC account that owns the instance. Its entity ID and marketplace go out with every call."
+    )
+    region = forms.ChoiceField(
+        required=False,
+        choices=[("", "From the marketplace"), *Region.choices],
+        help_text="Amazon's host to call. Change it only when the account lives elsewhere, such as India in the "
+        "Far East.",
+    )
+    brands = forms.CharField(
+        required=False,
+        help_text="Brands this instance measures, separated by commas. At most 100 characters each.",
+        widget=forms.TextInput(
+            attrs={
+                "data-chips": "",
+                "list": "brand-suggestions",
+                "placeholder": "Add a brand",
+                "autocomplete": "off",
+            }
+        ),
+    )
+    version = forms.CharField(required=False, widget=forms.HiddenInput())
+
+    class Meta:
+        model = AMCInstance
+        fields = ("name", "account", "instance_id", "region", "description")
+        widgets = {"description": forms.Textarea(attrs={"rows": 3})}
+        labels = {"instance_id": "AMC instance ID"}
+        help_texts = {
+            "name": "How you call it here.",
+            "instance_id": "AMC's own ID, such as amcabcd1234. The AMC console shows it under Instance info.",
+            "description": "For you and your colleagues; Amazon never sees it.",
+        }
+
+    def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.user = user
+        account = self.fields["account"]
+        if isinstance(account, AccountChoiceField):
+            account.limit_to(user)
+        self.fields["instance_id"].widget.attrs.update(
+            {"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false", "class": "mono"}
+        )
+        if self.instance.pk and not self.instance._state.adding:
+            self.initial["brands"] = ", ".join(brand.name for brand in self.instance.brands.all())
+            self.initial["version"] = version_of(self.instance)
+            if self.instance.region == self.instance.account.region:
+                self.initial["region"] = ""  # nothing was overridden
+
+    def clean_instance_id(self) -> str:
+        """Refuse our own keys, and an instance the user has already."""
+        instance_id = str(self.cleaned_data["instance_id"]).strip()
+        AMCInstance._meta.get_field("instance_id").run_validators(instance_id)
+        try:
+            InstanceRef(instance_id=instance_id, account=AccountRef("", ""))
+        except ValueError as error:
+            raise forms.ValidationError(str(error)) from error
+        twins = AMCInstance.objects.filter(user=self.user, instance_id=instance_id).exclude(pk=self.instance.pk)
+        if twins.exists():
+            raise forms.ValidationError(DUPLICATE)
+        return instance_id
+
+    def clean_brands(self) -> tuple[str, ...]:
+        """Give clean brand names, or name the one that cannot be."""
+        try:
+            return tuple(clean_names(self.cleaned_data["brands"].split(",")))
+        except InvalidInstanceConfiguration as error:
+            raise forms.ValidationError(error.message) from error
+
+    def values(self) -> InstanceValues:
+        """Give what a valid form says."""
+        data = self.cleaned_data
+        return InstanceValues(
+            account=data["account"],
+            instance_id=data["instance_id"],
+            name=data["name"],
+            description=data["description"],
+            region=data["region"],
+            brands=data["brands"],
+        )
+
+    def _post_clean(self) -> None:
+        # The saved row must stay as it is: the services compare with it, and they write.
+        pass

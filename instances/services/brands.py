@@ -1,0 +1,76 @@
+"""Brands of an instance, replaced as a set."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable
+
+from django.db import transaction
+
+from amchelper.models import User
+from instances.errors import InvalidInstanceConfiguration
+from instances.models import AMCInstance, InstanceBrand
+
+MAX_LENGTH = 100
+_SHOWN_OF_A_LONG_NAME = 40
+
+
+def fold(name: str) -> str:
+    """Give what two brands are compared by."""
+    return name.casefold()
+
+
+def clean_names(names: Iterable[str]) -> list[str]:
+    """Trim names, collapse white space inside and drop empty ones.
+
+    Raises InvalidInstanceConfiguration naming the brand that is too long or given twice.
+    """
+    by_folded: dict[str, str] = {}
+    for raw in names:
+        name = " ".join(unicodedata.normalize("NFC", raw).split())
+        if not name:
+            continue
+        if len(name) > MAX_LENGTH:
+            raise InvalidInstanceConfiguration(
+                f"“{name[:_SHOWN_OF_A_LONG_NAME]}…” has {len(name)} characters; a brand has at most {MAX_LENGTH}.",
+                field="brands",
+            )
+        present = by_folded.setdefault(fold(name), name)
+        if present != name:
+            raise InvalidInstanceConfiguration(
+                f"“{name}” is named twice: “{present}” differs from it only in upper and lower case.",
+                field="brands",
+            )
+    return list(by_folded.values())
+
+
+def replace_brands(instance: AMCInstance, names: Iterable[str]) -> None:
+    """Make `names` the instance's brands; rows that stay keep their key.
+
+    Raises InvalidInstanceConfiguration before anything is changed.
+    """
+    wanted = {fold(name): name for name in clean_names(names)}
+    with transaction.atomic():
+        # Two tabs that replace the set at once must not end with a mixture.
+        AMCInstance.objects.select_for_update().filter(pk=instance.pk).first()
+        present = {brand.folded: brand for brand in InstanceBrand.objects.filter(instance=instance)}
+        gone = [brand.pk for folded, brand in present.items() if folded not in wanted]
+        if gone:
+            InstanceBrand.objects.filter(pk__in=gone).delete()
+        respelled = [b for folded, b in present.items() if folded in wanted and b.name != wanted[folded]]
+        for brand in respelled:
+            brand.name = wanted[brand.folded]
+        InstanceBrand.objects.bulk_update(respelled, ["name"])
+        InstanceBrand.objects.bulk_create(
+            InstanceBrand(instance=instance, name=name, folded=folded)
+            for folded, name in wanted.items()
+            if folded not in present
+        )
+
+
+def suggest_brands(user: User, text: str = "", *, limit: int = 20) -> list[str]:
+    """Give the user's brand names that hold `text`, in any case."""
+    brands = InstanceBrand.objects.visible_to(user)
+    if text.strip():
+        brands = brands.filter(folded__contains=fold(" ".join(text.split())))
+    return brands.distinct_names()[:limit]

@@ -1,0 +1,123 @@
+"""Add and edit an instance; the connection is tested before it is saved."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods
+
+from amchelper.exceptions import AmcHelperError
+from amchelper.htmx import HtmxHttpRequest, redirect_page, render_page
+from instances.errors import InstanceConnectionError, InvalidInstanceConfiguration, StaleInstanceError
+from instances.forms.instances import InstanceForm
+from instances.models import AMCInstance, Status
+from instances.services import instances as services
+from instances.services.access import get_instance
+from instances.services.brands import suggest_brands
+from instances.services.ladder import Ladder
+
+SUGGESTIONS = 500
+
+
+@require_http_methods(["GET", "POST"])
+def instance_create(request: HtmxHttpRequest) -> HttpResponse:
+    if request.method == "POST":
+        form = InstanceForm(request.POST, user=request.user)
+        return _submitted(request, form, None)
+    account = request.GET.get("account", "")
+    return _page(request, InstanceForm(user=request.user, initial={"account": account}), None)
+
+
+@require_http_methods(["GET", "POST"])
+def instance_update(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
+    instance = get_instance(request.user, pk)
+    if request.method == "POST":
+        form = InstanceForm(request.POST, user=request.user, instance=instance)
+        return _submitted(request, form, instance)
+    return _page(request, InstanceForm(user=request.user, instance=instance), instance)
+
+
+def _submitted(request: HtmxHttpRequest, form: InstanceForm, instance: AMCInstance | None) -> HttpResponse:
+    if not form.is_valid():
+        return _page(request, form, instance)
+    ladder: Ladder | None = None
+    try:
+        _refuse_stale(form, instance)
+        if request.POST.get("action") == "test":
+            return _page(request, form, instance, ladder=services.try_connection(form.values()))
+        saved, text = _save(request, form, instance)
+    except InstanceConnectionError as error:
+        ladder = error.ladder
+    except StaleInstanceError as error:
+        return _stale_page(request, form, error)
+    except InvalidInstanceConfiguration as error:
+        form.add_error(error.field or None, error.message)
+    else:
+        messages.success(request, text)
+        return redirect_page(request, saved)
+    return _page(request, form, instance, ladder=ladder)
+
+
+def _save(request: HtmxHttpRequest, form: InstanceForm, instance: AMCInstance | None) -> tuple[AMCInstance, str]:
+    """Save as the button says, and give the sentence that tells so; raises AmcHelperError."""
+    values, version = form.values(), str(form.cleaned_data["version"])
+    if request.POST.get("action") == "draft":
+        if instance is None:
+            saved = services.save_draft(user=request.user, values=values)
+        else:
+            saved = services.save_draft(user=request.user, values=values, instance=instance, version=version)
+        return saved, f"{saved.name} is saved. Its connection was not tested."
+    if instance is not None and not _is_tested_on_save(values, instance):
+        saved = services.save_details(user=request.user, values=values, instance=instance, version=version)
+        return saved, f"{saved.name} is saved."
+    ladder = services.try_connection(values)
+    saved = services.save_tested(
+        user=request.user, values=values, ladder=ladder, instance=instance, version=version
+    )
+    return saved, f"The connection works. {saved.name} is saved."
+
+
+def _is_tested_on_save(values: services.InstanceValues, instance: AMCInstance) -> bool:
+    return instance.status == Status.PENDING or values.needs_test(instance)
+
+
+def _refuse_stale(form: InstanceForm, instance: AMCInstance | None) -> None:
+    """Refuse before anybody waits for Amazon; saving refuses again, with the row locked."""
+    version = form.cleaned_data["version"]
+    if instance is not None and version and version != services.version_of(instance):
+        raise StaleInstanceError(services.STALE)
+
+
+def _stale_page(request: HtmxHttpRequest, form: InstanceForm, error: AmcHelperError) -> HttpResponse:
+    current = get_instance(request.user, form.instance.pk)
+    differences = services.differences(current, form.values())
+    form.add_error(None, error.message)
+    # What is shown is what a second, deliberate save overwrites.
+    form.data = {**form.data.dict(), "version": services.version_of(current)}  # type: ignore[attr-defined]  # POST
+    return _page(request, form, current, differences=differences)
+
+
+def _page(
+    request: HtmxHttpRequest, form: InstanceForm, instance: AMCInstance | None, **extra: Any
+) -> HttpResponse:
+    listing = ("Instances", reverse("instances:instance-list"))
+    if instance is None:
+        breadcrumbs: list[tuple[str, str | None]] = [listing, ("Add", None)]
+    else:
+        breadcrumbs = [listing, (instance.name, instance.get_absolute_url()), ("Settings", None)]
+    context = {
+        "form": form,
+        "instance": instance,
+        "suggestions": suggest_brands(request.user, limit=SUGGESTIONS),
+        "has_account": form.fields["account"].queryset.exists(),  # type: ignore[attr-defined]  # a model's field
+        "tests_on_save": instance is None or instance.status == Status.PENDING,
+        "may_draft": bool(extra.get("ladder")) or (instance is not None and instance.status == Status.PENDING),
+        "breadcrumbs": breadcrumbs,
+        "tab": "settings",
+        **extra,
+    }
+    return render_page(request, "instances/instance_form.html", "instances/_partials/instance_form.html", context)

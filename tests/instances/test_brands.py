@@ -1,0 +1,67 @@
+"""Brands are replaced as a set."""
+
+from __future__ import annotations
+
+from django.db import IntegrityError, transaction
+
+from instances.errors import InvalidInstanceConfiguration
+from instances.models import InstanceBrand
+from instances.services.brands import clean_names, replace_brands, suggest_brands
+from tests.base import CastTestCase
+from tests.factories import AccountFactory, ConnectionFactory, InstanceFactory
+
+
+class BrandTests(CastTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        account = AccountFactory(connection=ConnectionFactory(user=self.alice))
+        self.instance = InstanceFactory(account=account)
+
+    def rows(self) -> dict[str, int]:
+        return {brand.name: brand.pk for brand in InstanceBrand.objects.filter(instance=self.instance)}
+
+    def test_names_are_trimmed_and_white_space_collapsed(self) -> None:
+        self.assertEqual(clean_names(["  Rösterei \t Nord ", "", "   "]), ["Rösterei Nord"])
+
+    def test_a_hundred_characters_are_fine_and_one_more_is_named(self) -> None:
+        self.assertEqual(len(clean_names(["x" * 100])), 1)
+        with self.assertRaisesMessage(InvalidInstanceConfiguration, "“Longname"):
+            clean_names(["Fine", "Longname" * 20])
+
+    def test_names_that_differ_in_case_only_are_refused_by_name(self) -> None:
+        with self.assertRaisesMessage(InvalidInstanceConfiguration, "“STRASSE” is named twice: “Straße”"):
+            clean_names(["Straße", "STRASSE"])
+        self.assertEqual(clean_names(["Norda", "Norda"]), ["Norda"])
+
+    def test_rows_that_stay_keep_their_key(self) -> None:
+        replace_brands(self.instance, ["Norda", "Wellhome"])
+        before = self.rows()
+        replace_brands(self.instance, ["Norda", "GreenLeaf"])
+        after = self.rows()
+        self.assertEqual(set(after), {"Norda", "GreenLeaf"})
+        self.assertEqual(after["Norda"], before["Norda"])
+
+    def test_other_spelling_of_a_present_brand_renames_it(self) -> None:
+        replace_brands(self.instance, ["norda"])
+        before = self.rows()["norda"]
+        replace_brands(self.instance, ["Norda"])
+        self.assertEqual(self.rows(), {"Norda": before})
+
+    def test_a_bad_name_changes_nothing(self) -> None:
+        replace_brands(self.instance, ["Norda"])
+        with self.assertRaises(InvalidInstanceConfiguration):
+            replace_brands(self.instance, ["Wellhome", "x" * 101])
+        self.assertEqual(set(self.rows()), {"Norda"})
+
+    def test_the_database_refuses_a_second_spelling(self) -> None:
+        replace_brands(self.instance, ["Norda"])
+        with self.assertRaises(IntegrityError), transaction.atomic():
+            InstanceBrand.objects.create(instance=self.instance, name="NORDA", folded="norda")
+
+    def test_suggestions_are_the_users_own(self) -> None:
+        replace_brands(self.instance, ["Norda", "Ärmel"])
+        other = AccountFactory(connection=ConnectionFactory(user=self.charlie))
+        replace_brands(InstanceFactory(account=other), ["Secret"])
+        self.assertEqual(suggest_brands(self.alice), ["Norda", "Ärmel"])
+        self.assertEqual(self.client.get("/instances/brands/?q=ÄRM").json(), {"brands": ["Ärmel"]})
+        self.assertEqual(self.client.get("/instances/brands/?q=secret").json(), {"brands": []})
