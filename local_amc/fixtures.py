@@ -11,6 +11,7 @@ CLIENT_ID = "amzn1.application-oa2-client.local"
 # A client that Amazon knows but did not approve for its Ads API.
 UNAPPROVED_CLIENT_ID = "amzn1.application-oa2-client.unapproved"
 CLIENT_SECRETS = {CLIENT_ID: "local-secret", UNAPPROVED_CLIENT_ID: "local-secret"}
+CLIENT_SECRET = CLIENT_SECRETS[CLIENT_ID]
 
 
 @dataclass(frozen=True)

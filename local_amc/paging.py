@@ -41,19 +41,20 @@ def _limit(text: str) -> int:
 
 def _token(start: int, bound_to: str) -> str:
     # The salt makes every token differ, so that nobody can take one for an offset.
-    text = f"{start}.{_fingerprint(bound_to)}.{secrets.token_hex(4)}"
-    return base64.urlsafe_b64encode(text.encode()).decode()
+    salt = secrets.token_hex(4)
+    return base64.urlsafe_b64encode(f"{start}.{salt}.{_seal(start, salt, bound_to)}".encode()).decode()
 
 
 def _start(token: str, bound_to: str) -> int:
+    """Give the row a token points to; raises RefusedError for one that is damaged or of another list."""
     try:
-        start, fingerprint, _ = base64.urlsafe_b64decode(token).decode().split(".")
+        start, salt, seal = base64.urlsafe_b64decode(token).decode().split(".")
+        if seal == _seal(int(start), salt, bound_to):
+            return int(start)
     except ValueError:
-        start = fingerprint = ""
-    if fingerprint != _fingerprint(bound_to) or not start.isdecimal():
-        raise RefusedError(error(400, "nextToken is not valid for this request"))
-    return int(start)
+        pass
+    raise RefusedError(error(400, "nextToken is not valid for this request"))
 
 
-def _fingerprint(bound_to: str) -> str:
-    return hashlib.sha256(bound_to.encode()).hexdigest()[:12]
+def _seal(start: int, salt: str, bound_to: str) -> str:
+    return hashlib.sha256(f"{start}.{salt}.{bound_to}".encode()).hexdigest()[:12]

@@ -1,7 +1,8 @@
-"""The local AMC over real HTTP: sign-in, administration, order of checks, faults."""
+"""The local AMC over real HTTP: faults, control routes, starting and stopping."""
 
 from __future__ import annotations
 
+import http.client
 import os
 import re
 import signal
@@ -10,19 +11,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
+from werkzeug.test import Client
 
 from local_amc.fixtures import CLIENT_ID, CLIENT_SECRET
-from local_amc.server import LocalAmcServer
+from local_amc.server import LocalAmc, LocalAmcServer
 
 ROOT = Path(__file__).resolve().parents[2]
-US, CA, DE, JP = "ATVPDKIKX0DER", "A2EUQ1WTGCTBG2", "A1PA6795UKMFR9", "A1VC38T7YXB528"
-CALLBACK = "http://127.0.0.1:8000/connections/callback/"
+US = "ATVPDKIKX0DER"
 
 
 class Peer:
@@ -57,21 +58,6 @@ class Peer:
     def control(self, method: str, route: str, body: dict[str, Any] | None = None) -> requests.Response:
         return requests.request(method, f"{self.url}/__control/{route}", json=body, timeout=10)
 
-    def consent(self, **changes: str) -> dict[str, list[str]]:
-        fields = {
-            "client_id": CLIENT_ID,
-            "redirect_uri": CALLBACK,
-            "scope": "advertising::campaign_management",
-            "response_type": "code",
-            "state": "s1",
-            "login": "healthy",
-            "answer": "allow",
-            **changes,
-        }
-        response = requests.post(f"{self.url}/ap/oa", data=fields, timeout=10, allow_redirects=False)
-        assert response.status_code == 302, response.text
-        return parse_qs(urlsplit(response.headers["Location"]).query)
-
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[LocalAmcServer]:
@@ -86,177 +72,12 @@ def peer(server: LocalAmcServer) -> Peer:
     return peer
 
 
-class TestSignIn:
-    def test_refresh_gives_an_hour_and_the_same_refresh_token(self, peer: Peer) -> None:
-        body = peer.token().json()
-        assert body["access_token"].startswith("Atza|")
-        assert len(body["access_token"]) >= 350
-        assert (body["refresh_token"], body["expires_in"]) == ("Atzr|local-healthy", 3600)
-
-    def test_json_body_works_too(self, peer: Peer) -> None:
-        fields = {
-            "grant_type": "refresh_token",
-            "refresh_token": "Atzr|local-healthy",
-            "client_id": CLIENT_ID,
-            "client_secret": CLIENT_SECRET,
-        }
-        assert requests.post(f"{peer.url}/auth/o2/token", json=fields, timeout=10).status_code == 200
-
-    @pytest.mark.parametrize(
-        ("changes", "status", "error"),
-        [
-            ({"refresh_token": "Atzr|local-revoked"}, 400, "invalid_grant"),
-            ({"refresh_token": "Atzr|unknown"}, 400, "invalid_grant"),
-            ({"refresh_token": ""}, 400, "invalid_request"),
-            ({"grant_type": "password"}, 400, "unsupported_grant_type"),
-            ({"grant_type": ""}, 400, "invalid_request"),
-            ({"client_secret": "wrong"}, 401, "invalid_client"),
-        ],
-    )
-    def test_refusals(self, peer: Peer, changes: dict[str, str], status: int, error: str) -> None:
-        response = peer.token(**changes)
-        assert (response.status_code, response.json()["error"]) == (status, error)
-
-    def test_consent_page_is_shown_and_keeps_state(self, peer: Peer) -> None:
-        response = requests.get(
-            f"{peer.url}/ap/oa",
-            params={
-                "client_id": CLIENT_ID,
-                "redirect_uri": CALLBACK,
-                "scope": "advertising::campaign_management",
-                "response_type": "code",
-                "state": '"><script>',
-            },
-            timeout=10,
-        )
-        assert response.status_code == 200
-        assert "<script>" not in response.text
-        assert "Allow" in response.text
-
-    def test_code_works_once(self, peer: Peer) -> None:
-        answer = peer.consent()
-        assert answer["state"] == ["s1"]
-        fields = {"grant_type": "authorization_code", "code": answer["code"][0], "redirect_uri": CALLBACK}
-        assert peer.token(**fields).json()["refresh_token"] == "Atzr|local-healthy"
-        assert peer.token(**fields).json()["error"] == "invalid_grant"
-
-    def test_code_dies_after_five_minutes(self, peer: Peer) -> None:
-        code = peer.consent()["code"][0]
-        peer.control("POST", "clock", {"advance": 301})
-        answer = peer.token(grant_type="authorization_code", code=code, redirect_uri=CALLBACK)
-        assert answer.json()["error"] == "invalid_grant"
-
-    def test_pkce_is_checked(self, peer: Peer) -> None:
-        challenge = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"  # the pair printed in RFC 7636
-        verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
-        for given, status in ((verifier, 200), ("wrong", 400), ("", 400)):
-            code = peer.consent(code_challenge=challenge, code_challenge_method="S256")["code"][0]
-            answer = peer.token(
-                grant_type="authorization_code", code=code, redirect_uri=CALLBACK, code_verifier=given
-            )
-            assert answer.status_code == status
-
-    def test_cancel_goes_back_with_access_denied(self, peer: Peer) -> None:
-        assert peer.consent(answer="cancel")["error"] == ["access_denied"]
-
-    def test_unregistered_return_address_never_redirects(self, peer: Peer) -> None:
-        response = requests.get(
-            f"{peer.url}/ap/oa",
-            params={"client_id": CLIENT_ID, "redirect_uri": "https://evil.example.com/", "response_type": "code"},
-            timeout=10,
-            allow_redirects=False,
-        )
-        assert response.status_code == 400
-        assert "lwa-invalid-parameter-bad-redirect-uri-vendor" in response.text
-
-
-class TestAdministration:
-    def test_accounts_need_no_account_headers(self, peer: Peer) -> None:
-        headers = {name: value for name, value in peer.headers().items() if "Id" not in name or "ClientId" in name}
-        rows = peer.get("/amc/accounts", headers).json()["amcAccounts"]
-        assert [(row["accountId"], row["marketplaceId"]) for row in rows] == [
-            ("ENTITYLOCALUS1", US), ("ENTITYLOCALUS1", CA), ("ENTITYLOCALDE1", DE), ("ENTITYLOCALJP1", JP),
-        ]  # fmt: skip
-
-    def test_instances_belong_to_entity_and_marketplace(self, peer: Peer) -> None:
-        rows = peer.get("/amc/instances").json()["instances"]
-        assert [row["instanceId"] for row in rows] == ["amclocalus1", "amclocalus2", "amclocalsbx"]
-        rows = peer.get("/amc/instances", peer.headers(marketplace=CA)).json()["instances"]
-        assert [row["instanceId"] for row in rows] == ["amclocalca1"]
-
-    def test_paging(self, peer: Peer) -> None:
-        headers = peer.headers("ENTITYLOCALJP1", JP)
-        first = peer.get("/amc/instances", headers).json()
-        second = peer.get("/amc/instances", headers, nextToken=first["nextToken"]).json()
-        assert (len(first["instances"]), len(second["instances"]), second["nextToken"]) == (100, 20, None)
-        assert peer.get("/amc/instances", headers, limit="7").json()["instances"] == first["instances"][:7]
-        assert peer.get("/amc/instances", headers, nextToken="").status_code == 200
-        assert peer.get("/amc/instances", headers, nextToken="nonsense").status_code == 400
-        assert peer.get("/amc/instances", peer.headers(), nextToken=first["nextToken"]).status_code == 400
-        assert peer.get("/amc/instances", headers, limit="101").status_code == 400
-
-    def test_one_instance_is_wrapped_and_has_request_ids(self, peer: Peer) -> None:
-        response = peer.get("/amc/instances/amclocalus2")
-        instance = response.json()["instance"]
-        assert (instance["creationStatus"], instance["advertiserTypes"]) == ("COMPLETED", ["SPONSORED_ADS"])
-        assert re.fullmatch(r"[A-Z0-9]{20}", response.headers["x-amz-rid"])
-        assert response.headers["x-amz-rid"] == response.headers["x-amz-request-id"]
-
-    def test_special_instances(self, peer: Peer) -> None:
-        german = peer.headers("ENTITYLOCALDE1", DE)
-        states = {
-            name: peer.get(f"/amc/instances/{name}", german).json()["instance"]["creationStatus"]
-            for name in ("amclocalde1", "amclocalnew", "amclocalbad", "amclocalnul")
-        }
-        assert list(states.values()) == ["COMPLETED", "IN_PROGRESS", "FAILED", None]
-        assert peer.get("/amc/instances/amclocalsbx").json()["instance"]["instanceType"] == "SANDBOX"
-
-    def test_order_of_checks(self, peer: Peer) -> None:
-        good = peer.headers()
-
-        def without(name: str) -> dict[str, str]:
-            return {key: value for key, value in good.items() if not key.endswith(name)}
-
-        path = "/amc/instances/amclocalus1"
-        cases = [
-            (path, without("Authorization"), 401, "Unauthorized"),
-            (path, {**good, "Authorization": "Bearer Atza|unknown"}, 401, "Unauthorized"),
-            (path, without("ClientId"), 401, "Unauthorized"),
-            (path, without("AdvertiserId"), 400, "entityId provided is null"),
-            (path, without("MarketplaceId"), 400, "marketplaceId provided is null"),
-            (path, peer.headers("ENTITYNOBODY"), 403, "Unauthorized request."),
-            (path, peer.headers(marketplace=JP), 404, "marketplace"),
-            ("/amc/instances/amcnowhere1", good, 404, "not found"),
-            (path, peer.headers("ENTITYLOCALDE1", DE), 403, "Unauthorized request."),
-            (path, peer.headers(marketplace=CA), 404, "not found"),
-            ("/amc/reporting/amcnowhere1/workflows", good, 403, "Unauthorized request."),
-            ("/amc/reporting/amclocalnew/workflows", peer.headers("ENTITYLOCALDE1", DE), 400, "not ready"),
-            ("/amc/audiences/query", good, 404, "not part"),
-        ]
-        for asked, headers, status, text in cases:
-            response = peer.get(asked, headers)
-            assert (response.status_code, response.json()["code"]) == (status, str(status)), asked
-            assert text in response.json()["details"]
-
-    def test_terms(self, peer: Peer) -> None:
-        headers = peer.headers(token=peer.token("Atzr|local-noterms").json()["access_token"])
-        assert peer.get("/amc/instances", headers).status_code == 200
-        assert "Terms and conditions" in peer.get("/amc/instances/amclocalus1", headers).json()["details"]
-        peer.control("POST", "options", {"terms_on_list": True})
-        assert peer.get("/amc/instances", headers).status_code == 403
-
-    def test_token_expires_by_the_servers_clock(self, peer: Peer) -> None:
-        headers = peer.headers()
-        peer.control("POST", "clock", {"advance": 3601})
-        assert peer.get("/amc/accounts", headers).status_code == 401
-
-
 class TestFaults:
     @pytest.mark.parametrize(
         ("fault", "status", "text"),
         [
             ({"fault": "token_expired"}, 401, "Unauthorized"),
-            ({"fault": "forbidden_expired"}, 403, "Unauthorized"),
+            ({"fault": "forbidden_expired", "variant": "always"}, 403, "Unauthorized"),
             ({"fault": "terms_required"}, 403, "Terms and conditions"),
             ({"fault": "unknown_instance", "status": 403}, 403, "Unauthorized"),
             ({"fault": "missing_header"}, 400, "entityId"),
@@ -268,6 +89,16 @@ class TestFaults:
             ({"fault": "unknown_status"}, 200, "HIBERNATING"),
             ({"fault": "null_fields"}, 200, '"instanceName": null'),
             ({"fault": "extra_fields"}, 200, "brandNewField"),
+            ({"fault": "wrong_entity"}, 403, "Unauthorized request."),
+            ({"fault": "wrong_marketplace"}, 404, "marketplace"),
+            ({"fault": "unknown_instance"}, 404, "not found"),
+            ({"fault": "throttle"}, 429, "Too Many Requests"),
+            ({"fault": "server_error"}, 500, '"details"'),
+            ({"fault": "server_error", "status": 503, "variant": "message"}, 503, '"message"'),
+            ({"fault": "server_error", "status": 500, "variant": "html"}, 500, "<html>"),
+            ({"fault": "instance_in_progress"}, 200, '"IN_PROGRESS"'),
+            ({"fault": "instance_failed"}, 200, '"FAILED"'),
+            ({"fault": "account_disappears", "entity": "ENTITYLOCALUS1"}, 403, "Unauthorized request."),
         ],
     )
     def test_answer(self, peer: Peer, fault: dict[str, Any], status: int, text: str) -> None:
@@ -291,6 +122,64 @@ class TestFaults:
         peer.control("POST", "faults", {"fault": "server_error", "instance": "amclocalus2"})
         assert peer.get("/amc/instances/amclocalus1").status_code == 200
         assert peer.get("/amc/instances/amclocalus2").status_code == 500
+
+    def test_faults_of_old_tokens_end_with_a_refresh(self, peer: Peer) -> None:
+        for fault, status in (
+            ({"fault": "forbidden_expired"}, 403),
+            ({"fault": "token_expired", "variant": "old"}, 401),
+        ):
+            peer.control("DELETE", "faults")
+            old = peer.headers()
+            peer.control("POST", "faults", fault)
+            assert [peer.get("/amc/accounts", old).status_code for _ in range(2)] == [status, status]
+            assert peer.get("/amc/accounts", peer.headers()).status_code == 200
+
+    def test_routes_and_entities(self, peer: Peer) -> None:
+        headers = peer.headers()
+        paths = {
+            "accounts": "/amc/accounts",
+            "instances": "/amc/instances",
+            "instance": "/amc/instances/amclocalus1",
+            "advertisers": "/amc/instances/amclocalus1/advertisers",
+            "workflows": "/amc/reporting/amclocalus1/workflows",
+        }
+        for where, hit in (
+            *(({"route": name}, {name}) for name in paths),
+            ({"route": "/amc/instances/"}, {"instance", "advertisers"}),
+            ({"instance": "amclocalus1"}, {"instance", "advertisers", "workflows"}),
+            ({"entity": "ENTITYLOCALUS1", "route": "accounts"}, {"accounts"}),
+            ({"entity": "ENTITYLOCALDE1"}, set()),
+            ({"method": "POST"}, set()),
+        ):
+            peer.control("DELETE", "faults")
+            peer.control("POST", "faults", {"fault": "missing_header", **where})
+            found = {name for name, path in paths.items() if peer.get(path, headers).status_code == 400}
+            assert found == hit, where
+
+    def test_instance_faults_reach_the_list_and_reporting(self, peer: Peer) -> None:
+        headers = peer.headers()
+        peer.control("POST", "faults", {"fault": "instance_in_progress", "instance": "amclocalus2"})
+        rows = peer.get("/amc/instances", headers).json()["instances"]
+        assert [row["creationStatus"] for row in rows] == ["COMPLETED", "IN_PROGRESS", "COMPLETED"]
+        assert peer.get("/amc/reporting/amclocalus2/workflows", headers).status_code == 400
+        assert peer.get("/amc/reporting/amclocalus1/workflows", headers).status_code == 200
+
+    def test_wrong_content_type_keeps_the_body(self, peer: Peer) -> None:
+        peer.control("POST", "faults", {"fault": "wrong_content_type"})
+        response = peer.get("/amc/accounts")
+        assert response.headers["Content-Type"] == "application/octet-stream"
+        assert response.json()["amcAccounts"]
+
+    def test_faults_come_before_all_checks(self, peer: Peer) -> None:
+        peer.control("POST", "faults", {"fault": "server_error", "status": 503})
+        assert peer.get("/amc/accounts", {"X": "no token"}).status_code == 503
+
+    def test_reset_is_a_reset_on_the_wire(self, peer: Peer) -> None:
+        peer.control("POST", "faults", {"fault": "reset"})
+        with socket.create_connection(("127.0.0.1", int(peer.url.rsplit(":", 1)[1])), 10) as raw:
+            raw.sendall(b"GET /amc/accounts HTTP/1.1\r\nHost: x\r\n\r\n")
+            with pytest.raises(ConnectionResetError):
+                raw.recv(100)
 
     def test_probability_is_repeatable(self, peer: Peer) -> None:
         headers = peer.headers()
@@ -322,7 +211,8 @@ class TestFaults:
             requests.get(f"{peer.url}/amc/accounts", headers=headers, timeout=0.5)
 
     def test_sign_in_faults(self, peer: Peer) -> None:
-        for fault, status in (("invalid_grant", 400), ("invalid_client", 401), ("lwa_500", 500), ("lwa_429", 429)):
+        for fault, status in (("invalid_grant", 400), ("invalid_client", 401), ("lwa_500", 500), ("lwa_429", 429),
+                              ("lwa_503", 503), ("unauthorized_client", 400), ("invalid_scope", 400)):  # fmt: skip
             peer.control("DELETE", "faults")
             peer.control("POST", "faults", {"fault": fault})
             assert peer.token().status_code == status
@@ -334,7 +224,10 @@ class TestFaults:
         assert peer.get("/amc/instances", headers, nextToken=first).json()["nextToken"] == first
         peer.control("DELETE", "faults")
         peer.control("POST", "faults", {"fault": "paging_empty_page"})
-        assert peer.get("/amc/instances", headers).json()["instances"] == []
+        body = peer.get("/amc/instances", headers).json()
+        assert (body["instances"], bool(body["nextToken"])) == ([], True)
+        peer.control("DELETE", "faults")
+        assert len(peer.get("/amc/instances", headers, nextToken=body["nextToken"]).json()["instances"]) == 3
 
     def test_account_disappears(self, peer: Peer) -> None:
         peer.control("POST", "faults", {"fault": "account_disappears", "entity": "ENTITYLOCALDE1"})
@@ -348,17 +241,100 @@ class TestFaults:
 
 class TestControl:
     def test_requests_are_remembered_without_secrets(self, peer: Peer) -> None:
-        peer.get("/amc/instances/amclocalus1")
+        peer.get("/amc/instances/amclocalus1", nextToken="Atza|in-the-wrong-place")
+        fields = {"refresh_token": "Atzr|local-healthy", "nested": {"client_secret": CLIENT_SECRET}}
+        requests.post(f"{peer.url}/auth/o2/token", json=fields, timeout=10)
         text = peer.control("GET", "requests").text
         assert "/amc/instances/amclocalus1" in text
         assert "ENTITYLOCALUS1" in text
         for secret in ("Atza|", "Atzr|", CLIENT_SECRET):
             assert secret not in text
+        peer.control("DELETE", "requests")
+        assert peer.control("GET", "requests").json() == {"requests": []}
+
+    def test_clock_is_set_and_moved(self, peer: Peer) -> None:
+        answer = peer.control("POST", "clock", {"set": "2030-01-01T00:00:00Z", "advance": 60}).json()
+        assert answer["now"].startswith("2030-01-01T00:01:0")
+        assert peer.control("GET", "clock").json()["now"].startswith("2030-01-01T00:01:0")
+        assert peer.control("POST", "clock", {"set": "yesterday"}).status_code == 400
+
+    def test_one_fault_is_disarmed_by_its_number(self, peer: Peer) -> None:
+        first = peer.control("POST", "faults", {"fault": "slow"}).json()["id"]
+        peer.control("POST", "faults", {"fault": "slow"})
+        assert peer.control("DELETE", "faults", {"id": first}).json() == {"disarmed": 1}
+        assert len(peer.control("GET", "faults").json()["faults"]) == 1
+
+    @pytest.mark.parametrize(
+        "spec",
+        [
+            {}, {"fault": "slow", "sekunden": 1}, {"fault": "slow", "nth": "2"}, {"fault": "slow", "nth": 0},
+            {"fault": "slow", "probability": 2}, {"fault": "slow", "route": "instnaces"},
+            {"fault": "slow", "id": 4},
+            {"fault": "throttle", "variant": "blue"}, {"fault": "server_error", "status": 418},
+            {"fault": "slow", "count": True}, {"fault": "slow", "seconds": -1},
+        ],
+    )  # fmt: skip
+    def test_mistakes_in_a_fault_are_named(self, peer: Peer, spec: dict[str, Any]) -> None:
+        answer = peer.control("POST", "faults", spec)
+        assert answer.status_code == 400
+        assert answer.json()["error"]
+        assert peer.control("GET", "faults").json() == {"faults": []}
+
+    def test_pages_in_a_browser_are_refused(self, peer: Peer) -> None:
+        headers = {"Origin": "http://evil.example.com"}
+        assert requests.post(f"{peer.url}/__control/reset", headers=headers, timeout=10).status_code == 403
+
+    def test_only_this_machine_may_control(self) -> None:
+        client = Client(LocalAmc(has_control=True))
+        for address, status in (("127.0.0.1", 200), ("::1", 200), ("192.0.2.7", 403)):
+            answer = client.get("/__control/clock", environ_overrides={"REMOTE_ADDR": address})
+            assert answer.status_code == status
 
     def test_closed_without_the_flag(self) -> None:
         with LocalAmcServer(has_control=False) as closed:
             answer = requests.post(f"{closed.url}/__control/reset", timeout=10)
         assert answer.status_code == 404
+
+
+class TestConnections:
+    def test_one_connection_serves_many_requests(self, server: LocalAmcServer) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+        sockets = set()
+        for body in (None, b"grant_type=x", None):
+            connection.request("POST" if body else "GET", "/auth/o2/token" if body else "/amc/accounts", body)
+            connection.getresponse().read()
+            sockets.add(connection.sock)
+        assert len(sockets) == 1
+        assert None not in sockets
+        connection.close()
+
+    def test_64_connections_are_served_at_once(self, server: LocalAmcServer, peer: Peer) -> None:
+        peer.control("POST", "faults", {"fault": "slow", "seconds": 0.2})
+        headers = peer.headers()
+        began = time.monotonic()
+        with ThreadPoolExecutor(64) as pool:
+            codes = list(pool.map(lambda _: peer.get("/amc/accounts", headers).status_code, range(64)))
+        assert set(codes) == {200}
+        # One after the other would take 13 s.
+        assert time.monotonic() - began < 6
+
+    def test_a_stopped_server_answers_nobody(self) -> None:
+        with LocalAmcServer() as amc:
+            connection = http.client.HTTPConnection("127.0.0.1", amc.port, timeout=10)
+            connection.request("GET", "/amc/accounts")
+            connection.getresponse().read()
+
+        def ask_again() -> None:
+            connection.request("GET", "/amc/accounts")
+            connection.getresponse()
+
+        with pytest.raises((http.client.HTTPException, ConnectionError)):
+            ask_again()
+
+    def test_a_body_that_is_too_long_is_refused(self, peer: Peer) -> None:
+        with socket.create_connection(("127.0.0.1", int(peer.url.rsplit(":", 1)[1])), 10) as raw:
+            raw.sendall(b"POST /auth/o2/token HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\n")
+            assert raw.recv(100).startswith(b"HTTP/1.1 413 ")
 
 
 class TestProgram:
@@ -376,7 +352,11 @@ class TestProgram:
         headers = Peer(url).headers()
         process.send_signal(signal.SIGTERM)
         _, errors = process.communicate(timeout=15)
-        assert (process.returncode, errors) == (0, "")
+        assert process.returncode == 0
+        assert "Traceback" not in errors
+        # One line per request, and nothing in it that opens a door.
+        assert len(re.findall(r"POST /auth/o2/token 200 [A-Z0-9]{20}$", errors, re.MULTILINE)) == 1
+        assert not re.search(r"Atz[ar]\||local-secret", errors)
         process, url = self.start(tmp_path)
         try:
             assert Peer(url).get("/amc/accounts", headers).status_code == 200
@@ -393,6 +373,7 @@ class TestProgram:
             _, errors = process.communicate(timeout=15)
         assert process.returncode == 1
         assert "Choose another --port" in errors
+        assert "Traceback" not in errors
 
     def test_it_imports_nothing_of_the_product(self) -> None:
         code = "import sys, local_amc.__main__; print([m for m in sys.modules if m.split('.')[0] in " \
