@@ -34,6 +34,8 @@ VAR_DIR.mkdir(parents=True, exist_ok=True)
 ROOT_URLCONF = "amchelper.urls"
 WSGI_APPLICATION = "amchelper.wsgi.application"
 AUTH_USER_MODEL = "amchelper.User"
+# The address is unique whatever its case, by a constraint that this check does not look at.
+SILENCED_SYSTEM_CHECKS = ["auth.W004"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 INSTALLED_APPS = [
@@ -120,7 +122,7 @@ CACHES["generations"] = (
 WEB_PROCESSES = env.int("WEB_PROCESSES", default=1)
 
 # --- Celery ---------------------------------------------------------------------------------------
-CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default="filesystem://")
+CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default="filesystem://localhost")
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_TASK_IGNORE_RESULT = True
