@@ -2,46 +2,261 @@
 
 from __future__ import annotations
 
-from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID
 
-from django.http import Http404, HttpRequest, HttpResponse
+from django.conf import settings
+from django.contrib import messages
+from django.db import IntegrityError, transaction
+from django.db.models import Count, QuerySet
+from django.http import Http404, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse, reverse_lazy
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from amchelper.exceptions import AmcHelperError
+from amchelper.htmx import HtmxHttpRequest, redirect_page
+from instances.forms.connections import AccountForm, ConnectionForm, RefreshTokenForm
+from instances.models import AmazonConnection, AMCInstance, HealthRun
+from instances.services.access import get_connection
+from instances.services.amazon import forget_tokens
+from instances.services.connections import (
+    ConsentError,
+    connect_with_refresh_token,
+    delete_connection,
+    disconnect,
+    finish_consent,
+    start_consent,
+)
+from instances.services.health_runs import queue_run
+from instances.tasks import advance_health_run
 
-def connection_list(request: HttpRequest, **kwargs: Any) -> HttpResponse:
-    raise Http404
-
-
-def connection_start(request: HttpRequest, **kwargs: Any) -> HttpResponse:
-    raise Http404
-
-
-def connection_callback(request: HttpRequest, **kwargs: Any) -> HttpResponse:
-    raise Http404
-
-
-def connection_paste(request: HttpRequest, **kwargs: Any) -> HttpResponse:
-    raise Http404
-
-
-def connection_detail(request: HttpRequest, **kwargs: Any) -> HttpResponse:
-    raise Http404
-
-
-def connection_update(request: HttpRequest, **kwargs: Any) -> HttpResponse:
-    raise Http404
-
-
-def connection_reconnect(request: HttpRequest, **kwargs: Any) -> HttpResponse:
-    raise Http404
-
-
-def connection_disconnect(request: HttpRequest, **kwargs: Any) -> HttpResponse:
-    raise Http404
+_LIST_CRUMB = ("Connections", reverse_lazy("instances:connection-list"))
 
 
-def connection_delete(request: HttpRequest, **kwargs: Any) -> HttpResponse:
-    raise Http404
+@require_GET
+def connection_list(request: HtmxHttpRequest) -> HttpResponse:
+    connections = list(_with_counts(AmazonConnection.objects.visible_to(request.user)))
+    # What was typed before Amazon said no comes back in the address.
+    initial = {name: request.GET[name] for name in ("label", "region") if name in request.GET}
+    if not connections:
+        initial.setdefault("label", "Amazon login")
+    context = {
+        "connections": connections,
+        "form": ConnectionForm(user=request.user, initial=initial),
+        "breadcrumbs": [("Connections", None)],
+    }
+    return render(request, "instances/connection_list.html", context)
 
 
-def account_create(request: HttpRequest, **kwargs: Any) -> HttpResponse:
-    raise Http404
+@require_POST
+def connection_start(request: HtmxHttpRequest) -> HttpResponse:
+    form = ConnectionForm(request.POST, user=request.user)
+    if form.is_valid():
+        try:
+            return _to_amazon(request, label=form.cleaned_data["label"], region=form.cleaned_data["region"])
+        except AmcHelperError as error:
+            form.add_error(None, error.message)
+    context = {"form": form, "breadcrumbs": [_LIST_CRUMB, ("Connect with Amazon", None)]}
+    return render(request, "instances/connection_form.html", context)
+
+
+@require_GET
+def connection_callback(request: HtmxHttpRequest) -> HttpResponse:
+    try:
+        connection, is_new = finish_consent(session=request.session, user=request.user, answer=request.GET.dict())
+    except ConsentError as error:
+        messages.error(request, error.message)
+        return redirect_page(request, _where_it_started(error))
+    return _connected(request, connection, is_new=is_new)
+
+
+@require_http_methods(["GET", "POST"])
+def connection_paste(request: HtmxHttpRequest) -> HttpResponse:
+    connection = _named_connection(request)
+    form = RefreshTokenForm(request.POST or None, user=request.user, instance=connection)
+    if request.method == "POST" and form.is_valid():
+        data = form.cleaned_data
+        try:
+            kept, is_new = connect_with_refresh_token(
+                user=request.user,
+                refresh_token=data["refresh_token"],
+                label=connection.label if connection else data["label"],
+                region=connection.region if connection else data["region"],
+                connection=connection,
+            )
+            return _connected(request, kept, is_new=is_new)
+        except AmcHelperError as error:
+            form.add_error("refresh_token", error.message)
+    crumbs = [_LIST_CRUMB, *([(connection.label, connection.get_absolute_url())] if connection else [])]
+    context = {
+        "form": form,
+        "connection": connection,
+        "breadcrumbs": [*crumbs, ("Paste a refresh token", None)],
+    }
+    return render(request, "instances/connection_paste.html", context)
+
+
+@require_GET
+def connection_detail(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
+    connection = get_connection(request.user, pk)
+    accounts = list(connection.accounts.annotate(instance_count=Count("instances")))
+    context = {
+        "connection": connection,
+        "accounts": accounts,
+        "instance_count": sum(account.instance_count for account in accounts),
+        "breadcrumbs": [_LIST_CRUMB, (connection.label, None)],
+    }
+    return render(request, "instances/connection_detail.html", context)
+
+
+@require_http_methods(["GET", "POST"])
+def connection_update(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
+    connection = get_connection(request.user, pk)
+    label = connection.label
+    form = ConnectionForm(request.POST or None, user=request.user, instance=connection)
+    if request.method == "POST" and form.is_valid():
+        try:
+            with transaction.atomic():
+                # Named fields: a token that was refreshed meanwhile must not be undone.
+                connection.save(update_fields=["label", "region", "updated_at"])
+        except IntegrityError:
+            form.add_error("label", "You have a connection with this name already.")
+        else:
+            forget_tokens(connection)
+            messages.success(request, f"“{connection.label}” was saved.")
+            return redirect_page(request, connection)
+    context = {
+        "form": form,
+        "connection": connection,
+        # The form has put what was typed into `connection` already.
+        "label": label,
+        "breadcrumbs": [_LIST_CRUMB, (label, connection.get_absolute_url()), ("Edit", None)],
+    }
+    return render(request, "instances/connection_edit.html", context)
+
+
+@require_POST
+def connection_reconnect(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
+    connection = get_connection(request.user, pk)
+    try:
+        return _to_amazon(request, label=connection.label, region=connection.region, connection=connection)
+    except AmcHelperError as error:
+        messages.error(request, error.message)
+        return redirect_page(request, connection)
+
+
+@require_http_methods(["GET", "POST"])
+def connection_disconnect(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
+    connection = get_connection(request.user, pk)
+    if request.method == "POST":
+        disconnect(connection)
+        messages.success(request, f"“{connection.label}” was disconnected. Its accounts and instances are kept.")
+        return redirect_page(request, connection)
+    context = {
+        "connection": connection,
+        "instance_count": AMCInstance.objects.filter(account__connection=connection).count(),
+        "account_count": connection.accounts.count(),
+        "breadcrumbs": [_LIST_CRUMB, (connection.label, connection.get_absolute_url()), ("Disconnect", None)],
+    }
+    return render(request, "instances/connection_disconnect.html", context)
+
+
+@require_http_methods(["GET", "POST"])
+def connection_delete(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
+    connection = get_connection(request.user, pk)
+    label = connection.label
+    if request.method == "POST":
+        try:
+            delete_connection(connection)
+        except AmcHelperError as error:
+            messages.error(request, error.message)
+            return redirect_page(request, "instances:connection-delete", pk)
+        messages.success(request, f"“{label}” was deleted.")
+        return redirect_page(request, "instances:connection-list")
+    context = {
+        "connection": connection,
+        "instances": AMCInstance.objects.filter(account__connection=connection),
+        "account_count": connection.accounts.count(),
+        "breadcrumbs": [_LIST_CRUMB, (label, connection.get_absolute_url()), ("Delete", None)],
+    }
+    return render(request, "instances/connection_delete.html", context)
+
+
+@require_http_methods(["GET", "POST"])
+def account_create(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
+    connection = get_connection(request.user, pk)
+    form = AccountForm(request.POST or None, connection=connection)
+    if request.method == "POST" and form.is_valid():
+        try:
+            with transaction.atomic():
+                account = form.save()
+        except IntegrityError:
+            form.add_error("account_id", "This login has this account and marketplace already.")
+        else:
+            messages.success(request, f"{account} was added. Discover to see its instances.")
+            return redirect_page(request, connection)
+    context = {
+        "form": form,
+        "connection": connection,
+        "breadcrumbs": [_LIST_CRUMB, (connection.label, connection.get_absolute_url()), ("Add account", None)],
+    }
+    return render(request, "instances/account_form.html", context)
+
+
+def _with_counts(connections: QuerySet[AmazonConnection]) -> QuerySet[AmazonConnection]:
+    return connections.annotate(
+        account_count=Count("accounts", distinct=True),
+        instance_count=Count("accounts__instances", distinct=True),
+    )
+
+
+def _named_connection(request: HtmxHttpRequest) -> AmazonConnection | None:
+    """Give the connection whose token is to be replaced; None when a new one is to be made."""
+    text = request.GET.get("connection", "")
+    if not text:
+        return None
+    try:
+        return get_connection(request.user, UUID(text))
+    except ValueError:
+        raise Http404("There is no such connection.") from None
+
+
+def _to_amazon(
+    request: HtmxHttpRequest, *, label: str, region: str, connection: AmazonConnection | None = None
+) -> HttpResponse:
+    path = reverse("instances:connection-callback")
+    # Amazon accepts registered return addresses only, so the address people typed does not decide.
+    here = request.build_absolute_uri(path) if settings.DEBUG and not settings.SITE_URL else ""
+    url = start_consent(
+        session=request.session,
+        user=request.user,
+        redirect_uri=here or f"{settings.SITE_URL}{path}",
+        label=label,
+        region=region,
+        connection=connection,
+    )
+    return redirect_page(request, url)
+
+
+def _connected(request: HtmxHttpRequest, connection: AmazonConnection, *, is_new: bool) -> HttpResponse:
+    if is_new:
+        messages.success(request, f"“{connection.label}” is connected. Now see what it reaches.")
+        return redirect_page(request, "instances:connection-discover", connection.pk)
+    instances = AMCInstance.objects.visible_to(request.user).enabled().filter(account__connection=connection)
+    pks = list(instances.values_list("pk", flat=True))
+    if pks:
+        queue_run(pks, user=request.user, trigger=HealthRun.Trigger.SAVE, send=advance_health_run.delay)
+    checked = " Its instances are being checked." if pks else ""
+    messages.success(request, f"“{connection.label}” is connected again.{checked}")
+    return redirect_page(request, connection)
+
+
+def _where_it_started(error: ConsentError) -> str:
+    consent = error.consent
+    if consent is None:
+        return reverse("instances:connection-list")
+    if consent.connection:
+        return reverse("instances:connection-detail", args=[consent.connection])
+    typed = urlencode({"label": consent.label, "region": consent.region})
+    return f"{reverse('instances:connection-list')}?{typed}#connect"

@@ -1,0 +1,201 @@
+"""Import chosen instances: Amazon is asked again, the database is written in a constant number of statements."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+
+from amchelper.exceptions import InvalidStateError
+from amchelper.fields import Undecryptable
+from amchelper.models import User
+from instances.amc.hosts import country_of, region_of
+from instances.amc.types import AccountRef, AmcInstance
+from instances.models import AmazonConnection, AMCAccount, AMCInstance, HealthRun
+from instances.services.configuration import invalidate_configuration
+from instances.services.discovery import Key, Reading, changes_of, is_under, read_amazon
+from instances.services.health_records import record_results
+from instances.services.probes import result_of_answer
+
+logger = logging.getLogger(__name__)
+
+_LONGEST_NAME = 255
+_LONGEST_TYPE = 32
+
+# An instance here, and what Amazon says about it.
+Pair = tuple[AMCInstance, AmcInstance]
+
+
+@dataclass(frozen=True)
+class ImportResult:
+    """What an import did; `missing` counts chosen ones that Amazon did not list this time."""
+
+    created: tuple[UUID, ...]
+    updated: int
+    unchanged: int
+    elsewhere: int
+    missing: int
+    failed: tuple[Reading, ...]
+
+
+def import_instances(
+    *, connection: AmazonConnection, user: User, keys: Collection[Key] | None = None
+) -> ImportResult:
+    """Import the chosen instances, or everything new for None; running it twice changes nothing.
+
+    Never enables, disables or moves an instance. Raises what `read_amazon` raises, and InvalidStateError when
+    the connection was deleted meanwhile.
+    """
+    only = None if keys is None else {AccountRef(key.account_id, key.marketplace_id) for key in keys}
+    readings = read_amazon(connection, only)
+    chosen = _chosen(readings, keys)
+    with transaction.atomic():
+        # Two tabs that import through the same login take turns.
+        if not AmazonConnection.objects.select_for_update().filter(pk=connection.pk).exists():
+            raise InvalidStateError("This connection was deleted meanwhile, so nothing was imported.")
+        _rename_accounts(connection, readings)
+        mine = _mine(user, {key.instance_id for key in chosen})
+        new = {key: found for key, found in chosen.items() if key.instance_id not in mine}
+        created = _create(connection, user, new, readings)
+        under = {
+            key: (mine[key.instance_id], found)
+            for key, found in chosen.items()
+            if key.instance_id in mine
+            and is_under(mine[key.instance_id], connection, AccountRef(key.account_id, key.marketplace_id))
+        }
+        # Everything new means just that: a changed name is only taken over when it was chosen.
+        updated = [] if keys is None else _update(list(under.values()))
+        _record(user, [*created, *(pair for pair in updated if pair[0].is_active)])
+    result = ImportResult(
+        created=tuple(instance.pk for instance, _ in created),
+        updated=len(updated),
+        unchanged=len(under) - len(updated) + len(new) - len(created),
+        elsewhere=len(chosen) - len(new) - len(under),
+        missing=0 if keys is None else len(set(keys) - set(chosen)),
+        failed=tuple(reading for reading in readings if reading.error),
+    )
+    logger.info("import finished connection=%s created=%s updated=%s", connection.pk, len(created), result.updated)
+    return result
+
+
+def _chosen(readings: Iterable[Reading], keys: Collection[Key] | None) -> dict[Key, AmcInstance]:
+    wanted = None if keys is None else set(keys)
+    found = {
+        Key(reading.ref.account_id, reading.ref.marketplace_id, instance.instance_id): instance
+        for reading in readings
+        for instance in reading.instances
+    }
+    return {key: instance for key, instance in found.items() if wanted is None or key in wanted}
+
+
+def _mine(user: User, instance_ids: Collection[str]) -> dict[str, AMCInstance]:
+    # Locked where the database can: a rename in another tab must not be undone by our update.
+    instances = (
+        AMCInstance.objects.visible_to(user)
+        .filter(instance_id__in=instance_ids)
+        .select_related("account")
+        .select_for_update(of=("self",))
+    )
+    return {instance.instance_id: instance for instance in instances}
+
+
+def _rename_accounts(connection: AmazonConnection, readings: Iterable[Reading]) -> None:
+    names = {reading.ref: reading.name[:_LONGEST_NAME] for reading in readings if reading.is_listed}
+    renamed = []
+    for account in connection.accounts.all():
+        name = names.get(account.ref, "")
+        if name and name != account.account_name:
+            account.account_name, account.updated_at = name, timezone.now()
+            renamed.append(account)
+    if renamed:
+        AMCAccount.objects.bulk_update(renamed, ["account_name", "updated_at"])
+
+
+def _create(
+    connection: AmazonConnection, user: User, new: dict[Key, AmcInstance], readings: Iterable[Reading]
+) -> list[Pair]:
+    if not new:
+        return []
+    names = {reading.ref: reading.name for reading in readings}
+    refs = {AccountRef(key.account_id, key.marketplace_id) for key in new}
+    accounts = _accounts(connection, {ref: names[ref] for ref in refs})
+    made: dict[str, Pair] = {}
+    config: Any
+    for key, found in new.items():
+        account = accounts[AccountRef(key.account_id, key.marketplace_id)]
+        config = {"amc": dict(found.raw)}
+        instance = AMCInstance(
+            user=user,
+            account=account,
+            instance_id=found.instance_id,
+            name=(found.name or found.instance_id)[:_LONGEST_NAME],
+            instance_type=found.instance_type[:_LONGEST_TYPE],
+            region=region_of(account.marketplace_id, default=connection.region),
+            config=config,
+        )
+        # Two accounts may list the same instance; it is ours once.
+        made.setdefault(found.instance_id, (instance, found))
+    AMCInstance.objects.bulk_create([instance for instance, _ in made.values()], ignore_conflicts=True)
+    # What another tab inserted first has another key and was left alone.
+    pks = [instance.pk for instance, _ in made.values()]
+    inserted = set(AMCInstance.objects.filter(pk__in=pks).values_list("pk", flat=True))
+    return [pair for pair in made.values() if pair[0].pk in inserted]
+
+
+def _accounts(connection: AmazonConnection, names: dict[AccountRef, str]) -> dict[AccountRef, AMCAccount]:
+    """Give the accounts of `names`, those that are not here yet created."""
+    AMCAccount.objects.bulk_create(
+        [
+            AMCAccount(
+                connection=connection,
+                account_id=ref.account_id,
+                account_name=name[:_LONGEST_NAME],
+                marketplace_id=ref.marketplace_id,
+                country_code=country_of(ref.marketplace_id),
+            )
+            for ref, name in names.items()
+        ],
+        ignore_conflicts=True,
+    )
+    return {account.ref: account for account in connection.accounts.all()}
+
+
+def _update(pairs: Iterable[Pair]) -> list[Pair]:
+    """Take over what Amazon says differently; whether it is enabled, and its status, stay as they are."""
+    updated = []
+    for instance, found in pairs:
+        changes = {change.what: change.now for change in changes_of(instance, found)}
+        if not changes:
+            continue
+        instance.name = changes.get("Name", instance.name)[:_LONGEST_NAME]
+        instance.instance_type = changes.get("Type", instance.instance_type)[:_LONGEST_TYPE]
+        config: Any = instance.config
+        if not isinstance(config, Undecryptable):
+            config = {**(config or {}), "amc": dict(found.raw)}
+            instance.config = config
+        instance.updated_at = timezone.now()
+        updated.append((instance, found))
+    if updated:
+        instances = [instance for instance, _ in updated]
+        AMCInstance.objects.bulk_update(instances, ["name", "instance_type", "config", "updated_at"])
+        invalidate_configuration(instance.pk for instance in instances)
+    return updated
+
+
+def _record(user: User, pairs: Sequence[Pair]) -> None:
+    """Count Amazon's description as a first probe, so that imported instances have their verdict at once."""
+    if not pairs:
+        return
+    run = HealthRun.objects.create(
+        user=user,
+        trigger=HealthRun.Trigger.SAVE,
+        total=len(pairs),
+        instance_ids=[str(instance.pk) for instance, _ in pairs],
+        finished_at=timezone.now(),
+    )
+    record_results(run, [result_of_answer(instance.pk, instance.ref, found) for instance, found in pairs])
