@@ -15,7 +15,7 @@ from amchelper.fields import Undecryptable
 from amchelper.models import User
 from instances.amc.client import INTERACTIVE, AmcClient
 from instances.amc.errors import AmcAuthError, AmcForbiddenError, AmcNotFoundError
-from instances.amc.hosts import region_of
+from instances.amc.hosts import country_of, region_of
 from instances.amc.types import AccountRef, AmcInstance
 from instances.models import AmazonConnection, AMCInstance
 from instances.models.instance import NOT_A_UUID
@@ -54,6 +54,11 @@ class Reading:
     is_listed: bool
     instances: tuple[AmcInstance, ...] = ()
     error: AmcHelperError | None = None
+
+    @property
+    def country(self) -> str:
+        """Give the country of the marketplace, empty for one that AMC opened after this was written."""
+        return country_of(self.ref.marketplace_id, default="")
 
     @property
     def is_refused(self) -> bool:

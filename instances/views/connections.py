@@ -33,6 +33,8 @@ from instances.tasks import advance_health_run
 
 _LIST_CRUMB = ("Connections", reverse_lazy("instances:connection-list"))
 
+_NAMED_ON_DELETE = 10
+
 
 @require_GET
 def connection_list(request: HtmxHttpRequest) -> HttpResponse:
@@ -174,9 +176,11 @@ def connection_delete(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
             return redirect_page(request, "instances:connection-delete", pk)
         messages.success(request, f"“{label}” was deleted.")
         return redirect_page(request, "instances:connection-list")
+    instances = AMCInstance.objects.filter(account__connection=connection).only("name", "instance_id")
     context = {
         "connection": connection,
-        "instances": AMCInstance.objects.filter(account__connection=connection),
+        "instances": instances[:_NAMED_ON_DELETE],
+        "instance_count": instances.count(),
         "account_count": connection.accounts.count(),
         "breadcrumbs": [_LIST_CRUMB, (label, connection.get_absolute_url()), ("Delete", None)],
     }
