@@ -1,0 +1,352 @@
+"""Discovery and import, against a running local AMC."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import connection as database
+from django.test.utils import CaptureQueriesContext
+
+from instances.models import AmazonConnection, AMCAccount, AMCInstance, HealthRun
+from instances.services import imports
+from instances.services.discovery import Key
+from instances.services.instances import disable
+from local_amc.fixtures import ACCOUNTS, build_instances
+from tests.base import LocalAmcTestCase
+from tests.factories import AccountFactory, ConnectionFactory, InstanceFactory
+
+US, CA, DE, JP = "ATVPDKIKX0DER", "A2EUQ1WTGCTBG2", "A1PA6795UKMFR9", "A1VC38T7YXB528"
+US1 = f"ENTITYLOCALUS1|{US}|amclocalus1"
+US2 = f"ENTITYLOCALUS1|{US}|amclocalus2"
+WORLD = build_instances(7)
+EVERYTHING = len(WORLD)
+US1_NAME = WORLD["amclocalus1"].body["instanceName"]
+NAMES = {(account.account_id, account.marketplace_id): account.account_name for account in ACCOUNTS}
+GERMAN = NAMES["ENTITYLOCALDE1", DE]
+
+
+class DiscoveryTestCase(LocalAmcTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.page = self.connection.get_absolute_url()
+
+    def discover(self) -> Any:
+        response = self.client.post(f"{self.page}discover/")
+        self.assertEqual(response.status_code, 200)
+        return response
+
+    def take(self, *keys: str, **data: Any) -> Any:
+        response = self.client.post(f"{self.page}import/", {"key": keys, **data})
+        self.assertEqual(response.status_code, 302)
+        return response
+
+    def keys(self, response: Any, group: str = "new") -> list[str]:
+        return [str(row.key) for _, row in response.context[group]]
+
+    def sizes(self, response: Any) -> dict[str, int]:
+        groups = ("new", "changed", "gone", "elsewhere", "same")
+        return {name: len(response.context[name]) for name in groups if response.context[name]}
+
+    def said(self) -> str:
+        """Give the messages that wait for the next page."""
+        return self.client.get("/connections/").content.decode()
+
+    def snapshot(self) -> list[dict[str, Any]]:
+        accounts = AMCAccount.objects.order_by("pk").values()
+        instances = AMCInstance.objects.order_by("pk").defer("config").values(
+            "pk", "account", "instance_id", "name", "instance_type", "is_active", "status", "updated_at"
+        )  # fmt: skip
+        return [*accounts, *instances]
+
+
+class ReadingTests(DiscoveryTestCase):
+    def test_everything_is_new_at_first_with_all_pages(self) -> None:
+        response = self.discover()
+        self.assertEqual(self.sizes(response), {"new": EVERYTHING})
+        self.assertEqual(sum(JP in key for key in self.keys(response)), 120)
+        self.assertContains(response, 'value="ENTITYLOCALUS1|ATVPDKIKX0DER|amclocalus1" data-select')
+        self.assertContains(response, "Being set up")
+        self.assertContains(response, "Creation failed")
+
+    def test_reading_writes_no_account_or_instance(self) -> None:
+        before = self.snapshot()
+        self.discover()
+        self.assertEqual(self.snapshot(), before)
+
+    def test_htmx_gets_the_fragment(self) -> None:
+        response = self.htmx_post(f"{self.page}discover/")
+        self.assertContains(response, '<div id="discovery">')
+        self.assertNotContains(response, "<html")
+
+    def test_one_account_that_fails_hides_no_other(self) -> None:
+        self.arm("wrong_entity", entity="ENTITYLOCALDE1", route="/amc/instances")
+        response = self.discover()
+        self.assertEqual(self.sizes(response), {"new": EVERYTHING - 4})
+        self.assertContains(response, f"{GERMAN} could not be read")
+        self.assertContains(response, "What to do")
+
+    def test_account_that_cannot_be_read_makes_nothing_gone(self) -> None:
+        InstanceFactory(account=self.account, instance_id="amclocalus1")
+        self.arm("server_error", entity="ENTITYLOCALUS1", route="/amc/instances", status=500)
+        response = self.discover()
+        self.assertEqual(self.sizes(response), {"new": EVERYTHING - 4})
+
+    def test_account_list_that_fails_is_said_with_a_fix(self) -> None:
+        self.arm("throttle", route="/amc/accounts", seconds=60)
+        response = self.discover()
+        self.assertContains(response, "Amazon could not be read")
+        self.assertContains(response, "What to do")
+
+    def test_revoked_login_asks_to_reconnect(self) -> None:
+        AmazonConnection.objects.filter(pk=self.connection.pk).update(access_token="")
+        self.arm("invalid_grant")
+        self.assertContains(self.discover(), "Reconnect")
+        self.connection.refresh_from_db()
+        self.assertEqual(self.connection.state, "RECONNECT_REQUIRED")
+        self.assertContains(self.client.get(self.page), "Reconnect required")
+
+    def test_disconnected_login_says_so(self) -> None:
+        self.connection.disconnect()
+        self.assertContains(self.discover(), "is not connected")
+
+    def test_paging_that_never_ends_stops(self) -> None:
+        self.arm("paging_loop", route="/amc/instances", entity="ENTITYLOCALUS1")
+        self.assertEqual(self.sizes(self.discover()), {"new": EVERYTHING})
+
+    def test_null_fields_do_not_crash(self) -> None:
+        self.arm("null_fields", route="/amc/instances")
+        self.assertEqual(self.sizes(self.discover()), {"new": EVERYTHING})
+
+    def test_account_typed_by_hand_is_read_though_amazon_does_not_list_it(self) -> None:
+        self.arm("paging_empty_page", route="/amc/accounts")
+        response = self.discover()
+        self.assertEqual(len(self.keys(response)), 3)
+        self.assertContains(response, "Not listed by Amazon for this login")
+
+    def test_login_without_accounts_says_what_to_do(self) -> None:
+        AMCAccount.objects.all().delete()
+        self.arm("paging_empty_page", route="/amc/accounts")
+        self.assertContains(self.discover(), "Add account by hand")
+
+    def test_only_amazons_identifiers_go_out(self) -> None:
+        self.take(*self.keys(self.discover()))
+        ours = [
+            str(pk) for model in (AMCInstance, AMCAccount) for pk in model.objects.values_list("pk", flat=True)
+        ]
+        sent = str(self.control("GET", "requests"))
+        self.assertFalse([pk for pk in ours if pk in sent or pk.replace("-", "") in sent])
+
+
+class CompareTests(DiscoveryTestCase):
+    def test_groups(self) -> None:
+        self.take(*self.keys(self.discover()))
+        other = AccountFactory(connection=ConnectionFactory(user=self.alice), account_name="Other place")
+        AMCInstance.objects.filter(instance_id="amclocalsbx").update(account=other)
+        changed = AMCInstance.objects.get(instance_id="amclocalus2")
+        changed.config = {"amc": {**changed.config["amc"], "instanceName": "Old name"}}
+        changed.save()
+        InstanceFactory(account=self.account, instance_id="amcdeleted1", name="Was deleted")
+        response = self.discover()
+        expected = {"changed": 1, "gone": 1, "elsewhere": 1, "same": EVERYTHING - 2}
+        self.assertEqual(self.sizes(response), expected)
+        self.assertContains(response, "Old name")
+        self.assertContains(response, "Was deleted")
+        self.assertContains(response, "Other place")
+
+    def test_own_name_is_no_change_at_amazon(self) -> None:
+        self.take(US1)
+        AMCInstance.objects.filter(instance_id="amclocalus1").update(name="What we call it")
+        response = self.discover()
+        self.assertNotIn("changed", self.sizes(response))
+
+    def test_refused_account_that_is_not_listed_is_gone(self) -> None:
+        InstanceFactory(account=self.account, instance_id="amclocalus1")
+        self.arm("account_disappears", entity="ENTITYLOCALUS1")
+        response = self.discover()
+        self.assertEqual(self.keys(response, "gone"), [US1])
+        self.assertContains(response, "Amazon no longer lists it.")
+
+    def test_another_users_instance_is_new_for_us(self) -> None:
+        theirs = InstanceFactory(account__connection__user=self.charlie, instance_id="amclocalus1")
+        self.assertIn(US1, self.keys(self.discover()))
+        self.take(US1)
+        self.assertEqual(AMCInstance.objects.filter(instance_id="amclocalus1").count(), 2)
+        before = theirs.updated_at
+        theirs.refresh_from_db()
+        self.assertEqual((theirs.user, theirs.updated_at), (self.charlie, before))
+
+    def test_statements_do_not_grow_with_the_lists(self) -> None:
+        self.discover()
+        with CaptureQueriesContext(database) as few:
+            self.discover()
+        self.take(*self.keys(self.discover()))
+        self.said()
+        with CaptureQueriesContext(database) as many:
+            self.discover()
+        self.assertLessEqual(len(many), len(few))
+
+
+class ImportTests(DiscoveryTestCase):
+    def test_chosen_instance_is_imported_with_its_account_and_verdict(self) -> None:
+        key = f"ENTITYLOCALDE1|{DE}|amclocalde1"
+        self.assertRedirects(self.take(key), "/instances/", fetch_redirect_response=False)
+        instance = AMCInstance.objects.get()
+        self.assertEqual(
+            (instance.user, instance.name, instance.instance_type),
+            (self.alice, WORLD["amclocalde1"].body["instanceName"], "STANDARD"),
+        )
+        self.assertEqual((instance.status, instance.health_status, instance.region), ("ACTIVE", "HEALTHY", "EU"))
+        self.assertEqual(instance.config["amc"]["instanceId"], "amclocalde1")
+        account = instance.account
+        self.assertEqual(
+            (account.connection, account.account_id, account.account_name, account.country_code),
+            (self.connection, "ENTITYLOCALDE1", GERMAN, "DE"),
+        )
+        self.assertEqual(instance.health_checks.count(), 1)
+
+    def test_verdicts_follow_what_amazon_says(self) -> None:
+        self.take(*(f"ENTITYLOCALDE1|{DE}|amclocal{end}" for end in ("new", "bad", "nul")))
+        found = {
+            i.instance_id[-3:]: (i.status, i.health_status, i.health_reason) for i in AMCInstance.objects.all()
+        }
+        self.assertEqual(
+            found,
+            {
+                "new": ("ERROR", "UNHEALTHY", "provisioning"),
+                "bad": ("ERROR", "UNHEALTHY", "creation_failed"),
+                "nul": ("PENDING", "ERROR", "unknown_status"),
+            },
+        )
+
+    def test_a_real_probe_of_each_follows(self) -> None:
+        self.take(US1, US2)
+        waiting = HealthRun.objects.get(finished_at=None)
+        self.assertEqual(waiting.total, 2)
+
+    def test_everything_in_one_go(self) -> None:
+        self.take(*self.keys(self.discover()))
+        self.assertEqual(AMCInstance.objects.count(), EVERYTHING)
+        self.assertIn(f"{EVERYTHING} instances imported", self.said())
+        self.assertEqual(self.sizes(self.discover()), {"same": EVERYTHING})
+
+    def test_all_new_needs_no_list_of_keys(self) -> None:
+        self.take(all_new="1")
+        self.assertEqual(AMCInstance.objects.count(), EVERYTHING)
+
+    def test_running_it_twice_changes_nothing(self) -> None:
+        keys = self.keys(self.discover())
+        self.take(*keys)
+        before = self.snapshot()
+        self.take(*keys)
+        self.assertEqual(self.snapshot(), before)
+        self.assertIn(f"{EVERYTHING} instances unchanged", self.said())
+
+    def test_disabled_stays_disabled_even_when_its_changes_are_taken_over(self) -> None:
+        self.take(US1)
+        instance = AMCInstance.objects.get()
+        disable(instance=instance, user=self.alice)
+        instance.config = {"amc": {**instance.config["amc"], "instanceName": "Old name"}}
+        instance.save()
+        self.assertContains(self.discover(), "Disabled here")
+        self.take(US1)
+        instance.refresh_from_db()
+        self.assertEqual((instance.is_active, instance.status), (False, "INACTIVE"))
+        self.assertEqual(instance.config["amc"]["instanceName"], US1_NAME)
+
+    def test_changed_name_is_taken_over_only_when_chosen(self) -> None:
+        InstanceFactory(account=self.account, instance_id="amclocalus1", name="Old one")
+        InstanceFactory(account=self.account, instance_id="amclocalus2", name="Old two")
+        self.take(US1)
+        self.take(all_new="1")
+        self.assertEqual(AMCInstance.objects.get(instance_id="amclocalus1").name, US1_NAME)
+        self.assertEqual(AMCInstance.objects.get(instance_id="amclocalus2").name, "Old two")
+
+    def test_account_names_are_updated(self) -> None:
+        self.assertEqual(self.account.account_name, "Local US")
+        self.take(US1)
+        self.account.refresh_from_db()
+        self.assertEqual(self.account.account_name, NAMES["ENTITYLOCALUS1", US])
+        self.assertEqual(AMCAccount.objects.count(), 1)
+
+    def test_instance_under_another_account_is_not_moved(self) -> None:
+        other = AccountFactory(connection=ConnectionFactory(user=self.alice))
+        instance = InstanceFactory(account=other, instance_id="amclocalus1", name="Mine")
+        self.take(US1)
+        instance.refresh_from_db()
+        self.assertEqual((instance.account, instance.name), (other, "Mine"))
+        self.assertIn("already here under another account", self.said())
+
+    def test_what_amazon_does_not_list_is_not_imported(self) -> None:
+        self.take(US1, f"ENTITYLOCALUS1|{US}|amcinvented", "ENTITYFORGED|X|amclocalus1", "nonsense")
+        self.assertEqual([i.instance_id for i in AMCInstance.objects.all()], ["amclocalus1"])
+        self.assertIn("2 instances could not be found", self.said())
+
+    def test_nothing_chosen_asks_amazon_nothing(self) -> None:
+        self.assertRedirects(self.take(), f"{self.page}discover/")
+        self.assertEqual(self.control("GET", "requests")["requests"], [])
+
+    def test_failing_account_does_not_stop_the_others(self) -> None:
+        self.arm("wrong_entity", entity="ENTITYLOCALDE1", route="/amc/instances")
+        self.take(US1, f"ENTITYLOCALDE1|{DE}|amclocalde1")
+        self.assertEqual([i.instance_id for i in AMCInstance.objects.all()], ["amclocalus1"])
+        self.assertIn(f"{GERMAN}:", self.said())
+
+    def test_amazon_down_imports_nothing_and_says_so(self) -> None:
+        self.arm("reset", route="/amc/accounts")
+        response = self.take(US1)
+        self.assertRedirects(response, f"{self.page}discover/", fetch_redirect_response=False)
+        self.assertIn("Nothing was imported.", self.said())
+
+    def test_only_chosen_accounts_are_read_again(self) -> None:
+        self.take(US1)
+        asked = [r["path"] for r in self.control("GET", "requests")["requests"]]
+        self.assertEqual(asked.count("/amc/instances"), 1)
+
+    def test_connection_deleted_while_amazon_is_read_imports_nothing(self) -> None:
+        read = imports.read_amazon
+
+        def slow(*args: Any) -> Any:
+            readings = read(*args)
+            AMCAccount.objects.filter(connection=self.connection).delete()
+            AmazonConnection.objects.filter(pk=self.connection.pk).delete()
+            return readings
+
+        imports.read_amazon = slow
+        self.addCleanup(setattr, imports, "read_amazon", read)
+        self.assertRedirects(self.take(US1), f"{self.page}discover/", fetch_redirect_response=False)
+        self.assertIn("deleted meanwhile", self.said())
+        self.assertEqual(AMCInstance.objects.count(), 0)
+
+    def test_two_tabs_that_import_the_same_make_no_duplicates(self) -> None:
+        """The other tab commits between our comparison and our insert."""
+        mine = imports._mine
+
+        def slow(user: Any, instance_ids: Any) -> Any:
+            found = mine(user, instance_ids)
+            InstanceFactory(account=self.account, instance_id="amclocalus1", name="From the other tab")
+            return found
+
+        imports._mine = slow
+        self.addCleanup(setattr, imports, "_mine", mine)
+        keys = [Key.parse(US1), Key.parse(US2)]
+        result = imports.import_instances(connection=self.connection, user=self.alice, keys=[k for k in keys if k])
+        self.assertEqual((len(result.created), result.unchanged), (1, 1))
+        self.assertEqual(AMCInstance.objects.get(instance_id="amclocalus1").name, "From the other tab")
+
+    def test_statements_do_not_grow_with_the_import(self) -> None:
+        keys = self.keys(self.discover())
+        with CaptureQueriesContext(database) as one:
+            self.take(keys[0])
+        AMCInstance.objects.all().delete()
+        self.said()
+        with CaptureQueriesContext(database) as all_of_them:
+            self.take(*keys)
+        self.assertEqual(AMCInstance.objects.count(), EVERYTHING)
+        self.assertLessEqual(len(all_of_them), len(one) + 1)
+        self.assertLess(len(all_of_them), 40)
+
+    def test_outsider_imports_nothing(self) -> None:
+        self.client.force_login(self.charlie)
+        response = self.client.post(f"{self.page}import/", {"key": US1})
+        self.assertEqual(response.status_code, 404)
+        self.assertEqual(AMCInstance.objects.count(), 0)
