@@ -1,7 +1,8 @@
-"""Where an instance is that is not where it was looked for."""
+"""What a login's other accounts hold, to tell where an instance is that is not where it was looked for."""
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,20 +14,23 @@ from instances.services.amazon import amc_client
 
 # Somebody waits for the answer.
 _MOST_ACCOUNTS = 8
+_ALIKE = 0.75
+_NAMES_SHOWN = 5
 
 
 @dataclass(frozen=True)
-class Whereabouts:
-    """The account that has an instance, and its name."""
+class Holding:
+    """The instances of one account; `name` is empty for the account that was asked about."""
 
     account: AccountRef
     name: str
+    instance_ids: tuple[str, ...]
 
 
-def find_elsewhere(
+def other_holdings(
     connection: AmazonConnection, ref: InstanceRef, listed: Sequence[AmcAccount] | None
-) -> Whereabouts | None:
-    """Look for the instance in the login's other accounts; None when it is not there or Amazon does not tell.
+) -> list[Holding]:
+    """Give what the login's other accounts hold, as far as Amazon tells; nothing after the one with the instance.
 
     Only accounts that were discovered already are asked: at Amazon listing instances can create the first
     one of a new account (amc-api, instances), which a test must not do.
@@ -39,12 +43,39 @@ def find_elsewhere(
     ]
     # The same entity in another marketplace is the likelier mistake.
     others.sort(key=lambda account: account.account_id != ref.account.account_id)
+    holdings = []
     for account in others[:_MOST_ACCOUNTS]:
         try:
             with amc_client(connection, account.region, patience=PROBE) as client:
                 found = client.list_instances(account.ref)
         except AmcHelperError:
             continue  # no evidence from this one
-        if any(instance.instance_id == ref.instance_id for instance in found):
-            return Whereabouts(account.ref, account.account_name or account.account_id)
-    return None
+        name = account.account_name or account.account_id
+        holdings.append(Holding(account.ref, name, tuple(instance.instance_id for instance in found)))
+        if ref.instance_id in holdings[-1].instance_ids:
+            break
+    return holdings
+
+
+def suggestion(ref: InstanceRef, here: Holding, others: Sequence[Holding]) -> str:
+    """Name IDs like the unknown one, or what the account has instead."""
+    scored = sorted(
+        (
+            (_likeness(ref.instance_id, other_id), f"{other_id} ({holding.name})" if holding.name else other_id)
+            for holding in (here, *others)
+            for other_id in holding.instance_ids
+        ),
+        key=lambda pair: (-pair[0], pair[1]),
+    )
+    close = [text for likeness, text in scored[:2] if likeness >= _ALIKE]
+    if close:
+        return f"Did you mean {' or '.join(close)}?"
+    if here.instance_ids:
+        some = sorted(here.instance_ids)
+        more = f" and {len(some) - _NAMES_SHOWN} more" if len(some) > _NAMES_SHOWN else ""
+        return f"Check the ID in the AMC console. The account has {', '.join(some[:_NAMES_SHOWN])}{more}."
+    return "This account has no instance in this marketplace. Check the ID, or choose another account."
+
+
+def _likeness(typed: str, other: str) -> float:
+    return difflib.SequenceMatcher(None, typed.lower(), other.lower()).ratio()

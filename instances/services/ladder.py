@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from dataclasses import dataclass
 from typing import NoReturn
 from uuid import UUID
@@ -16,7 +15,7 @@ from instances.amc.types import AccountRef, AmcAccount, AmcInstance, InstanceRef
 from instances.models import AmazonConnection
 from instances.models.reasons import reason_of
 from instances.services.amazon import amc_client
-from instances.services.evidence import Whereabouts, find_elsewhere
+from instances.services.evidence import Holding, other_holdings, suggestion
 from instances.services.probes import ProbeResult, result_of_answer, result_of_error
 
 LABELS = {
@@ -166,13 +165,14 @@ def _explain(
     here = _instances_here(client, ref, listed, passed)
     passed["account"] = f"The login reaches {ref.account.account_id}."
     passed["marketplace"] = f"{ref.account.account_id} is in {_place(ref.account.marketplace_id)}."
-    ids = [instance.instance_id for instance in here]
-    if ref.instance_id in ids:
+    own = Holding(ref.account, "", tuple(instance.instance_id for instance in here))
+    if ref.instance_id in own.instance_ids:
         _refuse_listed(ref, error)
-    elsewhere = find_elsewhere(connection, ref, listed)
-    if elsewhere is not None:
-        _name_right_account(elsewhere, ref, passed, error)
-    raise _Broken("instance", _unknown(ref, error), _similar(ref, here), error) from error
+    others = other_holdings(connection, ref, listed)
+    for other in others:
+        if ref.instance_id in other.instance_ids:
+            _name_right_account(other, ref, passed, error)
+    raise _Broken("instance", _unknown(ref, error), suggestion(ref, own, others), error) from error
 
 
 def _listed_accounts(client: AmcClient, error: AmcError) -> list[AmcAccount] | None:
@@ -238,12 +238,10 @@ def _refuse_listed(ref: InstanceRef, error: AmcError) -> NoReturn:
     raise _Broken("instance", message, fix, error) from error
 
 
-def _name_right_account(
-    elsewhere: Whereabouts, ref: InstanceRef, passed: dict[str, str], error: AmcError
-) -> NoReturn:
+def _name_right_account(holding: Holding, ref: InstanceRef, passed: dict[str, str], error: AmcError) -> NoReturn:
     """End at the account or the marketplace, whichever is not the instance's."""
-    other = elsewhere.account
-    name = f"{elsewhere.name} ({other.account_id}, {country_of(other.marketplace_id, other.marketplace_id)})"
+    other = holding.account
+    name = f"{holding.name} ({other.account_id}, {country_of(other.marketplace_id, other.marketplace_id)})"
     del passed["marketplace"]
     if other.account_id == ref.account.account_id:
         raise _Broken(
@@ -265,19 +263,6 @@ def _unknown(ref: InstanceRef, error: AmcError) -> str:
     if error.reason in {"forbidden", "not_found"}:
         return f"{ref.account.account_id} has no instance {ref.instance_id}."
     return error.message
-
-
-def _similar(ref: InstanceRef, here: list[AmcInstance]) -> str:
-    """Name what the account has instead."""
-    ids = {instance.instance_id.lower(): instance.instance_id for instance in here if instance.instance_id}
-    close = difflib.get_close_matches(ref.instance_id.lower(), ids, n=3, cutoff=0.6)
-    if close:
-        return f"Did you mean {' or '.join(ids[match] for match in close)}?"
-    if ids:
-        some = sorted(ids.values())
-        more = f" and {len(some) - _NAMES_SHOWN} more" if len(some) > _NAMES_SHOWN else ""
-        return f"Check the ID in the AMC console. The account has {', '.join(some[:_NAMES_SHOWN])}{more}."
-    return "This account has no instance in this marketplace. Check the ID, or choose another account."
 
 
 def _broken(key: str, error: AmcHelperError) -> _Broken:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -57,6 +58,12 @@ class InstanceRow:
     reason: Reason | None
     brands: Sequence[InstanceBrand]
     more_brands: Sequence[InstanceBrand]
+
+    @property
+    def checked_ago(self) -> str:
+        """Give the age of the last check in few letters; empty when there was none."""
+        when = self.instance.last_health_check
+        return short_age(timezone.now() - when) if when else ""
 
     @property
     def pk(self) -> UUID:
@@ -113,6 +120,15 @@ def _row(instance: AMCInstance, checks: Sequence[HealthCheck]) -> InstanceRow:
         brands=brands[:shown],
         more_brands=brands[shown:],
     )
+
+
+def short_age(age: timedelta) -> str:
+    """Say how long ago something was, in the largest unit that fits."""
+    seconds = max(0, int(age.total_seconds()))
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds // size} {unit} ago"
+    return "just now"
 
 
 def health_filter(health: str) -> Q:

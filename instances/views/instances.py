@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.core.paginator import Paginator
+from django.db.models import Count, Max
 from django.http import HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -17,6 +18,7 @@ from amchelper.exceptions import AmcHelperError
 from amchelper.htmx import HtmxHttpRequest, redirect_page, render_page, wants_fragment
 from instances.forms.filters import InstanceFilter
 from instances.models import AmazonConnection, AMCAccount, AMCInstance, HealthCheck
+from instances.models.instance import InstanceQuerySet
 from instances.models.reasons import reason_of
 from instances.services.access import get_instance
 from instances.services.brands import suggest_brands
@@ -53,6 +55,8 @@ def instance_list(request: HtmxHttpRequest) -> HttpResponse:
         **_tiles(request, filters.chosen.get("health", "")),
         "breadcrumbs": [],
     }
+    if not wants_fragment(request):
+        context["summary"] = _summary(visible)
     if not context["total"]:
         context["has_connection"] = AmazonConnection.objects.visible_to(request.user).exists()
         context["has_account"] = AMCAccount.objects.visible_to(request.user).exists()
@@ -146,6 +150,11 @@ def _tiles(request: HtmxHttpRequest, chosen: str) -> dict[str, Any]:
     # A second click on the tile that filters takes the filter away.
     marked = [(tile, (tile.health or "UNKNOWN") == chosen) for tile in tiles]
     return {"tiles": marked, "total": sum(counts.values())}
+
+
+def _summary(instances: InstanceQuerySet) -> dict[str, Any]:
+    """Give what the list's subtitle says: how many regions, and the last check."""
+    return instances.order_by().aggregate(regions=Count("region", distinct=True), checked=Max("last_health_check"))
 
 
 def _panel(request: HtmxHttpRequest, instance: AMCInstance) -> dict[str, Any]:

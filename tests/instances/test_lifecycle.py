@@ -18,7 +18,11 @@ from tests.factories import InstanceFactory
 class TableTests(SimpleTestCase):
     def test_docs_show_the_table_of_the_code(self) -> None:
         text = (Path(settings.BASE_DIR) / "docs/lifecycle.md").read_text(encoding="utf-8")
-        rows = [[c.strip() for c in line.strip("|\n ").split("|")] for line in text.splitlines() if line.startswith("|")]
+        rows = [
+            [c.strip() for c in line.strip("|\n ").split("|")]
+            for line in text.splitlines()
+            if line.startswith("|")
+        ]
         start = next(n for n, row in enumerate(rows) if row[:2] == ["event", "PENDING"])
         states = rows[start][1:]
         shown = {row[0]: row[1:] for row in rows[start + 2 : start + 2 + len(Event)]}
