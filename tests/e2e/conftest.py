@@ -151,7 +151,9 @@ def page(browser: Browser, product: Product) -> Iterator[Page]:
     opened.on(
         "console",
         lambda message: (
-            problems.append(message.text) if re.search("Content Security|Refused", message.text) else None
+            problems.append(f"{opened.url} {message.location} {message.text}")
+            if re.search("Content Security|Refused", message.text)
+            else None
         ),
     )
     yield opened
@@ -163,8 +165,8 @@ def page(browser: Browser, product: Product) -> Iterator[Page]:
 def alice(page: Page) -> Page:
     """Sign Alice in through the form."""
     page.goto("/accounts/login/")
-    page.get_by_label("Email").fill(EMAIL)
-    page.get_by_label("Password", exact=True).fill(PASSWORD)
+    page.locator("[name=login]").fill(EMAIL)
+    page.locator("[name=password]").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
     page.get_by_role("heading", name="Home").wait_for()
     return page
