@@ -167,10 +167,13 @@ def delete_impact(instance: AMCInstance) -> list[str]:
     """Say in words what goes with the instance."""
     brands = [brand.name for brand in instance.brands.all()]
     checks, hours = instance.health_checks.count(), instance.health_rollups.count()
-    return [
-        f"{_counted(len(brands), 'brand')}{': ' + ', '.join(brands) if brands else ''}",
-        f"{_counted(checks, 'health check')} of its history",
-        f"{_counted(hours, 'hour')} of summarised history",
+    lines = (
+        (len(brands), f"{_counted(len(brands), 'brand')}: {', '.join(brands)}"),
+        (checks, f"{_counted(checks, 'health check')} of its history"),
+        (hours, f"{_counted(hours, 'hour')} of summarised history"),
+    )
+    return [text for count, text in lines if count] or [
+        "Nothing but its name and settings: it has no history yet."
     ]
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.db.models import Count, Max
-from django.http import HttpResponse, JsonResponse
+from django.http import HttpResponse, JsonResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -16,6 +17,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from amchelper.exceptions import AmcHelperError
 from amchelper.htmx import HtmxHttpRequest, redirect_page, render_page, wants_fragment
+from amchelper.models import User
 from instances.forms.filters import InstanceFilter
 from instances.models import AmazonConnection, AMCAccount, AMCInstance, HealthCheck
 from instances.models.instance import InstanceQuerySet
@@ -36,6 +38,7 @@ __all__ = [
     "instance_enable",
     "instance_list",
     "instance_update",
+    "list_tiles",
     "render_instance_change",
 ]
 
@@ -52,7 +55,7 @@ def instance_list(request: HtmxHttpRequest) -> HttpResponse:
         "filters": filters,
         "page": page,
         "rows": instance_rows(list(page), request.user),
-        **_tiles(request, filters.chosen.get("health", "")),
+        **list_tiles(request.user, filters.chosen.get("health", "")),
         "breadcrumbs": [],
     }
     if not wants_fragment(request):
@@ -123,7 +126,11 @@ def render_instance_change(request: HtmxHttpRequest, instance: AMCInstance, text
     target = request.htmx.target or "" if wants_fragment(request) else ""
     if target == f"instance-{instance.pk}":
         fresh = get_instance(request.user, instance.pk)
-        context = {"row": instance_rows([fresh], request.user)[0], "oob_tiles": True, **_tiles(request, "")}
+        context = {
+            "row": instance_rows([fresh], request.user)[0],
+            "oob_tiles": True,
+            **list_tiles(request.user, ""),
+        }
         return render(request, "instances/_partials/instance_row_change.html", context)
     if target == "health-panel":
         context = _panel(request, get_instance(request.user, instance.pk))
@@ -144,8 +151,9 @@ def _back(request: HtmxHttpRequest, instance: AMCInstance) -> HttpResponse:
     return redirect_page(request, instance) if wants_fragment(request) else redirect(instance)
 
 
-def _tiles(request: HtmxHttpRequest, chosen: str) -> dict[str, Any]:
-    counts = AMCInstance.objects.visible_to(request.user).health_counts()
+def list_tiles(user: User, chosen: str) -> dict[str, Any]:
+    """Give the context of `_partials/instance_tiles.html`; `chosen` is the health that filters the list."""
+    counts = AMCInstance.objects.visible_to(user).health_counts()
     tiles = health_tiles(counts)
     # A second click on the tile that filters takes the filter away.
     marked = [(tile, (tile.health or "UNKNOWN") == chosen) for tile in tiles]
@@ -170,6 +178,11 @@ def _panel(request: HtmxHttpRequest, instance: AMCInstance) -> dict[str, Any]:
         "probes": probes,
         "login": instance.account.connection.health_hint(),
     }
+
+
+def _health_in_address(request: HtmxHttpRequest) -> str:
+    """Give the health filter of the list that sent an htmx request."""
+    return QueryDict(urlsplit(request.htmx.current_url or "").query).get("health") or ""
 
 
 def _breadcrumbs(instance: AMCInstance, *, linked: bool = False) -> list[tuple[str, str | None]]:
