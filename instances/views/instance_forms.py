@@ -109,6 +109,9 @@ def _page(
         breadcrumbs: list[tuple[str, str | None]] = [listing, ("Add", None)]
     else:
         breadcrumbs = [listing, (instance.name, instance.get_absolute_url()), ("Settings", None)]
+    wrong = next((name for name in form.errors if name in form.fields), None)
+    if wrong:
+        form.fields[wrong].widget.attrs["autofocus"] = True  # the reader goes on where something is to do
     context = {
         "form": form,
         "instance": instance,
