@@ -70,6 +70,10 @@ class InstanceQuerySet(models.QuerySet["AMCInstance"]):
             Prefetch("brands", InstanceBrand.objects.order_by("name"))
         )
 
+    def for_probing(self) -> InstanceQuerySet:
+        """Bring accounts and logins along, each read (and its tokens decrypted) once, not once per instance."""
+        return self.defer("config").prefetch_related("account__connection")
+
     def health_counts(self) -> dict[str, int]:
         """Count instances by verdict; the key "" counts those never checked. One query."""
         rows = self.order_by().values_list("health_status").annotate(count=Count("pk", distinct=True))

@@ -27,7 +27,7 @@ from instances.services.health_records import record_results
 from instances.services.probes import ProbeResult, probe, result_of_error
 
 # Results are stored in growing intervals: the first rows show at once, a thousand cost few statements.
-FIRST_FLUSH_SECONDS = 0.5
+FIRST_FLUSH_SECONDS = 1.0
 FLUSH_GROWTH = 2.0
 LONGEST_FLUSH_SECONDS = RUN_LEASE.total_seconds() / 4
 
@@ -82,7 +82,7 @@ def check_instances(
 ) -> list[ProbeResult]:
     """Probe instances concurrently and store the results in batches from this thread.
 
-    `instances` come with account and connection selected. The pool does network only. `on_results` is
+    `instances` come from `for_probing()`. The pool does network only. `on_results` is
     called after each stored batch.
     """
     workers = max(1, min(max_workers or settings.HEALTH_CHECK_CONCURRENCY, len(instances)))
@@ -212,4 +212,4 @@ def instances_by_run(run: HealthRun) -> list[AMCInstance]:
     with transaction.atomic():
         done = set(run.checks.values_list("instance_id", flat=True))
         left = [pk for pk in map(UUID, run.instance_ids) if pk not in done]
-        return list(AMCInstance.objects.filter(pk__in=left).select_related("account__connection"))
+        return list(AMCInstance.objects.filter(pk__in=left).for_probing())

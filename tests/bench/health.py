@@ -83,7 +83,7 @@ def measure() -> tuple[float, int]:
 
     with CaptureQueriesContext(connection) as queries:
         began = time.perf_counter()
-        instances = list(AMCInstance.objects.select_related("account__connection"))
+        instances = list(AMCInstance.objects.for_probing())
         run = start_run([i.pk for i in instances], user=None, trigger=HealthRun.Trigger.COMMAND)
         results = check_instances(instances, run=run, max_workers=CONCURRENCY)
         seconds = time.perf_counter() - began

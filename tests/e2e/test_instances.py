@@ -117,7 +117,7 @@ class TestMainJob:
             page.goto(path)
             look(page, name)
         page.goto("/instances/?q=amclocalbad")
-        page.get_by_role("link", name="Tee Pilot DE").first.click()
+        page.locator("#instance-table a", has_text="Tee Pilot").first.click()
         look(page, "instance-failing")
         page.goto("/nowhere/")
         look(page, "not-found")

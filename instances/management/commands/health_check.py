@@ -99,7 +99,7 @@ class Command(BaseCommand):
 
 def _choose(options: dict[str, Any]) -> list[AMCInstance]:
     """Give the instances asked for; raises CommandError naming what does not exist."""
-    instances = AMCInstance.objects.select_related("account__connection", "user")
+    instances = AMCInstance.objects.for_probing().select_related("user")
     if options["user"]:
         instances = instances.filter(user__email__iexact=options["user"])
     if options["failing"]:
