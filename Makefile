@@ -30,7 +30,6 @@ install-dev: $(VENV)/.installed-dev
 ## make demo           start everything on this machine with a local AMC and demo data
 demo: install .env
 	$(BIN)/python manage.py migrate --verbosity 0
-	$(BIN)/python manage.py createcachetable
 	$(BIN)/python manage.py seed_demo
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/honcho start
 

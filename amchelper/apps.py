@@ -6,8 +6,10 @@ import sqlite3
 from typing import Any
 
 from django.apps import AppConfig
+from django.core.management import call_command
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
+from django.db.models.signals import post_migrate
 
 
 class AmcHelperConfig(AppConfig):
@@ -20,7 +22,13 @@ class AmcHelperConfig(AppConfig):
         """Import the checks so that Django knows them."""
         import amchelper.checks  # noqa: F401  registered by import, which needs loaded settings
 
+        post_migrate.connect(_create_cache_table, sender=self, dispatch_uid="amchelper.cache_table")
         connection_created.connect(_use_sqlite_limit, dispatch_uid="amchelper.sqlite_limit")
+
+
+def _create_cache_table(*, using: str, verbosity: int, **kwargs: Any) -> None:
+    """Make the table of the database cache beside the others; nothing to do when it is there or not used."""
+    call_command("createcachetable", database=using, verbosity=max(0, verbosity - 1))
 
 
 def _use_sqlite_limit(*, connection: BaseDatabaseWrapper, **kwargs: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin, messages
+from django.db import transaction
 from django.db.models import Count, Model, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
@@ -21,8 +22,9 @@ from instances.models import (
     HealthRun,
     InstanceBrand,
 )
+from instances.services.configuration import invalidate_configuration
 from instances.services.health_runs import queue_run
-from instances.services.instances import disable, enable
+from instances.services.instances import delete, disable, enable
 from instances.tasks import advance_health_run
 
 
@@ -109,7 +111,8 @@ class AccountAdmin(admin.ModelAdmin):
     list_filter = ("country_code",)
     search_fields = ("account_id", "account_name", "marketplace_id", "connection__label")
     list_select_related = ("connection",)
-    readonly_fields = ("connection_link", "created_at", "updated_at")
+    # Entity and marketplace are what every instance below was tested with.
+    readonly_fields = ("account_id", "marketplace_id", "connection_link", "created_at", "updated_at")
     fields = (
         "account_id", "account_name", "marketplace_id", "country_code", "advertiser_id", "connection_link",
         "created_at", "updated_at",
@@ -177,6 +180,27 @@ class InstanceAdmin(admin.ModelAdmin):
     def account_link(self, obj: AMCInstance) -> SafeString | str:
         """Link to the account."""
         return link_to(obj.account)
+
+    def save_model(self, request: HttpRequest, obj: AMCInstance, form: Any, change: bool) -> None:
+        """Save what the form edits, and nothing a check may have written meanwhile."""
+        with transaction.atomic():
+            obj.save(update_fields=[*form.changed_data, "updated_at"])
+            invalidate_configuration([obj.pk])
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """Let history and brands go with their instance, though nobody may delete them alone."""
+        objects, counts, missing, protected = super().get_deleted_objects(objs, request)
+        history = {str(model._meta.verbose_name) for model in (HealthCheck, HealthRollup, InstanceBrand)}
+        return objects, counts, set(missing) - history, protected
+
+    def delete_model(self, request: HttpRequest, obj: AMCInstance) -> None:
+        """Delete as the pages do."""
+        delete(obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[AMCInstance]) -> None:
+        """Delete each as the pages do."""
+        for instance in queryset:
+            delete(instance)
 
     @admin.display(description="history")
     def history_link(self, obj: AMCInstance) -> SafeString:

@@ -124,8 +124,12 @@ class AmazonConnection(models.Model):
         Amazon does not rotate refresh tokens, but says to store whatever comes back.
         """
         with transaction.atomic():
-            fresh = AmazonConnection.objects.select_for_update().get(pk=self.pk)
-            if fresh.state == self.State.DISCONNECTED or fresh.refresh_token != used_refresh_token:
+            fresh = AmazonConnection.objects.select_for_update().filter(pk=self.pk).first()
+            if (
+                fresh is None
+                or fresh.state == self.State.DISCONNECTED
+                or fresh.refresh_token != used_refresh_token
+            ):
                 return
             fresh.refresh_token = tokens.refresh_token or used_refresh_token
             fresh.access_token, fresh.access_token_expires_at = tokens.access_token, tokens.expires_at

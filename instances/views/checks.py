@@ -20,7 +20,7 @@ from instances.services.health_runs import queue_run
 from instances.services.listing import instance_rows
 from instances.services.progress import progress_of
 from instances.tasks import advance_health_run
-from instances.views.instances import render_instance_change
+from instances.views.instances import list_tiles, render_instance_change
 
 
 @require_POST
@@ -63,6 +63,8 @@ def _progress(request: HtmxHttpRequest, run: HealthRun) -> HttpResponse:
         "results": [] if from_list else [(instance, reason_of(instance.health_reason)) for instance in found],
         "breadcrumbs": [("Instances", reverse("instances:instance-list")), ("Health check", None)],
     }
+    if from_list:
+        context |= list_tiles(request.user, "")
     return render_page(request, "instances/check_detail.html", "instances/_partials/check_progress.html", context)
 
 

@@ -1,0 +1,82 @@
+"""The admin: finds, links, acts, and shows no secret."""
+
+from __future__ import annotations
+
+from unittest import mock
+
+from django.urls import reverse
+
+from instances.models import AMCInstance, HealthCheck, HealthRun, Status
+from instances.services.configuration import get_instance_configuration
+from tests.base import LocalAmcTestCase
+from tests.factories import InstanceFactory
+
+
+class AdminTests(LocalAmcTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.instance = InstanceFactory(account=self.account, instance_id="amclocalus1")
+        self.client.force_login(self.sam)
+        self.list_url = reverse("admin:instances_amcinstance_changelist")
+
+    def act(self, action: str) -> object:
+        with self.captureOnCommitCallbacks(execute=True):
+            return self.client.post(
+                self.list_url, {"action": action, "_selected_action": [str(self.instance.pk)]}, follow=True
+            )
+
+    def test_every_list_and_page_opens(self) -> None:
+        run = HealthRun.objects.create(trigger="admin", total=0)
+        check = HealthCheck.objects.create(instance=self.instance, run=run, verdict="HEALTHY")
+        objects = [self.connection, self.account, self.instance, run, check, self.alice]
+        for thing in objects:
+            meta = thing._meta
+            with self.subTest(meta.model_name):
+                name = f"admin:{meta.app_label}_{meta.model_name}"
+                self.assertEqual(self.client.get(reverse(f"{name}_changelist") + "?q=a").status_code, 200)
+                self.assertEqual(self.client.get(reverse(f"{name}_change", args=[thing.pk])).status_code, 200)
+
+    def test_staff_see_instances_of_all_users(self) -> None:
+        self.assertContains(self.client.get(self.list_url), "amclocalus1")
+
+    def test_check_health_queues_a_run(self) -> None:
+        with mock.patch("instances.tasks.advance_health_run.delay") as delay:
+            self.act("check_health")
+        run = HealthRun.objects.get(trigger="admin")
+        self.assertEqual(run.instance_ids, [str(self.instance.pk)])
+        delay.assert_called_once_with(str(run.pk))
+
+    def test_disable_and_enable_follow_the_life_cycle(self) -> None:
+        self.act("disable_instances")
+        self.instance.refresh_from_db()
+        self.assertEqual(self.instance.status, Status.INACTIVE)
+        self.act("enable_instances")
+        self.instance.refresh_from_db()
+        self.assertEqual((self.instance.status, self.instance.health_status), (Status.ACTIVE, "HEALTHY"))
+
+    def test_rename_is_seen_by_the_cache_and_keeps_what_a_check_wrote(self) -> None:
+        get_instance_configuration(self.instance.pk)
+        url = reverse("admin:instances_amcinstance_change", args=[self.instance.pk])
+        form = {
+            "name": "Renamed", "description": "",
+            "brands-TOTAL_FORMS": "0", "brands-INITIAL_FORMS": "0",
+        }  # fmt: skip
+        with self.captureOnCommitCallbacks(execute=True):
+            self.assertEqual(self.client.post(url, form).status_code, 302)
+        self.assertEqual(get_instance_configuration(self.instance.pk).name, "Renamed")
+
+    def test_delete_is_seen_by_the_cache(self) -> None:
+        get_instance_configuration(self.instance.pk)
+        HealthCheck.objects.create(instance=self.instance, verdict="HEALTHY")
+        url = reverse("admin:instances_amcinstance_delete", args=[self.instance.pk])
+        with self.captureOnCommitCallbacks(execute=True):
+            self.client.post(url, {"post": "yes"})
+        with self.assertRaises(AMCInstance.DoesNotExist):
+            get_instance_configuration(self.instance.pk)
+
+    def test_history_cannot_be_changed(self) -> None:
+        check = HealthCheck.objects.create(instance=self.instance, verdict="HEALTHY")
+        for view in ("delete",):
+            url = reverse(f"admin:instances_healthcheck_{view}", args=[check.pk])
+            self.assertEqual(self.client.post(url, {"post": "yes"}).status_code, 403)
+        self.assertEqual(self.client.get(reverse("admin:instances_healthcheck_add")).status_code, 403)

@@ -1,0 +1,103 @@
+"""Checking from the pages: one now, many in the background with live progress."""
+
+from __future__ import annotations
+
+from unittest import mock
+
+from django.db import connection as db
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from instances.models import AMCInstance, HealthRun
+from instances.services import health_runs
+from tests.base import LocalAmcTestCase
+from tests.factories import AccountFactory, ConnectionFactory, InstanceFactory
+
+
+class CheckPagesTests(LocalAmcTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.good = InstanceFactory(account=self.account, instance_id="amclocalus1", health_status=None)
+        self.bad = InstanceFactory(account=self.account, instance_id="amcnowhere1", health_status=None)
+        self.foreign = InstanceFactory(
+            account=AccountFactory(connection=ConnectionFactory(user=self.charlie)), instance_id="amclocalus1"
+        )
+        patcher = mock.patch("instances.tasks.advance_health_run.delay")
+        self.delay = patcher.start()
+        self.addCleanup(patcher.stop)
+
+    def post(self, data: dict[str, object], *, htmx: bool = False) -> object:
+        with self.captureOnCommitCallbacks(execute=True):
+            url = reverse("instances:check-create")
+            return self.htmx_post(url, data) if htmx else self.client.post(url, data)
+
+    def checked(self) -> set[str]:
+        run = HealthRun.objects.get()
+        return {i.instance_id for i in AMCInstance.objects.filter(pk__in=run.instance_ids, user=self.alice)}
+
+    def test_one_instance_is_checked_at_once(self) -> None:
+        url = reverse("instances:instance-check", args=[self.good.pk])
+        self.assertRedirects(self.client.post(url), self.good.get_absolute_url())
+        self.good.refresh_from_db()
+        self.assertEqual(self.good.health_status, "HEALTHY")
+
+    def test_ticked_instances_are_queued_and_foreign_ones_are_not(self) -> None:
+        response = self.post({"instance": [str(self.good.pk), str(self.foreign.pk), "nonsense"]})
+        run = HealthRun.objects.get()
+        self.assertRedirects(response, reverse("instances:check-detail", args=[run.pk]))
+        self.assertEqual(run.instance_ids, [str(self.good.pk)])
+        self.delay.assert_called_once_with(str(run.pk))
+
+    def test_check_all_follows_the_filters(self) -> None:
+        self.post({"all": "1", "q": "nowhere"})
+        self.assertEqual(self.checked(), {"amcnowhere1"})
+
+    def test_check_all_leaves_disabled_ones_alone(self) -> None:
+        self.bad.apply("disable")
+        self.post({"all": "1"})
+        self.assertEqual(self.checked(), {"amclocalus1"})
+
+    def test_nothing_ticked_is_said(self) -> None:
+        response = self.client.post(reverse("instances:check-create"), follow=True)
+        self.assertContains(response, "Nothing was checked")
+        self.assertFalse(HealthRun.objects.exists())
+
+    def test_progress_polls_while_it_runs_and_stops_by_itself(self) -> None:
+        started = self.post({"all": "1", "list": "1"}, htmx=True)
+        self.assertContains(started, 'hx-trigger="load delay:1s"')
+        self.assertNotContains(started, "<html")
+        run = HealthRun.objects.get()
+        health_runs.advance_run(str(run.pk))
+        response = self.htmx_get(reverse("instances:check-detail", args=[run.pk]) + "?after=0&list=1")
+        self.assertContains(response, "Finished: 1 healthy, 1 unhealthy, 0 could not be checked.")
+        self.assertNotContains(response, "hx-trigger")
+        # The rows and the tiles of the list come along, out of band.
+        for instance in (self.good, self.bad):
+            self.assertContains(response, f'id="instance-{instance.pk}"')
+        self.assertContains(response, 'id="instance-tiles"')
+
+    def test_page_of_a_run_shows_every_result_without_script(self) -> None:
+        self.post({"all": "1"})
+        run = HealthRun.objects.get()
+        health_runs.advance_run(str(run.pk))
+        response = self.client.get(reverse("instances:check-detail", args=[run.pk]))
+        self.assertContains(response, "amclocalus1")
+        self.assertContains(response, "Instance not found")
+
+    def test_only_news_since_the_last_look_is_sent(self) -> None:
+        self.post({"all": "1"})
+        run = HealthRun.objects.get()
+        health_runs.advance_run(str(run.pk))
+        last = run.checks.order_by("-pk").values_list("pk", flat=True)[0]
+        url = reverse("instances:check-detail", args=[run.pk])
+        self.assertNotContains(self.htmx_get(f"{url}?after={last}"), "amclocalus1")
+        self.assertEqual(self.htmx_get(f"{url}?after=x").status_code, 404)
+
+    def test_statements_do_not_grow(self) -> None:
+        for n in range(30):
+            InstanceFactory(account=self.account, instance_id=f"amcmany{n:04d}", health_status="ERROR")
+        for url in ("/", "/health/"):
+            with self.subTest(url):
+                with CaptureQueriesContext(db) as queries:
+                    self.client.get(url)
+                self.assertLess(len(queries), 15)
