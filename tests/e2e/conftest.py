@@ -142,7 +142,9 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def page(browser: Browser, product: Product) -> Iterator[Page]:
     """Open a fresh, signed-out page that fails the test on script errors and policy violations."""
-    context = browser.new_context(viewport={"width": 1500, "height": 900}, base_url=product.url)
+    context = browser.new_context(
+        viewport={"width": 1500, "height": 900}, base_url=product.url, reduced_motion="reduce"
+    )
     context.set_default_timeout(15_000)
     opened = context.new_page()
     problems: list[str] = []

@@ -21,10 +21,19 @@ def check_accessible(page: Page) -> None:
     assert found.violations_count == 0, found.generate_report()
 
 
+def set_theme(page: Page, theme: str) -> None:
+    """Switch between light and dark, and wait until no colour is still on its way."""
+    page.evaluate("theme => document.documentElement.setAttribute('data-bs-theme', theme)", theme)
+    page.wait_for_function(
+        "() => document.getAnimations().every(a => a.playState !== 'running' || !(a instanceof CSSTransition))"
+    )
+    page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
 def look(page: Page, name: str) -> None:
     """Check a page in light and dark, wide and narrow; keep pictures when SCREENSHOTS names a folder."""
     for theme in ("light", "dark"):
-        page.evaluate("theme => document.documentElement.setAttribute('data-bs-theme', theme)", theme)
+        set_theme(page, theme)
         for width in (1500, 390):
             page.set_viewport_size({"width": width, "height": 900})
             page.wait_for_timeout(150)
@@ -121,6 +130,33 @@ class TestMainJob:
         look(page, "instance-failing")
         page.goto("/nowhere/")
         look(page, "not-found")
+        self.look_at_every_other_page(page)
+
+    def look_at_every_other_page(self, page: Page) -> None:
+        page.goto("/connections/")
+        connection = page.get_by_role("link", name="Agency login").first.get_attribute("href")
+        page.goto("/instances/?q=amclocalus1")
+        instance = page.locator("#instance-table a", has_text="Trail").first.get_attribute("href")
+        page.goto("/health/")
+        run = page.locator("a[href*='/instances/checks/']").first.get_attribute("href")
+        paths = [
+            *(
+                f"{connection}{part}"
+                for part in ("", "edit/", "disconnect/", "delete/", "accounts/add/", "discover/")
+            ),
+            *(f"{instance}{part}" for part in ("edit/", "delete/")),
+            f"{run}",
+            "/connections/paste/",
+            "/accounts/password/change/",
+            "/accounts/password/reset/",
+            "/accounts/2fa/",
+            "/accounts/logout/",
+        ]
+        for path in paths:
+            page.goto(path)
+            for theme in ("light", "dark"):
+                set_theme(page, theme)
+                check_accessible(page)
 
 
 class TestWithoutScript:
