@@ -31,7 +31,8 @@ from amchelper.settings import *  # noqa: E402, F403
 
 SECURE_SSL_REDIRECT = False
 # Nothing is collected for tests; whitenoise warns about a folder that is missing.
-STATIC_ROOT = BASE_DIR / "static"  # noqa: F405  from the product's settings
+STATIC_ROOT = VAR_DIR / "static"  # noqa: F405  from the product's settings
+STATIC_ROOT.mkdir(exist_ok=True)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = False
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 STORAGES = {
