@@ -1,4 +1,4 @@
-"""Start the local AMC: `python -m local_amc --port 8700 --seed 7 --speed 1 [--control]`."""
+"""Start the local AMC: `python -m local_amc --port 8700 --seed 7 --speed 1 [--control]`, or run one `query`."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ import sys
 import threading
 from types import FrameType
 
+from local_amc import query
 from local_amc.listening import listen
-from local_amc.server import LocalAmc
+from local_amc.server import ROWS_PER_PART, LocalAmc
 
 
 def main() -> int:
-    """Serve until SIGTERM or Ctrl-C; gives the exit code."""
+    """Serve until SIGTERM or Ctrl-C, or run one query; gives the exit code."""
+    if sys.argv[1:2] == ["query"]:
+        return query.main(sys.argv[2:])
     options = _parse()
     logging.basicConfig(level=options.log_level, format="%(asctime)s %(name)s %(message)s", stream=sys.stderr)
     app = LocalAmc(
@@ -23,6 +26,9 @@ def main() -> int:
         store=options.store,
         has_control=options.control,
         terms_on_list=options.terms_on_list,
+        accepts_order_by=options.accept_order_by,
+        wraps_answers=options.wrapped,
+        rows_per_part=options.rows_per_part,
     )
     try:
         server = listen(app, host=options.host, port=options.port)
@@ -31,6 +37,7 @@ def main() -> int:
             f"Cannot listen on {options.host}:{options.port}: {problem.strerror or problem}. "
             "Is another local AMC running? Choose another --port.\n"
         )
+        app.close()
         return 1
 
     def stop(signal_number: int, frame: FrameType | None) -> None:
@@ -45,7 +52,7 @@ def main() -> int:
     sys.stdout.flush()
     server.serve_forever(0.2)
     server.server_close()
-    app.store.close()
+    app.close()
     return 0
 
 
@@ -54,12 +61,17 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
     parser.add_argument("--port", type=int, default=8700, help="0 takes a free one and prints it")
     parser.add_argument("--seed", type=int, default=7, help="the same seed gives the same data")
-    parser.add_argument("--speed", type=float, default=1.0, help="how fast runs progress; 0 means at once")
+    parser.add_argument(
+        "--speed", type=float, default=1.0, help="factor on the times a run takes; 0 means at once"
+    )
     parser.add_argument("--control", action="store_true", help="open /__control/ (faults, clock, requests)")
     parser.add_argument("--store", default="var/local_amc", help='folder of its data, or ":memory:"')
     parser.add_argument(
         "--terms-on-list", action="store_true", help="refuse the list of instances too before terms are accepted"
     )
+    parser.add_argument("--accept-order-by", action="store_true", help="accept ORDER BY on the outermost SELECT")
+    parser.add_argument("--wrapped", action="store_true", help='answer executions as {"workflowExecution": …}')
+    parser.add_argument("--rows-per-part", type=int, default=ROWS_PER_PART, help="rows in one file of a result")
     parser.add_argument("--log-level", default="INFO", choices=["DEBUG", "INFO", "WARNING", "ERROR"])
     return parser.parse_args()
 

@@ -1,4 +1,4 @@
-"""The Administration API, and the one reporting address a deep probe asks."""
+"""The Administration API, and the checks of login, account and instance that all of Amazon's calls share."""
 
 from __future__ import annotations
 
@@ -11,21 +11,19 @@ from local_amc.answers import (
     entity_missing,
     error,
     forbidden,
-    instance_not_ready,
     instance_unknown,
     json_answer,
     marketplace_unknown,
     terms_required,
     unauthorized,
 )
-from local_amc.fixtures import ACCOUNTS, LOGINS, WORKFLOWS, Instance
+from local_amc.fixtures import ACCOUNTS, LOGINS, Instance
 from local_amc.paging import page
 from local_amc.store import Token
 
 if TYPE_CHECKING:
     from local_amc.server import LocalAmc
 
-_WORKFLOWS_TYPE = "application/vnd.amcworkflows.v1+json"
 # What an advertiser of a type is configured for.
 _CONFIGURED = {"DISPLAY": ["DISPLAY"], "SPONSORED_ADS": ["SPONSORED_BRANDS", "SPONSORED_PRODUCTS"], "SAS": ["SAS"]}
 
@@ -75,17 +73,6 @@ def advertisers(app: LocalAmc, request: Request, instance_id: str) -> Response:
     ]
     body = page(request, "advertisers", rows, bound_to=f"advertisers:{instance_id}:{wanted}")
     return json_answer({**body, "totalCount": len(rows)})
-
-
-def workflows(app: LocalAmc, request: Request, instance_id: str) -> Response:
-    """`GET /amc/reporting/{id}/workflows`."""
-    found = check_instance(app, request, instance_id, unknown=forbidden())
-    if not found.is_ready:
-        raise RefusedError(instance_not_ready())
-    rows = WORKFLOWS.get(instance_id, ())
-    return json_answer(
-        page(request, "workflows", rows, bound_to=f"workflows:{instance_id}"), content_type=_WORKFLOWS_TYPE
-    )
 
 
 def check_token(app: LocalAmc, request: Request) -> Token:

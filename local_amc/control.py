@@ -1,4 +1,4 @@
-"""Control routes: reset, clock, faults, options, and the requests that were received."""
+"""Control routes: reset, clock, faults, options, executions, uploaded tables, and the requests received."""
 
 from __future__ import annotations
 
@@ -14,6 +14,11 @@ from typing import TYPE_CHECKING, Any
 from werkzeug.wrappers import Request, Response
 
 from local_amc.answers import json_answer
+from local_amc.fixtures import save_fixtures
+from local_amc.records import UPLOADS
+from local_amc.reporting.execution import ALL_STATES, Execution
+from local_amc.reporting.uploads import check_upload
+from local_amc.sql.compiler import Rules
 
 if TYPE_CHECKING:
     from local_amc.server import LocalAmc
@@ -86,8 +91,10 @@ def _reset(app: LocalAmc, body: dict[str, Any]) -> dict[str, Any]:
     app.faults.disarm()
     app.clock.reset()
     app.requests.clear()
+    app.runner.forget()
     app.store.clear()
-    app.terms_on_list = app.started_with_terms_on_list
+    save_fixtures(app.store.records)
+    app.restore_options()
     return {}
 
 
@@ -110,7 +117,49 @@ def _forget(app: LocalAmc, body: dict[str, Any]) -> dict[str, Any]:
 
 def _options(app: LocalAmc, body: dict[str, Any]) -> dict[str, Any]:
     app.terms_on_list = bool(body.get("terms_on_list", app.terms_on_list))
-    return {"terms_on_list": app.terms_on_list}
+    app.wraps_answers = bool(body.get("wraps_answers", app.wraps_answers))
+    app.rows_per_part = max(1, int(body.get("rows_per_part", app.rows_per_part)))
+    if "accepts_order_by" in body:
+        app.rules = Rules(accepts_order_by=bool(body["accepts_order_by"]))
+    return _shown_options(app)
+
+
+def _shown_options(app: LocalAmc) -> dict[str, Any]:
+    return {
+        "terms_on_list": app.terms_on_list,
+        "wraps_answers": app.wraps_answers,
+        "rows_per_part": app.rows_per_part,
+        "accepts_order_by": app.rules.accepts_order_by,
+    }
+
+
+def _executions(app: LocalAmc, body: dict[str, Any]) -> dict[str, Any]:
+    app.runner.advance()
+    rows = [Execution.from_record(record) for record in app.store.records.executions()]
+    now = app.clock.timestamp()
+    return {
+        "executions": [{**row.to_json(now, with_workflow=True), "instanceId": row.instance_id} for row in rows]
+    }
+
+
+def _set_execution(app: LocalAmc, body: dict[str, Any]) -> dict[str, Any]:
+    """Give an execution another status, with a reason."""
+    key, status = str(body.get("id", "")), body.get("status")
+    if status not in ALL_STATES:
+        raise ValueError(f"status must be one of {', '.join(ALL_STATES)}")
+    if not app.runner.force(key, str(status), str(body.get("reason") or "")):
+        raise ValueError("there is no execution with that id")
+    record = app.store.records.execution(key)
+    return Execution.from_record(record).to_json(app.clock.timestamp()) if record else {}
+
+
+def _create_table(app: LocalAmc, body: dict[str, Any]) -> dict[str, Any]:
+    instance_id = str(body.get("instance", ""))
+    if instance_id not in app.instances:
+        raise ValueError(f"there is no instance {instance_id!r}")
+    upload = check_upload(body)
+    app.store.records.put(UPLOADS, instance_id, upload["name"], upload)
+    return {"instance": instance_id, **upload}
 
 
 _ACTIONS: dict[tuple[str, str], Callable[[LocalAmc, dict[str, Any]], dict[str, Any]]] = {
@@ -122,7 +171,10 @@ _ACTIONS: dict[tuple[str, str], Callable[[LocalAmc, dict[str, Any]], dict[str, A
     ("DELETE", "faults"): _disarm,
     ("GET", "requests"): lambda app, body: {"requests": app.requests.list()},
     ("DELETE", "requests"): _forget,
-    ("GET", "options"): lambda app, body: {"terms_on_list": app.terms_on_list},
+    ("GET", "options"): lambda app, body: _shown_options(app),
+    ("GET", "executions"): _executions,
+    ("POST", "executions"): _set_execution,
+    ("POST", "tables"): _create_table,
     ("POST", "options"): _options,
 }
 

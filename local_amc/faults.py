@@ -18,22 +18,50 @@ INSTANCE_FAULTS = frozenset(
     {"null_fields", "extra_fields", "unknown_status", "instance_in_progress", "instance_failed"}
 )
 PAGING_FAULTS = frozenset({"paging_loop", "paging_empty_page"})
+# Where a fault strikes that makes sense at one kind of call only: method and endpoint.
+PLACES = {
+    "created_but_504": ("POST", "executions"),
+    "execution_limit": ("POST", "executions"),
+    "exec_failed": ("POST", "executions"),
+    "exec_rejected": ("POST", "executions"),
+    "exec_stuck": ("POST", "executions"),
+    "exec_slow_visible": ("POST", "executions"),
+    "exec_publishing": ("POST", "executions"),
+    "exec_cancel_race": ("PUT", "execution"),
+    "duplicate_workflow": ("POST", "workflows"),
+    "delete_referenced_workflow": ("DELETE", "workflow"),
+    "download_not_ready": ("GET", "download_urls"),
+    "download_expired": ("GET", "result"),
+    "download_bad_signature": ("GET", "result"),
+    "download_truncated": ("GET", "result"),
+    "download_gzip": ("GET", "result"),
+    "download_500": ("GET", "result"),
+    "download_header_mismatch": ("GET", "result"),
+}
 NAMES = (
     LWA_FAULTS
     | INSTANCE_FAULTS
     | PAGING_FAULTS
+    | frozenset(PLACES)
     | {
         "token_expired", "forbidden_expired", "wrong_entity", "terms_required", "unknown_instance",
         "wrong_marketplace", "missing_header", "throttle", "server_error", "slow", "hang", "reset",
         "truncated_body", "bad_json", "wrong_content_type", "empty_200", "account_disappears",
     }
 )  # fmt: skip
-ROUTES = frozenset({"consent", "token", "accounts", "instances", "instance", "advertisers", "workflows"})
+ROUTES = frozenset(
+    {
+        "consent", "token", "accounts", "instances", "instance", "advertisers", "workflows", "workflow", "executions",
+        "execution", "download_urls", "schedules", "schedule", "data_sources", "data_source", "result",
+    }
+)  # fmt: skip
 VARIANTS = {
     "token_expired": frozenset({"", "old"}),
     "forbidden_expired": frozenset({"", "always"}),
     "throttle": frozenset({"", "seconds", "date", "none", "html"}),
     "server_error": frozenset({"", "json", "message", "html", "empty"}),
+    "created_but_504": frozenset({"", "reset"}),
+    "exec_rejected": frozenset({"", "compile", "privacy", "overlap"}),
 }
 STATUSES = {"server_error": frozenset({0, 500, 502, 503, 504}), "unknown_instance": frozenset({0, 403, 404})}
 _VANISHING_ACCOUNT = "ENTITYLOCALJP1"
@@ -86,6 +114,8 @@ class Fault:
     def _matches_route(self, request: Request, endpoint: str) -> bool:
         if self.fault in LWA_FAULTS:
             return endpoint == "token"
+        if self.fault in PLACES:
+            return (request.method, endpoint) == PLACES[self.fault]
         if self.route in ROUTES:
             return endpoint == self.route
         # Without a route a fault hits the API only; sign-in keeps working.

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from local_amc.records import SCHEDULES, WORKFLOWS, Records
+
 CLIENT_ID = "amzn1.application-oa2-client.local"
 # A client that Amazon knows but did not approve for its Ads API.
 UNAPPROVED_CLIENT_ID = "amzn1.application-oa2-client.unapproved"
@@ -59,7 +61,7 @@ ACCOUNTS = (
 )
 
 
-WORKFLOWS: dict[str, tuple[dict[str, str], ...]] = {
+_WORKFLOWS: dict[str, tuple[dict[str, Any], ...]] = {
     "amclocalus1": (
         {
             "workflowId": "reach_by_campaign.v1",
@@ -69,6 +71,20 @@ WORKFLOWS: dict[str, tuple[dict[str, str], ...]] = {
         {
             "workflowId": "weekly_spend.v2",
             "sqlQuery": "SELECT campaign, SUM(spend) AS spend FROM sponsored_ads_traffic GROUP BY 1",
+        },
+    )
+}
+_SCHEDULES: dict[str, tuple[dict[str, Any], ...]] = {
+    "amclocalus1": (
+        {
+            "scheduleId": "reach_every_monday",
+            "workflowId": "reach_by_campaign.v1",
+            "aggregationPeriod": "Weekly",
+            "aggregationStartDay": "Monday",
+            "aggregationHourUtc": 6,
+            "scheduleEnabled": True,
+            "requireSyntheticData": False,
+            "disableAggregationControls": False,
         },
     )
 }
@@ -90,6 +106,14 @@ class Instance:
     def is_ready(self) -> bool:
         """Tell whether reporting works."""
         return self.body.get("creationStatus") in _READY
+
+
+def save_fixtures(records: Records) -> None:
+    """Keep the workflows and the schedule everybody starts with, unless others of that name are kept."""
+    for kind, key, fixtures in ((WORKFLOWS, "workflowId", _WORKFLOWS), (SCHEDULES, "scheduleId", _SCHEDULES)):
+        for instance_id, bodies in fixtures.items():
+            for body in bodies:
+                records.add(kind, instance_id, body[key], body)
 
 
 def pick(seed: int, what: str, size: int) -> int:

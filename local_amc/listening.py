@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import socket
 import threading
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -43,25 +44,35 @@ class Handler(WSGIRequestHandler):
             return lambda data: None
 
         try:
-            content = b"".join(self.server.app(environ, start_response))
+            content = self.server.app(environ, start_response)
         except ConnectionError:
             # A fault broke the connection on purpose.
             self.close_connection = True
             return
-        self._send(*answer[0], content)
+        try:
+            self._send(*answer[0], content)
+        finally:
+            getattr(content, "close", lambda: None)()
 
-    def _send(self, status: str, pairs: list[tuple[str, str]], content: bytes) -> None:
+    def _send(self, status: str, pairs: list[tuple[str, str]], content: Iterable[bytes]) -> None:
         headers = Headers(pairs)
         code, _, reason = status.partition(" ")
         self.send_response(int(code), reason)
-        headers.setdefault("Content-Length", str(len(content)))
+        if "Content-Length" not in headers:
+            whole = b"".join(content)
+            content = [whole]
+            headers["Content-Length"] = str(len(whole))
         if self.close_connection:
             headers["Connection"] = "close"
         for name, value in headers:
             self.send_header(name, value)
         self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(content)
+        sent = 0
+        for piece in content if self.command != "HEAD" else []:
+            self.wfile.write(piece)
+            sent += len(piece)
+        # A body cut short on purpose: only the end of the connection tells the client.
+        self.close_connection |= self.command != "HEAD" and sent < int(headers["Content-Length"])
         self.wfile.flush()
 
     def _body(self) -> bytes | None:

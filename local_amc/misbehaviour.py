@@ -195,10 +195,29 @@ def _account_disappears(fault: Fault, request: Request, response: Response) -> R
     return response
 
 
+def _created_but_lost(fault: Fault, request: Request, response: Response) -> Response:
+    """The work is done; only the answer is lost."""
+    if fault.variant == "reset":
+        return _reset(fault, request)
+    return json_answer({"message": "Endpoint request timed out"}, 504)
+
+
+def _unknown_status(fault: Fault, request: Request, response: Response) -> Response:
+    body = response.get_json(silent=True)
+    if not isinstance(body, dict):
+        return response
+    for execution in [body, *body.get("executions", [])]:
+        if "workflowExecutionId" in execution:
+            execution["status"] = "HIBERNATING"
+    response.set_data(json.dumps(body))
+    return _edit_instances(lambda i: i.update(creationStatus="HIBERNATING"))(fault, request, response)
+
+
 _CHANGE: dict[str, Callable[[Fault, Request, Response], Response]] = {
     "null_fields": _edit_instances(_null_fields),
     "extra_fields": _edit_instances(lambda i: i.update(brandNewField={"a": [1]}, anotherOne="x")),
-    "unknown_status": _edit_instances(lambda i: i.update(creationStatus="HIBERNATING")),
+    "unknown_status": _unknown_status,
+    "created_but_504": _created_but_lost,
     "instance_in_progress": _edit_instances(lambda i: i.update(creationStatus="IN_PROGRESS")),
     "instance_failed": _edit_instances(lambda i: i.update(creationStatus="FAILED")),
     "wrong_content_type": _wrong_content_type,

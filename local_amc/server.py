@@ -7,8 +7,10 @@ import http.client
 import json
 import logging
 import os
+import tempfile
 import threading
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 from urllib.parse import quote
@@ -21,13 +23,20 @@ from local_amc import administration, control, lwa
 from local_amc.answers import RefusedError, error
 from local_amc.clock import Clock
 from local_amc.faults import Faults
-from local_amc.fixtures import build_instances
+from local_amc.fixtures import build_instances, save_fixtures
 from local_amc.listening import listen
 from local_amc.misbehaviour import DropConnectionError, change, instead
+from local_amc.reporting import data_sources, executions, results, schedules, workflows
+from local_amc.reporting.runner import Runner
+from local_amc.sql.compiler import Rules
 from local_amc.store import Store, Token
+from local_amc.warehouse import Warehouse
 
 logger = logging.getLogger("local_amc")
 
+ROWS_PER_PART = 500_000
+
+_REPORTING = "/amc/reporting/<instance_id>"
 # Endpoints are also the names of routes in faults.
 _ROUTES = Map(
     [
@@ -38,7 +47,20 @@ _ROUTES = Map(
         Rule("/amc/instances", endpoint="instances", methods=["GET"]),
         Rule("/amc/instances/<instance_id>", endpoint="instance", methods=["GET"]),
         Rule("/amc/instances/<instance_id>/advertisers", endpoint="advertisers", methods=["GET"]),
-        Rule("/amc/reporting/<instance_id>/workflows", endpoint="workflows", methods=["GET"]),
+        Rule(f"{_REPORTING}/workflows", endpoint="workflows", methods=["GET", "POST"]),
+        Rule(f"{_REPORTING}/workflows/<workflow_id>", endpoint="workflow", methods=["GET", "PUT", "DELETE"]),
+        Rule(f"{_REPORTING}/workflowExecutions", endpoint="executions", methods=["GET", "POST"]),
+        Rule(f"{_REPORTING}/workflowExecutions/<execution_id>", endpoint="execution", methods=["GET", "PUT"]),
+        Rule(
+            f"{_REPORTING}/workflowExecutions/<execution_id>/downloadUrls",
+            endpoint="download_urls",
+            methods=["GET"],
+        ),
+        Rule(f"{_REPORTING}/schedules", endpoint="schedules", methods=["GET", "POST"]),
+        Rule(f"{_REPORTING}/schedules/<schedule_id>", endpoint="schedule", methods=["GET", "PUT", "DELETE"]),
+        Rule(f"{_REPORTING}/dataSources", endpoint="data_sources", methods=["GET"]),
+        Rule(f"{_REPORTING}/dataSources/<data_source_id>", endpoint="data_source", methods=["GET"]),
+        Rule("/results/<instance_id>/<execution_id>/<name>", endpoint="result", methods=["GET"]),
     ],
 )
 _ENDPOINTS: dict[str, Callable[..., Response]] = {
@@ -49,7 +71,16 @@ _ENDPOINTS: dict[str, Callable[..., Response]] = {
     "instances": administration.instances,
     "instance": administration.instance,
     "advertisers": administration.advertisers,
-    "workflows": administration.workflows,
+    "workflows": workflows.workflows,
+    "workflow": workflows.workflow,
+    "executions": executions.executions,
+    "execution": executions.execution,
+    "download_urls": results.download_urls,
+    "schedules": schedules.schedules,
+    "schedule": schedules.schedule,
+    "data_sources": data_sources.data_sources,
+    "data_source": data_sources.data_source,
+    "result": results.result,
 }
 
 
@@ -61,6 +92,9 @@ class LocalAmc:
     faults: Faults
     requests: control.RequestLog
     terms_on_list: bool
+    wraps_answers: bool
+    rows_per_part: int
+    rules: Rules
 
     def __init__(
         self,
@@ -68,16 +102,44 @@ class LocalAmc:
         seed: int = 7,
         speed: float = 1.0,
         store: str = ":memory:",
+        data: str | None = None,
         has_control: bool = False,
         terms_on_list: bool = False,
+        accepts_order_by: bool = False,
+        wraps_answers: bool = False,
+        rows_per_part: int = ROWS_PER_PART,
     ) -> None:
         self.seed, self.speed, self.has_control = seed, speed, has_control
-        self.started_with_terms_on_list = self.terms_on_list = terms_on_list
+        self._started_with = (
+            terms_on_list,
+            wraps_answers,
+            rows_per_part,
+            Rules(accepts_order_by=accepts_order_by),
+        )
+        self.restore_options()
         self.clock = Clock()
         self.store = Store(store)
         self.faults = Faults(seed)
         self.requests = control.RequestLog()
         self.instances = build_instances(seed)
+        self._temporary = tempfile.TemporaryDirectory(prefix="local-amc-") if store == ":memory:" else None
+        folder = Path(self._temporary.name if self._temporary else store)
+        self.warehouse = Warehouse(data or folder / "data", seed)
+        self.runner = Runner(self, folder / "results")
+        save_fixtures(self.store.records)
+        self.runner.start()
+
+    def restore_options(self) -> None:
+        """Set what can be changed while it runs back to what it was started with."""
+        self.terms_on_list, self.wraps_answers, self.rows_per_part, self.rules = self._started_with
+
+    def close(self) -> None:
+        """Stop what runs, and close all files; what is kept goes on after the next start."""
+        self.runner.stop()
+        self.warehouse.close()
+        self.store.close()
+        if self._temporary is not None:
+            self._temporary.cleanup()
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """Answer one request."""
@@ -117,7 +179,7 @@ class LocalAmc:
             fault = self.faults.pick(request, endpoint, token.issued_at if token else None)
         if fault is None:
             return self._route(request, endpoint, arguments)
-        request.environ["local_amc.fault"] = fault.fault
+        request.environ["local_amc.fault"], request.environ["local_amc.fault_spec"] = fault.fault, fault
         return instead(fault, request) or change(fault, request, self._route(request, endpoint, arguments))
 
     def _route(self, request: Request, endpoint: str, arguments: dict[str, Any]) -> Response:
@@ -164,7 +226,7 @@ class LocalAmcServer:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join(timeout=5)
-        self.app.store.close()
+        self.app.close()
 
     def control(self, method: str, route: str, body: dict[str, Any] | None = None) -> Any:
         """Call `/__control/<route>` over HTTP and give its JSON; raises ValueError with the server's reason."""

@@ -1,4 +1,4 @@
-"""What survives a restart: issued access tokens and consent codes, in a small SQLite file."""
+"""What survives a restart, in one SQLite file: issued tokens, consent codes, and the records of `records`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
+from local_amc.records import Records
+
+# As a folder: everything is forgotten at the end.
+MEMORY = ":memory:"
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS access_tokens (
     digest TEXT PRIMARY KEY, login TEXT NOT NULL, client_id TEXT NOT NULL,
@@ -42,11 +46,11 @@ class Code:
 
 
 class Store:
-    """Keep tokens and codes by their hash; `folder` is ":memory:" or a directory."""
+    """Keep tokens and codes by their hash; `folder` is MEMORY or a directory."""
 
     def __init__(self, folder: str) -> None:
         path = folder
-        if folder != ":memory:":
+        if folder != MEMORY:
             Path(folder).mkdir(parents=True, exist_ok=True)
             path = str(Path(folder) / "local_amc.sqlite3")
         self._lock = threading.Lock()
@@ -54,6 +58,7 @@ class Store:
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = NORMAL")
         self._db.executescript(_SCHEMA)
+        self.records = Records(self._db, self._lock)
 
     def add_token(self, value: str, token: Token) -> None:
         """Keep an issued access token, and drop those that ended before it was issued."""
@@ -91,6 +96,7 @@ class Store:
         """Forget everything."""
         with self._lock:
             self._db.executescript("DELETE FROM access_tokens; DELETE FROM consent_codes;")
+        self.records.clear()
 
     def close(self) -> None:
         """Close the file."""

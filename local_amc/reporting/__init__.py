@@ -1,0 +1,1 @@
+"""The Reporting API: workflows, executions, results, schedules and data sources of one instance."""

@@ -1,0 +1,174 @@
+"""A workflow execution: everything that is kept of it, and the JSON Amazon makes of that."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from local_amc.formatting import Format
+from local_amc.privacy import PrivacyOptions
+from local_amc.reporting.windows import Window
+
+PENDING, RUNNING, SUCCEEDED = "PENDING", "RUNNING", "SUCCEEDED"
+FAILED, REJECTED, CANCELLED = "FAILED", "REJECTED", "CANCELLED"
+OPEN = (PENDING, RUNNING)
+ALL_STATES = (PENDING, RUNNING, SUCCEEDED, FAILED, REJECTED, CANCELLED)
+
+_HOUR, _DAY = 3600, 86_400
+_INVALIDATION_SECONDS = 266_400
+
+
+@dataclass
+class Execution:
+    """One run. Times are seconds since 1970 by the server's clock; `fate` is what an armed fault has in store."""
+
+    id: str
+    instance_id: str
+    workflow_id: str
+    created_at: float
+    workflow: dict[str, Any]
+    window: dict[str, Any]
+    timeout_seconds: int
+    parameter_values: dict[str, Any] = field(default_factory=dict)
+    advertisers: list[Any] = field(default_factory=list)
+    requires_synthetic_data: bool = False
+    disables_aggregation_controls: bool = False
+    is_dry_run: bool = False
+    skips_publishing: bool = False
+    ignores_data_gaps: bool = False
+    status: str = PENDING
+    updated_at: float = 0.0
+    validated_at: float | None = None
+    started_at: float | None = None
+    finished_at: float | None = None
+    reason: str | None = None
+    columns: list[dict[str, Any]] = field(default_factory=list)
+    # Files of the result in order, with their size.
+    parts: list[str] = field(default_factory=list)
+    rows: int = 0
+    fate: str = ""
+    fate_seconds: float = 0.0
+    fate_variant: str = ""
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> Execution:
+        """Read what `to_record` gave."""
+        return cls(**record)
+
+    def to_record(self) -> dict[str, Any]:
+        """Give everything for the store."""
+        return asdict(self)
+
+    @property
+    def sql(self) -> str:
+        """Give the SQL as it was sent."""
+        return str(self.workflow["sqlQuery"])
+
+    @property
+    def asked_window(self) -> Window:
+        """Give the window as it was asked for."""
+        return Window(**self.window)
+
+    @property
+    def bounds(self) -> tuple[datetime, datetime]:
+        """Give the window in UTC."""
+        return self.asked_window.bounds(datetime.fromtimestamp(self.created_at, UTC))
+
+    @property
+    def options(self) -> PrivacyOptions:
+        """Give what the workflow says about small groups."""
+        return PrivacyOptions(
+            discriminator_column=self.workflow.get("filteredMetricsDiscriminatorColumn"),
+            user_count_column=self.workflow.get("distinctUserCountColumn"),
+            reason_column=self.workflow.get("filteredReasonColumn"),
+            removes_values=self.workflow.get("privacyFilteringBehavior") == "REMOVE_VALUES",
+        )
+
+    @property
+    def format(self) -> Format:
+        """Give how the CSV is to be written."""
+        style = self.workflow.get("outputFormat") or {}
+        return Format(
+            separator=style.get("separatorCharacter") or ",",
+            quote=style.get("quoteCharacter") or '"',
+            escape=style.get("escapeCharacter"),
+        )
+
+    @property
+    def has_result(self) -> bool:
+        """Tell whether there is something to download."""
+        return self.status == SUCCEEDED and bool(self.parts)
+
+    def is_visible(self, now: float) -> bool:
+        """Tell whether reads find it: a fault hides new ones for a while, as the real service does."""
+        return self.fate != "exec_slow_visible" or now >= self.created_at + (self.fate_seconds or 45)
+
+    def shown_status(self, now: float) -> str:
+        """Give the status for readers; a fault can show one that the documentation does not know."""
+        if (
+            self.fate == "exec_publishing"
+            and self.status == SUCCEEDED
+            and now < (self.finished_at or 0) + (self.fate_seconds or 5)
+        ):
+            return "PUBLISHING"
+        return self.status
+
+    def to_json(self, now: float, *, with_workflow: bool = False) -> dict[str, Any]:
+        """Give the execution as Amazon answers it; fields of later stages are left out until then."""
+        window = self.asked_window
+        body: dict[str, Any] = {
+            "workflowExecutionId": self.id,
+            "workflowId": self.workflow_id,
+            "status": self.shown_status(now),
+            "executionCategory": "AD_HOC",
+            "createTime": _stamp(self.created_at),
+            "lastUpdatedTime": _stamp(self.updated_at or self.created_at),
+            "waitUntil": _stamp(self.created_at - _HOUR),
+            "expireTime": _stamp(self.created_at + _DAY),
+            "timeWindowType": window.type,
+            "timeWindowTimeZoneOriginal": window.zone,
+            "workflowExecutionTimeoutSeconds": self.timeout_seconds,
+            "parameterValues": self.parameter_values,
+            "dataGaps": [],
+            "ignoreDataGaps": self.ignores_data_gaps,
+            "disableAggregationControls": self.disables_aggregation_controls,
+            "requireSyntheticData": self.requires_synthetic_data,
+            "dryRun": self.is_dry_run,
+            "skipPublish": self.skips_publishing,
+        }
+        if window.start or self.validated_at is not None:
+            start, end = self.bounds
+            body |= {"timeWindowStart": _utc(start), "timeWindowEnd": _utc(end)}
+        if window.start:
+            body |= {"timeWindowStartOriginal": window.start, "timeWindowEndOriginal": window.end}
+        if self.advertisers:
+            body["advertisers"] = self.advertisers
+        if with_workflow:
+            body["sqlQuery"] = self.sql
+        return body | self._outcome(now)
+
+    def _outcome(self, now: float) -> dict[str, Any]:
+        body: dict[str, Any] = {}
+        if self.validated_at is not None:
+            body |= {"validatedTime": _stamp(self.validated_at, milliseconds=True), "outputColumns": self.columns}
+            body |= {"availableTimeBeforeWindowSecs": 0, "invalidationOffsetSecs": _INVALIDATION_SECONDS}
+        if self.started_at is not None and self.finished_at is not None:
+            body |= {"executionTime": max(0, round(self.finished_at - self.started_at)), "outputS3URI": "N/A"}
+        if self.reason:
+            body["statusReason"] = self.reason
+        if self.finished_at is not None:
+            available = self.has_result and self.shown_status(now) == SUCCEEDED
+            channel = {"channel": {"type": "DOWNLOAD"}, "status": "AVAILABLE" if available else "UNAVAILABLE"}
+            body["outputChannels"] = [channel]
+        return body
+
+
+def _stamp(moment: float, *, milliseconds: bool = False) -> str:
+    aware = datetime.fromtimestamp(moment, UTC)
+    fraction = f".{aware.microsecond // 1000:03d}" if milliseconds else ""
+    return f"{aware:%Y-%m-%dT%H:%M:%S}{fraction}Z"
+
+
+def _utc(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%dT%H:%M:%S}Z"

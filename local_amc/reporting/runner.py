@@ -1,0 +1,393 @@
+"""Progress of executions by the clock, and the running of their SQL."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from amc_facts.tables import Table
+from local_amc import engine, formatting
+from local_amc.fixtures import Instance
+from local_amc.records import UPLOADS
+from local_amc.reporting.execution import (
+    ALL_STATES,
+    CANCELLED,
+    FAILED,
+    OPEN,
+    PENDING,
+    REJECTED,
+    RUNNING,
+    SUCCEEDED,
+    Execution,
+)
+from local_amc.reporting.uploads import table_of
+from local_amc.sql.catalogue import build
+from local_amc.sql.compiler import Rules, compile_query
+from local_amc.sql.errors import Source, SqlError
+from local_amc.sql.functions import Run
+from local_amc.sql.parameters import declare
+
+if TYPE_CHECKING:
+    from local_amc.server import LocalAmc
+
+logger = logging.getLogger("local_amc")
+
+# Seconds until a run is validated, then until it starts, then until it ends; times the server's speed.
+VALIDATION, QUEUE, RUN = 2.0, 3.0, 5.0
+RUNNING_PER_INSTANCE, RUNNING_PER_ACCOUNT = 10, 200
+MOST_PARTS = 5
+# Real seconds a query may take, whatever timeout was asked for: this is somebody's own machine.
+_LONGEST_QUERY = 120.0
+_TICK = 0.1
+# Queries at once; runs that have been computed and wait for their planned end take no thread.
+_THREADS = RUNNING_PER_INSTANCE
+_LONGEST_STOP = 10.0
+_REASONS = {
+    "exec_failed": (FAILED, "The workflow execution failed because of an internal error."),
+    "": (
+        REJECTED,
+        "was unable to compile workflow: From line 1, column 8 to line 1, column 15: Object 'x' not found",
+    ),
+    "compile": (
+        REJECTED,
+        "was unable to compile workflow: From line 1, column 8 to line 1, column 15: Object 'x' not found",
+    ),
+    "privacy": (REJECTED, "The query output violates a privacy rule: a column may not be in the output."),
+    "overlap": (
+        REJECTED,
+        "Execution was rejected: too many workflows have already been run against the same input data sources",
+    ),
+}
+
+
+class _Job:
+    """An execution that runs in this process, with the connections it holds."""
+
+    def __init__(self, execution: Execution) -> None:
+        self.execution = execution
+        self.cursors: list[duckdb.DuckDBPyConnection] = []
+        self.future: Future[None] | None = None
+        self.is_stopped = False
+        # Set when nothing of it runs any more, although its end may still be kept back.
+        self.is_over = threading.Event()
+        self.is_concluded = False
+
+    def interrupt(self) -> None:
+        """Stop it now; asked again and again, because nothing is interrupted between two statements."""
+        self.is_stopped = True
+        self.interrupt_query()
+
+    def interrupt_query(self) -> None:
+        """Stop its query only, which then counts as too long."""
+        for cursor in list(self.cursors):
+            cursor.interrupt()
+
+
+class Runner:
+    """Moves executions on, in a thread of its own or, with speed 0, at once.
+
+    States change under one lock: what is read there is still true when it is acted on, so nothing runs twice.
+    """
+
+    def __init__(self, app: LocalAmc, folder: Path) -> None:
+        self._app, self._folder = app, folder
+        self._lock = threading.RLock()
+        self._pool = ThreadPoolExecutor(max_workers=_THREADS, thread_name_prefix="local-amc-run")
+        self._jobs: dict[str, _Job] = {}
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._loop, name="local-amc-runner", daemon=True)
+
+    def start(self) -> None:
+        """Begin to move executions on; those a stop interrupted run again."""
+        for record in self._app.store.records.open_executions():
+            execution = Execution.from_record(record)
+            if execution.status == RUNNING:
+                execution.status, execution.started_at = PENDING, None
+                self._save(execution)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Interrupt what runs and wait for it; it runs again after the next start."""
+        with self._lock:
+            # Under the lock, so that nothing new begins after it.
+            self._stop.set()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        for job in self._all_jobs():
+            if job.future is not None and job.future.cancelled():
+                job.is_over.set()
+        end = time.monotonic() + _LONGEST_STOP
+        while time.monotonic() < end and not all(job.is_over.is_set() for job in self._all_jobs()):
+            self._app.warehouse.interrupt()
+            for job in self._all_jobs():
+                job.interrupt()
+            time.sleep(0.02)
+        if self._thread.is_alive():
+            self._thread.join(timeout=5)
+
+    def forget(self) -> None:
+        """Drop what runs, when all executions are forgotten."""
+        with self._lock:
+            for job in self._jobs.values():
+                job.interrupt()
+            self._jobs.clear()
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def submit(self, execution: Execution) -> None:
+        """Take on a new execution; at speed 0 it has ended when this returns."""
+        if self._app.speed or execution.fate == "exec_stuck":
+            self._app.store.records.add_execution(execution.to_record())
+            return
+        with self._lock:
+            execution.status, execution.started_at = RUNNING, self._now()
+            self._app.store.records.add_execution(execution.to_record())
+            job = self._jobs[execution.id] = _Job(execution)
+        self._settle_safely(job)
+
+    def advance(self) -> None:
+        """Do all that is due by the clock."""
+        with self._lock:
+            waiting = [Execution.from_record(record) for record in self._app.store.records.open_executions()]
+            running = [execution for execution in waiting if execution.status == RUNNING]
+            for execution in waiting:
+                if execution.status == PENDING:
+                    self._advance_pending(execution, running)
+                else:
+                    self._advance_running(execution)
+            for job in list(self._jobs.values()):
+                if job.is_stopped and job.is_over.is_set():
+                    self._conclude(job)
+                elif job.is_stopped:
+                    job.interrupt()
+
+    def cancel(self, key: str) -> bool:
+        """Cancel an open execution; gives False when it has ended before."""
+        with self._lock:
+            return self.force(key, CANCELLED) if self._is_open(key) else False
+
+    def force(self, key: str, status: str, reason: str = "") -> bool:
+        """Give an execution another status, and stop what runs for it; gives False when there is no such one."""
+        with self._lock:
+            record = self._app.store.records.execution(key)
+            if record is None:
+                return False
+            execution = Execution.from_record(record)
+            execution.status, execution.reason = status, reason or execution.reason
+            execution.finished_at = None if status in OPEN else self._now()
+            execution.started_at = execution.started_at or (self._now() if status == RUNNING else None)
+            self._save(execution, only_from=ALL_STATES)
+            if key in self._jobs:
+                self._jobs[key].interrupt()
+            return True
+
+    def part_path(self, execution: Execution, name: str) -> Path:
+        """Give where a file of the result is."""
+        return self._folder / execution.id / name
+
+    def _loop(self) -> None:
+        while not self._stop.wait(_TICK):
+            try:
+                self.advance()
+            # One bad record must not stop all others.
+            except Exception:
+                logger.exception("progress failed")
+
+    def _all_jobs(self) -> list[_Job]:
+        with self._lock:
+            return list(self._jobs.values())
+
+    def _is_open(self, key: str) -> bool:
+        record = self._app.store.records.execution(key)
+        return record is not None and record["status"] in OPEN
+
+    def _advance_pending(self, execution: Execution, running: list[Execution]) -> None:
+        speed, age = self._app.speed, self._now() - execution.created_at
+        if execution.validated_at is None and age >= VALIDATION * speed:
+            execution.validated_at = self._now()
+            self._save(execution)
+        if age < (VALIDATION + QUEUE) * speed or execution.id in self._jobs or self._is_full(execution, running):
+            return
+        execution.status, execution.started_at = RUNNING, self._now()
+        if self._save(execution):
+            running.append(execution)
+            self._begin(execution)
+
+    def _is_full(self, execution: Execution, running: list[Execution]) -> bool:
+        """Tell whether as many runs are going on as Amazon allows."""
+        instances = self._app.instances
+        of_instance = [other for other in running if other.instance_id == execution.instance_id]
+        account = instances[execution.instance_id].account_id
+        of_account = [other for other in running if instances[other.instance_id].account_id == account]
+        return len(of_instance) >= RUNNING_PER_INSTANCE or len(of_account) >= RUNNING_PER_ACCOUNT
+
+    def _advance_running(self, execution: Execution) -> None:
+        job = self._jobs.get(execution.id)
+        if execution.fate == "exec_stuck":
+            return
+        if job is not None and job.is_over.is_set():
+            self._conclude(job)
+        elif self._now() - (execution.started_at or 0) >= execution.timeout_seconds:
+            reason = f"The workflow execution timed out after {execution.timeout_seconds} seconds."
+            self.force(execution.id, FAILED, reason)
+        elif job is None:
+            self._begin(execution)
+
+    def _begin(self, execution: Execution) -> None:
+        if execution.fate != "exec_stuck" and not self._stop.is_set():
+            job = self._jobs[execution.id] = _Job(execution)
+            job.future = self._pool.submit(self._settle_safely, job)
+
+    def _settle_safely(self, job: _Job) -> None:
+        execution = job.execution
+        try:
+            self._settle(job)
+        # A bug must not leave the execution open for ever.
+        except Exception:
+            if not job.is_stopped:
+                logger.exception("run failed id=%s", execution.id)
+            execution.status, execution.reason = FAILED, "Internal error of the local AMC"
+        finally:
+            job.is_over.set()
+            with self._lock:
+                self._conclude(job)
+
+    def _settle(self, job: _Job) -> None:
+        """Run an execution to its end, and leave in it how it ended."""
+        execution = job.execution
+        if execution.fate in ("exec_failed", "exec_rejected"):
+            key = execution.fate if execution.fate == "exec_failed" else execution.fate_variant
+            execution.status, execution.reason = _REASONS[key]
+            return
+        try:
+            self._execute(job)
+            execution.status = SUCCEEDED
+        except SqlError as problem:
+            execution.status, execution.reason = REJECTED, str(problem)
+        except duckdb.InterruptException:
+            execution.status = FAILED
+            execution.reason = f"The workflow execution timed out after {_LONGEST_QUERY:.0f} seconds of computing."
+
+    def _conclude(self, job: _Job) -> None:
+        """Keep how a run ended once it has taken as long as runs take here, or drop what nobody waits for."""
+        execution = job.execution
+        is_known = self._jobs.get(execution.id) is job
+        # Its own thread and the loop may both come here; what the first one kept the second must not remove.
+        if self._stop.is_set() or job.is_concluded:
+            return
+        if is_known and not job.is_stopped:
+            planned = (execution.started_at or 0) + RUN * self._app.speed
+            if self._now() < planned and execution.status != REJECTED:
+                return
+            execution.finished_at = self._now()
+            is_kept = self._save(execution)
+        else:
+            is_kept = False
+        job.is_concluded = True
+        if is_known:
+            del self._jobs[execution.id]
+        if not is_kept:
+            shutil.rmtree(self._folder / execution.id, ignore_errors=True)
+
+    def _execute(self, job: _Job) -> None:
+        app, execution = self._app, job.execution
+        instance = app.instances[execution.instance_id]
+        _check_data_kind(instance, execution)
+        source = Source(execution.sql)
+        uploads = self.uploads(execution.instance_id)
+        compiled = compile_query(execution.sql, self._run(execution), build(uploads), _rules(app.rules, execution))
+        with app.warehouse.cursor(instance, app.clock.now(), uploads) as cursor:
+            job.cursors.append(cursor)
+            timer = threading.Timer(_LONGEST_QUERY, job.interrupt_query)
+            timer.daemon = True
+            timer.start()
+            try:
+                self._check_wanted(job)
+                prepared = engine.prepare(cursor, compiled, execution.options, source)
+                execution.columns = [column.to_json() for column in prepared.columns]
+                execution.validated_at = execution.validated_at or self._now()
+                self._check_wanted(job)
+                if not (execution.is_dry_run or execution.skips_publishing):
+                    self._write(execution, prepared, engine.rows(cursor, prepared, source))
+            finally:
+                timer.cancel()
+                job.cursors.clear()
+
+    def _check_wanted(self, job: _Job) -> None:
+        if job.is_stopped or self._stop.is_set():
+            raise duckdb.InterruptException("stopped")
+
+    def uploads(self, instance_id: str) -> tuple[Table, ...]:
+        """Give an instance's uploaded tables."""
+        return tuple(table_of(body) for body in self._app.store.records.all(UPLOADS, instance_id))
+
+    def _run(self, execution: Execution) -> Run:
+        start, end = execution.bounds
+        parameters = declare(execution.workflow.get("inputParameters") or [], execution.parameter_values)
+        return Run(
+            window_start=start.replace(tzinfo=None),
+            window_end=end.replace(tzinfo=None),
+            now=self._app.clock.now().replace(tzinfo=None),
+            parameters=parameters,
+        )
+
+    def _write(self, execution: Execution, prepared: engine.Prepared, rows: Iterator[tuple[Any, ...]]) -> None:
+        """Write the result in parts, each with the header row."""
+        folder = self._folder / execution.id
+        folder.mkdir(parents=True, exist_ok=True)
+        titles = [column.name for column in prepared.columns]
+        parts: list[str] = []
+        count = 0
+        while len(parts) < MOST_PARTS:
+            # The last part takes whatever is left.
+            size = self._app.rows_per_part if len(parts) < MOST_PARTS - 1 else None
+            batch = _Counted(islice(rows, size))
+            name = f"{len(parts) + 1}.csv"
+            with (folder / name).open("w", encoding="utf-8", newline="") as file:
+                formatting.write(file, titles, batch, execution.format)
+            if batch.count == 0 and parts:
+                (folder / name).unlink()
+                break
+            parts.append(name)
+            count += batch.count
+            if size is None or batch.count < size:
+                break
+        execution.parts, execution.rows = parts, count
+
+    def _save(self, execution: Execution, *, only_from: tuple[str, ...] = OPEN) -> bool:
+        execution.updated_at = self._now()
+        return self._app.store.records.save_execution(execution.to_record(), only_from=only_from)
+
+    def _now(self) -> float:
+        return self._app.clock.timestamp()
+
+
+class _Counted:
+    def __init__(self, rows: Iterator[tuple[Any, ...]]) -> None:
+        self._rows, self.count = rows, 0
+
+    def __iter__(self) -> Iterator[tuple[Any, ...]]:
+        for row in self._rows:
+            self.count += 1
+            yield row
+
+
+def _check_data_kind(instance: Instance, execution: Execution) -> None:
+    is_sandbox = instance.body.get("instanceType") == "SANDBOX"
+    if is_sandbox and not execution.requires_synthetic_data:
+        raise SqlError("A SANDBOX instance runs on synthetic data only: set requireSyntheticData to true.")
+    if execution.disables_aggregation_controls and not (is_sandbox and execution.requires_synthetic_data):
+        raise SqlError("disableAggregationControls is only for synthetic data in a SANDBOX instance.")
+
+
+def _rules(rules: Rules, execution: Execution) -> Rules:
+    return Rules(
+        controls_aggregation=not execution.disables_aggregation_controls, accepts_order_by=rules.accepts_order_by
+    )

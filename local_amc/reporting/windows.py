@@ -1,0 +1,96 @@
+"""A run's time window: from what the caller says to UTC, half-open, days in the caller's zone."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from dateutil.relativedelta import relativedelta
+
+from local_amc.reporting.checks import invalid, text, unprocessable
+
+EXPLICIT = "EXPLICIT"
+TYPES = ("EXPLICIT", "MOST_RECENT_DAY", "MOST_RECENT_WEEK", "CURRENT_MONTH", "PREVIOUS_MONTH", "ALL")
+# Data are expected after two days.
+DATA_LAG = timedelta(hours=48)
+MONTHS_KEPT = 13
+_FORM = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}")
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What was asked for: `start` and `end` as written, with EXPLICIT only."""
+
+    type: str
+    start: str | None
+    end: str | None
+    zone: str
+
+    def bounds(self, now: datetime) -> tuple[datetime, datetime]:
+        """Give start and end in UTC, for a run that begins now."""
+        zone = ZoneInfo(self.zone)
+        if self.start and self.end:
+            return (
+                _aware(datetime.fromisoformat(self.start), zone),
+                _aware(datetime.fromisoformat(self.end), zone),
+            )
+        first, last = self._days(now, zone)
+        return _aware(datetime.combine(first, time()), zone), _aware(datetime.combine(last, time()), zone)
+
+    def _days(self, now: datetime, zone: ZoneInfo) -> tuple[date, date]:
+        newest = (now - DATA_LAG).astimezone(zone).date()
+        today = now.astimezone(zone).date()
+        if self.type == "MOST_RECENT_DAY":
+            return newest - timedelta(days=1), newest
+        if self.type == "MOST_RECENT_WEEK":
+            return newest - timedelta(days=7), newest
+        if self.type == "CURRENT_MONTH":
+            return min(today.replace(day=1), newest), newest
+        if self.type == "PREVIOUS_MONTH":
+            return today.replace(day=1) - relativedelta(months=1), today.replace(day=1)
+        return newest - relativedelta(months=MONTHS_KEPT), newest
+
+
+def window_of(body: dict[str, Any]) -> Window:
+    """Read and check the window of a request; raises RefusedError."""
+    kind = text(body, "timeWindowType") or "MOST_RECENT_DAY"
+    if kind not in TYPES:
+        raise invalid(f"timeWindowType must be one of {', '.join(TYPES)}")
+    zone = text(body, "timeWindowTimeZone") or "UTC"
+    try:
+        ZoneInfo(zone)
+    except (KeyError, ValueError, OSError) as problem:
+        raise invalid(f"timeWindowTimeZone {zone} is not an IANA time zone") from problem
+    start, end = text(body, "timeWindowStart"), text(body, "timeWindowEnd")
+    if kind != EXPLICIT:
+        if start or end:
+            raise invalid("timeWindowStart and timeWindowEnd need timeWindowType EXPLICIT")
+        return Window(kind, None, None, zone)
+    if not (start and end):
+        raise invalid("timeWindowStart and timeWindowEnd are required with timeWindowType EXPLICIT")
+    if moment("timeWindowStart", start) >= moment("timeWindowEnd", end):
+        raise unprocessable("timeWindowStart must be before timeWindowEnd")
+    window = Window(kind, start, end, zone)
+    try:
+        window.bounds(datetime.now(UTC))
+    except OverflowError as problem:
+        raise unprocessable("timeWindowStart and timeWindowEnd must be between the years 2 and 9998") from problem
+    return window
+
+
+def moment(name: str, value: str) -> datetime:
+    """Read a time as AMC wants it, without zone or fraction; raises RefusedError."""
+    if not _FORM.fullmatch(value):
+        raise invalid(f"{name} must look like 2026-10-01T00:00:00, without zone and fraction")
+    try:
+        return datetime.fromisoformat(value)
+    except ValueError as problem:
+        raise invalid(f"{name} {value} does not exist") from problem
+
+
+def _aware(local: datetime, zone: ZoneInfo) -> datetime:
+    """Give a local time in UTC; one that a clock change skips is as long after midnight as it says."""
+    return local.replace(tzinfo=zone).astimezone(UTC)

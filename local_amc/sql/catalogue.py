@@ -1,0 +1,84 @@
+"""The tables one instance may query: AMC's, their retired names, their audience twins, and uploaded ones."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from sqlglot.schema import MappingSchema
+
+from amc_facts.tables import AUDIENCE_SUFFIX, RETIRED_COLUMNS, RETIRED_TABLES, TABLES, Column, Table
+
+# Schemas of the engine; no query can name them, because qualified names are refused.
+RAW = "data.raw"
+UPLOADED = "memory.uploaded"
+
+
+@dataclass(frozen=True, slots=True)
+class Readable:
+    """A table under the name queries use, and where its rows are."""
+
+    name: str
+    columns: Mapping[str, Column]
+    time_column: str | None
+    place: str
+    is_audience: bool = False
+    is_uploaded: bool = False
+
+    @property
+    def has_users(self) -> bool:
+        """Tell whether rows belong to users."""
+        return "user_id" in self.columns
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """What an instance may read, by lower-case name."""
+
+    tables: Mapping[str, Readable]
+
+    @cached_property
+    def mapping(self) -> MappingSchema:
+        """Give the tables as sqlglot wants them; built once, because that costs more than compiling a query."""
+        schema: dict[str, object] = {
+            name: {column.name: column.type for column in table.columns.values()}
+            for name, table in self.tables.items()
+        }
+        return MappingSchema(schema, dialect="duckdb")
+
+    def find(self, name: str) -> Readable | None:
+        """Give a table by its name in any case."""
+        return self.tables.get(name.lower())
+
+
+def build(uploads: Iterable[Table] = ()) -> Catalogue:
+    """Build the catalogue of an instance with its uploaded tables; the same one for all without any."""
+    uploaded = {table.name: _uploaded(table) for table in uploads}
+    return Catalogue({**_AMAZON.tables, **uploaded}) if uploaded else _AMAZON
+
+
+def _amazon() -> dict[str, Readable]:
+    tables: dict[str, Readable] = {}
+    for name in [*TABLES, *RETIRED_TABLES]:
+        real = RETIRED_TABLES.get(name, name)
+        table = TABLES[real]
+        columns = {**table.columns, **RETIRED_COLUMNS.get(real, {})}
+        tables[name] = Readable(name, columns, table.time_column, f"{RAW}.{real}")
+        twin = name + AUDIENCE_SUFFIX
+        tables[twin] = Readable(twin, columns, table.time_column, f"{RAW}.{real}", is_audience=True)
+    return tables
+
+
+def _uploaded(table: Table) -> Readable:
+    return Readable(table.name, table.columns, None, f"{UPLOADED}.{place_of(table)}", is_uploaded=True)
+
+
+def place_of(table: Table) -> str:
+    """Give the name under which an uploaded table is kept: another one for other columns, so that none is replaced."""
+    columns = ",".join(f"{c.name} {c.type}" for c in table.columns.values())
+    return f"{table.name}_{hashlib.sha256(columns.encode()).hexdigest()[:12]}"
+
+
+_AMAZON = Catalogue(_amazon())

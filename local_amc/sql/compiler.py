@@ -1,0 +1,137 @@
+"""From AMC SQL to SQL for DuckDB: one parser, no text replacement."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlglot import exp
+from sqlglot.optimizer.annotate_types import annotate_types
+
+from amc_facts.tables import NO_LITERALS
+from local_amc import privacy
+from local_amc.sql import users
+from local_amc.sql.catalogue import Catalogue, Readable
+from local_amc.sql.errors import Source, SqlRejectedError, SqlSyntaxError
+from local_amc.sql.functions import Run, rewrite
+from local_amc.sql.grouping import hoist_windows
+from local_amc.sql.lineage import Lineage, Output
+from local_amc.sql.parsing import DIALECT, parse
+from local_amc.sql.resolution import resolve
+from local_amc.sql.scans import resolve_time_windows, scan, tables_read
+from local_amc.sql.types import repair
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """SQL to run and what is known of its columns.
+
+    `table` is the first table with users that is read, None when there is nobody to protect. With it the last column
+    of `sql` is the hidden list of a row's users.
+    """
+
+    sql: str
+    outputs: Sequence[Output]
+    table: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What is allowed beyond the usual: row-level output of synthetic data, ORDER BY on the outermost SELECT."""
+
+    controls_aggregation: bool = True
+    accepts_order_by: bool = False
+
+
+USUAL = Rules()
+
+
+def compile_query(sql: str, run: Run, catalogue: Catalogue, rules: Rules = USUAL) -> Compiled:
+    """Compile one AMC SQL statement; raises SqlSyntaxError and SqlRejectedError."""
+    source = Source(sql)
+    try:
+        return _compile(_parse(sql, source, rules), run, catalogue, source, rules)
+    except RecursionError as problem:
+        raise SqlRejectedError("The query is nested too deeply.") from problem
+
+
+def check_syntax(sql: str, rules: Rules = USUAL) -> None:
+    """Check what AMC checks when SQL is sent, before any table is looked up; raises SqlSyntaxError."""
+    try:
+        _parse(sql, Source(sql), rules)
+    except RecursionError as problem:
+        raise SqlSyntaxError("The query is nested too deeply.") from problem
+
+
+def _parse(sql: str, source: Source, rules: Rules) -> exp.Query:
+    tree = parse(sql)
+    order = tree.args.get("order")
+    if order is not None and not rules.accepts_order_by:
+        raise SqlSyntaxError(
+            "ORDER BY on the outermost SELECT is not supported: sort the downloaded result, or rank the rows with "
+            "ROW_NUMBER() OVER (ORDER BY …)",
+            source.span_of(order),
+        )
+    return tree
+
+
+def _compile(tree: exp.Query, run: Run, catalogue: Catalogue, source: Source, rules: Rules) -> Compiled:
+    resolve_time_windows(tree, source)
+    tables = tables_read(tree, catalogue, source)
+    rewrite(tree, run, source)
+    tree = resolve(tree, catalogue, source)
+    hoist_windows(tree)
+    outputs = Lineage(catalogue, source, checks_literals=rules.controls_aggregation).of(tree)
+    is_checked = rules.controls_aggregation and not _is_audience(tables, outputs)
+    if is_checked:
+        _check_output(tree, tables, outputs, source)
+    repair(annotate_types(tree, schema=catalogue.mapping, dialect=DIALECT))
+    scan(tree, run, catalogue)
+    owner = next((table.name for table in tables if table.has_users), None)
+    has_users = False
+    if is_checked and owner is not None:
+        tree, has_users = users.carry(tree)
+    return Compiled(tree.sql(DIALECT, comments=False), outputs, owner if has_users else None)
+
+
+def _is_audience(tables: Sequence[Readable], outputs: Sequence[Output]) -> bool:
+    """Tell whether a query makes an audience: it selects user_id from audience twins and uploads alone."""
+    owned = [table for table in tables if table.has_users]
+    protected = [output.name.lower() for output in outputs if output.threshold in NO_LITERALS]
+    return (
+        any(table.is_audience for table in owned)
+        and all(table.is_audience or table.is_uploaded for table in owned)
+        and protected == ["user_id"]
+    )
+
+
+def _check_output(tree: exp.Query, tables: Sequence[Readable], outputs: Sequence[Output], source: Source) -> None:
+    for output in privacy.forbidden(outputs):
+        raise SqlRejectedError(
+            f"Column '{output.name}' has the aggregation threshold {output.threshold} and cannot be in the output: "
+            "count it, or join and group by it in a subquery",
+            source.span_of(_projection(tree, output.name)),
+        )
+    if any(table.has_users for table in tables) and not _aggregates(tree):
+        raise SqlRejectedError(
+            "The query has no aggregate function. At least one is required, for example SUM(impressions) with "
+            "GROUP BY",
+            source.span_of(tree),
+        )
+
+
+def _aggregates(tree: exp.Query) -> bool:
+    """Tell whether anything in the query makes one row of many."""
+    return any(
+        query.args.get("distinct")
+        or query.args.get("group")
+        or (isinstance(query, exp.Select) and any(True for _ in users.aggregates(query)))
+        for query in tree.find_all(exp.Select, exp.Union)
+    )
+
+
+def _projection(tree: exp.Query, name: str) -> exp.Expr | None:
+    select = tree
+    while not isinstance(select, exp.Select):
+        select = select.this
+    return next((p for p in select.expressions if p.alias_or_name.lower() == name.lower()), None)

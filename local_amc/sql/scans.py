@@ -1,0 +1,119 @@
+"""Which tables a query reads, and the scans that stand for them: cut to the window, users in a hidden column."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+
+from dateutil.relativedelta import relativedelta
+from sqlglot import exp
+from sqlglot.optimizer.scope import Scope, traverse_scope
+
+from local_amc.sql import users
+from local_amc.sql.catalogue import Catalogue, Readable
+from local_amc.sql.errors import Source, SqlRejectedError
+from local_amc.sql.functions import Run, timestamp
+from local_amc.sql.parsing import DIALECT
+
+_FIRST_YEAR, _LAST_YEAR = datetime.fromisoformat("0001-01-01"), datetime.fromisoformat("9999-12-31")
+_DURATION = re.compile(
+    r"P(?=\d|T\d)(?:(\d{1,4})Y)?(?:(\d{1,4})M)?(?:(\d{1,4})W)?(?:(\d{1,5})D)?"
+    r"(?:T(?:(\d{1,5})H)?(?:(\d{1,6})M)?)?"
+)
+
+
+def resolve_time_windows(tree: exp.Expr, source: Source) -> None:
+    """Replace `TABLE(EXTEND_TIME_WINDOW('t', before, after))` by the table, with the periods in its meta."""
+    for relation in list(tree.find_all(exp.Table)):
+        call = relation.this
+        if not isinstance(call, exp.Anonymous):
+            continue
+        inner = call.expressions[0] if call.name.upper() == "TABLE" and len(call.expressions) == 1 else None
+        if not isinstance(inner, exp.Anonymous) or inner.name.upper() != "EXTEND_TIME_WINDOW":
+            raise SqlRejectedError("TABLE expects EXTEND_TIME_WINDOW('table', 'P7D', 'P0D')", source.span_of(call))
+        arguments = inner.expressions
+        if len(arguments) != 3 or not all(argument.is_string for argument in arguments):
+            raise SqlRejectedError(
+                "EXTEND_TIME_WINDOW expects three quoted texts: table, period before, period after",
+                source.span_of(inner),
+            )
+        name = exp.to_identifier(arguments[0].name)
+        name.meta.update({key: arguments[0].meta[key] for key in ("start", "end") if key in arguments[0].meta})
+        relation.set("this", name)
+        relation.meta["extended"] = (_duration(arguments[1], source), _duration(arguments[2], source))
+
+
+def tables_read(tree: exp.Query, catalogue: Catalogue, source: Source) -> list[Readable]:
+    """Give the tables a query reads, in order of appearance; raises SqlRejectedError for any other name.
+
+    This is the boundary: qualified names, files and table functions end here.
+    """
+    found: list[Readable] = []
+    unseen = {id(relation): relation for relation in tree.find_all(exp.Table)}
+    for scope in traverse_scope(tree):
+        for relation in scope.tables:
+            unseen.pop(id(relation), None)
+            if relation.args.get("db") or relation.args.get("catalog"):
+                raise SqlRejectedError(f"Object '{relation.sql(DIALECT)}' not found", source.span_of(relation))
+            if _is_cte(relation, scope) and "extended" not in relation.meta:
+                continue
+            table = catalogue.find(relation.name)
+            if table is None or not isinstance(relation.this, exp.Identifier):
+                place = source.span_of(relation.this) or source.span_of(relation)
+                raise SqlRejectedError(f"Object '{relation.name}' not found", place)
+            found.append(table)
+    for relation in unseen.values():
+        # Whatever the walk over scopes does not reach would not be cut to the window either.
+        raise SqlRejectedError(f"Object '{relation.name}' cannot be read here", source.span_of(relation))
+    return found
+
+
+def scan(tree: exp.Query, run: Run, catalogue: Catalogue) -> None:
+    """Replace every table, in place, by a scan cut to the run's window."""
+    for scope in list(traverse_scope(tree)):
+        for relation in list(scope.tables):
+            table = catalogue.find(relation.name)
+            if table is not None and ("extended" in relation.meta or not _is_cte(relation, scope)):
+                relation.replace(_scan_of(relation, table, run))
+
+
+def _duration(literal: exp.Expr, source: Source) -> relativedelta:
+    found = _DURATION.fullmatch(literal.name.strip().upper())
+    if found is None:
+        raise SqlRejectedError(f"'{literal.name}' is not a period such as P28D or PT12H", source.span_of(literal))
+    years, months, weeks, days, hours, minutes = (int(part or 0) for part in found.groups())
+    return relativedelta(years=years, months=months, weeks=weeks, days=days, hours=hours, minutes=minutes)
+
+
+def _is_cte(relation: exp.Table, scope: Scope) -> bool:
+    """Names of CTEs shadow tables, in any case."""
+    return any(relation.name.lower() == name.lower() for name in scope.cte_sources)
+
+
+def _moved(moment: datetime, period: relativedelta, otherwise: datetime) -> datetime:
+    try:
+        return moment + period
+    except (ValueError, OverflowError):
+        # Before the first or after the last year there is.
+        return otherwise
+
+
+def _scan_of(relation: exp.Table, table: Readable, run: Run) -> exp.Subquery:
+    before, after = relation.meta.get("extended") or (relativedelta(), relativedelta())
+    select = exp.Select(expressions=[exp.Star(), *([users.scan_column()] if table.has_users else [])])
+    select.set("from_", exp.From(this=exp.to_table(table.place, dialect=DIALECT)))
+    if table.time_column is not None:
+        column = exp.column(table.time_column, quoted=True)
+        # Data of the future exist in the store, so that the clock can be moved; nobody may see them yet.
+        start = _moved(run.window_start, -before, _FIRST_YEAR)
+        end = min(_moved(run.window_end, after, _LAST_YEAR), run.now)
+        select = select.where(
+            exp.GTE(this=column, expression=timestamp(start)),
+            exp.LT(this=column.copy(), expression=timestamp(end)),
+            copy=False,
+        )
+    scanned = exp.Subquery(
+        this=select, alias=exp.TableAlias(this=exp.to_identifier(relation.alias_or_name, quoted=True))
+    )
+    scanned.meta.update(is_scan=True, has_users=table.has_users)
+    return scanned
