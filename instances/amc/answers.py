@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import requests
-from urllib3.exceptions import DecodeError, HTTPError, MaxRetryError, ReadTimeoutError
+from urllib3.exceptions import ConnectTimeoutError, DecodeError, HTTPError, MaxRetryError, ReadTimeoutError
 
 from instances.amc.errors import (
     AmcError,
@@ -40,6 +43,19 @@ def call_info(response: requests.Response) -> CallInfo:
     return CallInfo(response.status_code, request_id[:100], round(seconds * 1000))
 
 
+@contextmanager
+def reading() -> Iterator[None]:
+    """Turn what urllib3 raises while a body is read into what requests raises before; keeps DecodeError."""
+    try:
+        yield
+    except DecodeError:
+        raise
+    except ReadTimeoutError as error:
+        raise requests.ReadTimeout(str(error)) from error
+    except (HTTPError, OSError) as error:
+        raise requests.ConnectionError(str(error)) from error
+
+
 def read_json(response: requests.Response) -> Any:
     """Give the body as JSON whatever the content type says; `{}` when empty, the text when it is not JSON.
 
@@ -47,15 +63,12 @@ def read_json(response: requests.Response) -> Any:
     not compressed as it says.
     """
     try:
-        body = response.raw.read(_LARGEST_BODY + 1, decode_content=True)
-    except ReadTimeoutError as error:
-        raise requests.ReadTimeout(str(error)) from error
+        with reading():
+            body = response.raw.read(_LARGEST_BODY + 1, decode_content=True)
     except DecodeError as error:
         raise AmcMalformedError(
             "Amazon's answer could not be unpacked. Try again later.", call=call_info(response)
         ) from error
-    except (HTTPError, OSError) as error:
-        raise requests.ConnectionError(str(error)) from error
     finally:
         # An answer read to its end goes back to the pool; closing one that was not drops the connection.
         response.close()
@@ -69,27 +82,43 @@ def read_json(response: requests.Response) -> Any:
         return body.decode("utf-8", "replace")
 
 
-def error_text(payload: object) -> str:
+def error_text(payload: object, *, longest: int = 500) -> str:
     """Give Amazon's words: the first of the usual fields, else the beginning of the text."""
     if isinstance(payload, dict):
         for name in ("details", "message", "statusReason", "error_description"):
             if payload.get(name):
-                return _clean(str(payload[name]))
-        return _clean(json.dumps(payload)) if payload else ""
+                return clean_words(str(payload[name]), longest=longest)
+        return clean_words(json.dumps(payload), longest=longest) if payload else ""
     text = str(payload or "").strip()
     # A page from a gateway says nothing to a reader.
-    return "" if text.startswith("<") else _clean(text)
+    return "" if text.startswith("<") else clean_words(text, longest=longest)
 
 
-def _clean(text: str) -> str:
-    # An answer may repeat what was sent; a token must not get into messages, pages and logs that way.
-    return _TOKEN.sub("[token]", text)[:500]
+def clean_words(text: str, *, longest: int) -> str:
+    """Shorten Amazon's words, and hide tokens: an answer may repeat what was sent."""
+    return _TOKEN.sub("[token]", text)[:longest]
+
+
+def was_nothing_sent(error: requests.RequestException) -> bool:
+    """Tell whether the request surely did not reach Amazon; everything else may have had its effect."""
+    # A proxy's error means that the connection through it was never made.
+    if isinstance(error, requests.ConnectTimeout | requests.exceptions.ProxyError | ValueError):
+        return True
+    reason = _reason(error)
+    if isinstance(reason, ConnectTimeoutError):
+        return True
+    # TLS can also break in the middle of an answer; a certificate is refused before anything is said.
+    return any(isinstance(part, ssl.SSLCertVerificationError) for part in getattr(reason, "args", ()))
+
+
+def _reason(error: requests.RequestException) -> Any:
+    cause = error.args[0] if error.args else None
+    return cause.reason if isinstance(cause, MaxRetryError) else cause
 
 
 def network_error(error: requests.RequestException) -> AmcError:
     """Turn a failure below HTTP into the family; the library's text can hold URLs, so it stays out."""
-    cause = error.args[0] if error.args else None
-    reason = cause.reason if isinstance(cause, MaxRetryError) else cause
+    reason = _reason(error)
     # After retries requests reports a read timeout as a lost connection.
     if isinstance(error, requests.Timeout) or is_timeout(reason):
         return AmcTimeoutError("Amazon did not answer in time. Try again later.")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import datetime
+from typing import TYPE_CHECKING, NamedTuple
 
 from amchelper.exceptions import AmcHelperError
 
@@ -10,8 +11,20 @@ if TYPE_CHECKING:
     from instances.amc.types import CallInfo
 
 
+class SqlPosition(NamedTuple):
+    """Where in the SQL something is wrong, counted from 1; the end is the beginning when only that is told."""
+
+    line: int
+    column: int
+    end_line: int
+    end_column: int
+
+
 class AmcError(AmcHelperError):
-    """A call to Amazon failed; `reason` is the code health checks show, `transient` allows a retry."""
+    """A call to Amazon failed; `reason` is the code health checks show, `transient` allows a retry.
+
+    `outcome_unknown` tells that Amazon may have done what was asked although no answer says so.
+    """
 
     code = "amc_error"
     http_status = 502
@@ -22,6 +35,7 @@ class AmcError(AmcHelperError):
         super().__init__(message)
         self.reason = reason or self.default_reason
         self.call = call
+        self.outcome_unknown = False
 
 
 class AmcTimeoutError(AmcError):
@@ -40,13 +54,12 @@ class AmcUnavailableError(AmcError):
     default_reason = "upstream_error"
 
 
-class AmcThrottledError(AmcError):
-    """Amazon asks to slow down; `retry_after` is in seconds, None when it did not say."""
+class AmcLaterError(AmcError):
+    """Not now: try again after `retry_after` seconds, or some time when that is None."""
 
-    code = "amc_throttled"
+    code = "amc_later"
     http_status = 503
     transient = True
-    default_reason = "throttled"
 
     def __init__(
         self,
@@ -58,6 +71,50 @@ class AmcThrottledError(AmcError):
     ) -> None:
         super().__init__(message, reason=reason, call=call)
         self.retry_after = retry_after
+
+
+class AmcThrottledError(AmcLaterError):
+    """Amazon asks to slow down; it did not say for how long when `retry_after` is None."""
+
+    code = "amc_throttled"
+    default_reason = "throttled"
+
+
+class AmcLimitError(AmcLaterError):
+    """As many executions as Amazon allows are open already; nothing was created."""
+
+    code = "amc_limit"
+    default_reason = "execution_limit"
+
+
+class AmcNotReadyError(AmcLaterError):
+    """The result cannot be downloaded yet."""
+
+    code = "amc_not_ready"
+    default_reason = "not_ready"
+
+
+class AmcNotVisibleError(AmcLaterError):
+    """AMC does not show the execution yet: it was created only a moment ago."""
+
+    code = "amc_not_visible"
+    default_reason = "not_visible"
+
+
+class AmcOutcomeUnknownError(AmcLaterError):
+    """Nobody knows whether AMC created the execution; ask again with `attempted_at`, which looks before it posts.
+
+    `__cause__` is the failure that hid the answer.
+    """
+
+    code = "amc_outcome_unknown"
+    default_reason = "outcome_unknown"
+
+    def __init__(
+        self, message: str, *, attempted_at: datetime, retry_after: float, call: CallInfo | None = None
+    ) -> None:
+        super().__init__(message, retry_after=retry_after, call=call)
+        self.attempted_at = attempted_at
 
 
 class AmcAuthError(AmcError):
@@ -90,9 +147,27 @@ class AmcNotFoundError(AmcError):
 
 
 class AmcRejectedError(AmcError):
-    """Amazon refused the request; the message carries its words."""
+    """Amazon refused the request; the message carries its words, `position` where the SQL is wrong if told."""
 
     code = "amc_rejected"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        reason: str = "",
+        position: SqlPosition | None = None,
+        call: CallInfo | None = None,
+    ) -> None:
+        super().__init__(message, reason=reason, call=call)
+        self.position = position
+
+
+class AmcTooLargeError(AmcError):
+    """A result is larger than we agreed to take."""
+
+    code = "amc_too_large"
+    default_reason = "too_large"
 
 
 class AmcMalformedError(AmcError):

@@ -106,3 +106,19 @@ def ensure_allowed(url: str, local_url: str = "") -> None:
     if not local_url and origin in _ALLOWED:
         return
     raise AmcHostError(f"{parts.hostname or 'This address'} is not a host that Amazon tokens may be sent to.")
+
+
+def ensure_downloadable(url: str, local_url: str = "") -> None:
+    """Raise AmcHostError unless a result's link is HTTPS or points to the configured local AMC.
+
+    The message leaves the link out: whoever has it has the result.
+    """
+    try:
+        parts = urlsplit(url)
+        is_local = bool(local_url) and f"{parts.scheme}://{parts.netloc}" == local_url.rstrip("/")
+        # A name before the host would be sent as credentials.
+        is_safe = parts.scheme == "https" and bool(parts.hostname) and "@" not in parts.netloc
+    except ValueError:
+        is_local = is_safe = False
+    if not is_local and not is_safe:
+        raise AmcHostError("Amazon gave a download link that is not safe to follow.")

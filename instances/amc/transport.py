@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import random
+import re
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -32,6 +34,7 @@ USER_AGENT = "amc-helper/0.1"
 RETRIED_STATUSES = frozenset({429, 500, 502, 503, 504})
 LONGEST_RETRY_AFTER_SECONDS = 15 * 60.0
 _LONGEST_BACKOFF_SECONDS = 60.0
+_LONGEST_POST_WAIT_SECONDS = 10.0
 _random = random.SystemRandom()
 
 
@@ -44,6 +47,15 @@ class Patience:
     connect_timeout: float
     read_timeout: float
 
+    def wait_limit(self, method: str | None) -> float:
+        """Give the seconds a call may lose to waits; short for what creates something.
+
+        Whoever waited for minutes and then crashed could not tell when the request went out.
+        """
+        return (
+            min(self.max_wait_seconds, _LONGEST_POST_WAIT_SECONDS) if method == "POST" else self.max_wait_seconds
+        )
+
 
 # A person waits for the page.
 INTERACTIVE = Patience(tries=3, max_wait_seconds=8, connect_timeout=5, read_timeout=10)
@@ -51,6 +63,23 @@ INTERACTIVE = Patience(tries=3, max_wait_seconds=8, connect_timeout=5, read_time
 BACKGROUND = Patience(tries=5, max_wait_seconds=120, connect_timeout=5, read_timeout=60)
 # amc-api, health probe: connect 5 s, read 15 s.
 PROBE = Patience(tries=3, max_wait_seconds=20, connect_timeout=5, read_timeout=15)
+
+
+class _QueryFilter(logging.Filter):
+    """Take query strings out of urllib3's own log lines: a presigned link is as good as a password."""
+
+    _QUERY = re.compile(r"\?\S+")
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if isinstance(record.args, tuple):
+            record.args = tuple(
+                self._QUERY.sub("?[query]", part) if isinstance(part, str) else part for part in record.args
+            )
+        return True
+
+
+for _name in ("urllib3.connectionpool", "urllib3.util.retry"):
+    logging.getLogger(_name).addFilter(_QueryFilter())
 
 
 class PatientRetry(Retry):
@@ -67,7 +96,7 @@ class PatientRetry(Retry):
     ) -> None:
         super().__init__(*args, **kwargs)
         self.patience, self.brake, self.waited, self.timed_out = patience, brake, waited, timed_out
-        self._next_wait = 0.0
+        self._next_wait, self._wait_limit = 0.0, patience.max_wait_seconds
 
     def new(self, **kwargs: Any) -> PatientRetry:
         """Copy, keeping what this class added."""
@@ -93,25 +122,33 @@ class PatientRetry(Retry):
         _stacktrace: Any = None,
     ) -> PatientRetry:
         """Count a try; raises MaxRetryError when the tries or the patience are used up."""
-        wait = self._wait_for(response)
+        if error is not None and not self._may_repeat(method, error):
+            raise error
+        wait, limit = self._wait_for(response), self.patience.wait_limit(method)
         if response is not None and response.status == 429 and self.brake is not None:
             self.brake.throttled(wait)
         timed_out = self.timed_out + self._lost_in(error)
-        if self.waited + timed_out + wait > self.patience.max_wait_seconds:
+        if self.waited + timed_out + wait > limit:
             reason = error or ResponseError("the wait is longer than this call may take")
             raise MaxRetryError(_pool, url or "", reason)
         following = super().increment(method, url, response, error, _pool, _stacktrace)
-        following.waited, following.timed_out, following._next_wait = self.waited + wait, timed_out, wait
+        following.waited, following.timed_out = self.waited + wait, timed_out
+        following._next_wait, following._wait_limit = wait, limit
         return following
 
     def sleep(self, response: BaseHTTPResponse | None = None) -> None:
         """Wait before the next try; raises AmcThrottledError when the queue at the brake is too long."""
         time.sleep(self._next_wait)
         # Calls that were throttled together would otherwise all come back in the same moment.
-        if self.brake is not None and self.brake.wait(self.patience.max_wait_seconds) < 0:
+        if self.brake is not None and self.brake.wait(self._wait_limit) < 0:
             raise AmcThrottledError(
                 "Amazon asked us to slow down. Try again later.", retry_after=self.brake.pause_left
             )
+
+    def _may_repeat(self, method: str | None, error: Exception) -> bool:
+        # urllib3 repeats any method after errors it counts as "other", TLS breaking in mid-answer among them;
+        # for what must not be done twice only a connection that was never made is safe.
+        return self._is_connection_error(error) or method is None or self._is_method_retryable(method)
 
     def _lost_in(self, error: Exception | None) -> float:
         if isinstance(error, ReadTimeoutError):

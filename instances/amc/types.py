@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from instances.amc.fields import read_text
+
 _UUID = re.compile(r"\A[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}\Z", re.IGNORECASE)
 # Both words mean the same: SUCCEEDED is the legacy one (amc-api, contradictions 19).
 _USABLE = frozenset({"COMPLETED", "SUCCEEDED"})
@@ -99,27 +101,24 @@ class AmcInstance:
 
 def parse_account(raw: Mapping[str, Any]) -> AmcAccount:
     """Read one element of `amcAccounts`."""
-    return AmcAccount(_text(raw, "accountId"), _text(raw, "accountName"), _text(raw, "marketplaceId"), raw)
+    return AmcAccount(
+        read_text(raw, "accountId"), read_text(raw, "accountName"), read_text(raw, "marketplaceId"), raw
+    )
 
 
 def parse_instance(raw: Mapping[str, Any], call: CallInfo) -> AmcInstance:
     """Read one instance object; unknown fields stay in `raw`."""
     types = raw.get("advertiserTypes")
     return AmcInstance(
-        instance_id=_text(raw, "instanceId"),
-        name=_text(raw, "instanceName"),
-        instance_type=_text(raw, "instanceType"),
-        creation_status=_text(raw, "creationStatus").upper(),
-        created_at=_text(raw, "creationDatetime"),
-        api_endpoint=_text(raw, "apiEndpoint"),
+        instance_id=read_text(raw, "instanceId"),
+        name=read_text(raw, "instanceName"),
+        instance_type=read_text(raw, "instanceType"),
+        creation_status=read_text(raw, "creationStatus").upper(),
+        created_at=read_text(raw, "creationDatetime"),
+        api_endpoint=read_text(raw, "apiEndpoint"),
         advertiser_types=tuple(str(kind) for kind in types) if isinstance(types, list) else (),
-        s3_bucket_name=_text(raw, "s3BucketName"),
-        customer_name=_text(raw, "customerCanonicalName"),
+        s3_bucket_name=read_text(raw, "s3BucketName"),
+        customer_name=read_text(raw, "customerCanonicalName"),
         raw=raw,
         call=call,
     )
-
-
-def _text(raw: Mapping[str, Any], name: str) -> str:
-    value = raw.get(name)
-    return "" if value is None else str(value)

@@ -1,0 +1,323 @@
+"""Reporting: executions created exactly once, read, listed, cancelled and downloaded."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any, BinaryIO
+from urllib.parse import quote
+
+from instances.amc.calls import PAGE_SIZE, Calls, Request
+from instances.amc.catalogue import DataSource, Workflow, parse_data_source, parse_workflow
+from instances.amc.errors import (
+    AmcError,
+    AmcMalformedError,
+    AmcNotFoundError,
+    AmcNotVisibleError,
+    AmcOutcomeUnknownError,
+    AmcRejectedError,
+)
+from instances.amc.executions import AmcExecution, ExecutionRequest, format_time, parse_execution
+from instances.amc.fields import unwrap
+from instances.amc.refusals import refused_execution
+from instances.amc.results import LARGEST_RESULT, DownloadedResult, Progress, ResultDownload, read_urls
+from instances.amc.types import CallInfo, InstanceRef
+
+logger = logging.getLogger(__name__)
+
+# AMC may take 45 s to show a new execution; the rest is how long our own attempt may have lasted.
+VISIBILITY = timedelta(minutes=2)
+# A run is looked for from this long before the attempt on: clocks differ.
+_LOOKBACK = timedelta(minutes=5)
+_VISIBLE_SECONDS = 45.0
+_MOST_EXECUTION_PAGES = 200
+_MOST_CATALOGUE_PAGES = 50
+_MOST_URL_PAGES = 100
+
+
+class ReportingCalls(Calls):
+    """The calls under `/amc/reporting`."""
+
+    def check_reporting(self, instance: InstanceRef) -> CallInfo:
+        """Prove reporting rights, which administration rights do not imply."""
+        path = _path(instance, "workflows")
+        payload, call = self._call(Request("GET", path, instance.account, {"limit": "1"}))
+        if not isinstance(payload, dict):
+            raise AmcMalformedError("Amazon's answer does not list workflows. Try again later.", call=call)
+        return call
+
+    def create_execution(
+        self,
+        instance: InstanceRef,
+        request: ExecutionRequest,
+        *,
+        attempted_at: datetime | None = None,
+        taken: Collection[str] = (),
+    ) -> AmcExecution:
+        """Run this once: create the execution, or adopt the one that an earlier attempt created.
+
+        Give `attempted_at`, when an earlier attempt began, whenever there may have been one: after
+        AmcOutcomeUnknownError, a crash, a message that came twice. `taken` are execution IDs that belong to other
+        runs. Raises AmcOutcomeUnknownError while nobody can know; nothing is posted then.
+        """
+        if request.dry_run:
+            raise ValueError("A dry run is not a run: use validate().")
+        if attempted_at is not None:
+            # Judged before looking: only what should have been visible then counts as missing.
+            is_settled = datetime.now(UTC) - attempted_at >= VISIBILITY
+            found = self._find_earlier(instance, request, attempted_at, taken)
+            if found is not None:
+                return found
+            if not is_settled:
+                raise _unknown(attempted_at)
+        began = datetime.now(UTC)
+        try:
+            return self._post_execution(instance, request)
+        except AmcError as error:
+            if not error.outcome_unknown:
+                raise
+            hidden = error
+        logger.warning("amc execution answer lost workflow_id=%s reason=%s", request.workflow_id, hidden.reason)
+        found = self._find_earlier(instance, request, began, taken)
+        if found is not None:
+            return found
+        raise _unknown(began, call=hidden.call) from hidden
+
+    def find_execution(
+        self,
+        instance: InstanceRef,
+        request: ExecutionRequest,
+        *,
+        attempted_at: datetime,
+        taken: Collection[str] = (),
+    ) -> AmcExecution | None:
+        """Give the execution that an attempt at that time created, None when AMC shows none; raises AmcError.
+
+        It is found by our own workflow ID, and where AMC put one of its own in its place by SQL, values and window.
+        """
+        since = attempted_at - _LOOKBACK
+        try:
+            exact = list(self._list(instance, since, request.workflow_id, include_workflow=False))
+        except AmcNotFoundError:
+            # Where AMC gave the run an ID of its own, it may not know ours.
+            exact = []
+        matches = [found for found in exact if found.workflow_id == request.workflow_id]
+        if not matches:
+            recent = self._list(instance, since, "", include_workflow=True)
+            matches = [found for found in recent if found.has_invented_id and found.is_run_of(request)]
+        matches = [found for found in matches if found.execution_id not in taken]
+        if len(matches) > 1:
+            logger.warning(
+                "amc execution exists several times workflow_id=%s executions=%s",
+                request.workflow_id, ",".join(found.execution_id for found in matches),
+            )  # fmt: skip
+        unknown_age = datetime.max.replace(tzinfo=UTC)
+        return min(matches, key=lambda found: found.created_at or unknown_age, default=None)
+
+    def validate(self, instance: InstanceRef, request: ExecutionRequest) -> AmcExecution:
+        """Let AMC check a request without running it: a dry run, which has no result.
+
+        Gives it as AMC accepted it; read it until it is final. Raises AmcRejectedError, with the place in the
+        SQL, when AMC refuses at once.
+        """
+        checked = self._post_execution(instance, request.for_validation())
+        if checked.status == "REJECTED":
+            raise refused_execution(checked.status_reason)
+        return checked
+
+    def get_execution(
+        self,
+        instance: InstanceRef,
+        execution_id: str,
+        *,
+        created_at: datetime | None = None,
+        include_workflow: bool = False,
+    ) -> AmcExecution:
+        """Give one execution; raises AmcNotVisibleError instead of not found right after `created_at`."""
+        query = {"includeWorkflow": "true"} if include_workflow else {}
+        path = _path(instance, "workflowExecutions", execution_id)
+        try:
+            payload, call = self._call(Request("GET", path, instance.account, query))
+        except AmcNotFoundError as error:
+            age = datetime.now(UTC) - created_at if created_at is not None else VISIBILITY
+            if age >= VISIBILITY:
+                raise
+            raise AmcNotVisibleError(
+                "AMC does not show this execution yet. Try again in a minute.",
+                retry_after=_VISIBLE_SECONDS,
+                call=error.call,
+            ) from error
+        return _read_execution(payload, call)
+
+    def list_executions(
+        self,
+        instance: InstanceRef,
+        *,
+        created_since: datetime,
+        workflow_id: str | None = None,
+        include_cancelled: bool = True,
+        include_workflow: bool = False,
+    ) -> Iterator[AmcExecution]:
+        """Give the executions created since then, newest first, each once; pages are read as they are needed."""
+        seen: set[str] = set()
+        pages = self._list(
+            instance,
+            created_since,
+            workflow_id or "",
+            include_cancelled=include_cancelled,
+            include_workflow=include_workflow,
+            whole=False,
+        )
+        for execution in pages:
+            if execution.execution_id not in seen:
+                seen.add(execution.execution_id)
+                yield execution
+
+    def cancel_execution(self, instance: InstanceRef, execution_id: str) -> AmcExecution:
+        """Ask AMC to cancel and give the execution as it is then.
+
+        It may still be open, because cancelling takes time, or have ended otherwise, because it was finished.
+        """
+        path = _path(instance, "workflowExecutions", execution_id)
+        request = Request("PUT", path, instance.account, body={"status": "CANCELLED"})
+        try:
+            payload, call = self._call(request)
+        except AmcRejectedError:
+            execution = self.get_execution(instance, execution_id)
+            if execution.is_final:
+                return execution
+            raise
+        raw = unwrap(payload, "workflowExecution")
+        if raw and raw.get("workflowExecutionId"):
+            return parse_execution(raw, call)
+        return self.get_execution(instance, execution_id)
+
+    def list_workflows(self, instance: InstanceRef) -> list[Workflow]:
+        """Give the workflows saved at AMC."""
+        rows = self._catalogue(instance, "workflows")
+        found = (parse_workflow(raw) for raw in rows)
+        return list({workflow.workflow_id: workflow for workflow in found}.values())
+
+    def list_data_sources(self, instance: InstanceRef) -> list[DataSource]:
+        """Give the tables of the instance with their columns; a big answer, worth keeping for a day."""
+        rows = self._catalogue(instance, "dataSources")
+        found = (parse_data_source(raw) for raw in rows)
+        return list({source.data_source_id: source for source in found}.values())
+
+    def get_data_source(self, instance: InstanceRef, data_source_id: str) -> DataSource:
+        """Give one table with its columns."""
+        payload, call = self._call(
+            Request("GET", _path(instance, "dataSources", data_source_id), instance.account)
+        )
+        raw = unwrap(payload, "dataSource")
+        if not raw or not raw.get("dataSourceId"):
+            raise AmcMalformedError("Amazon's answer does not describe a data source.", call=call)
+        return parse_data_source(raw)
+
+    def download_result(
+        self,
+        instance: InstanceRef,
+        execution_id: str,
+        file: BinaryIO,
+        *,
+        largest: int = LARGEST_RESULT,
+        progress: Progress | None = None,
+    ) -> DownloadedResult:
+        """Stream a result to `file`, all its parts under one header row, and verify that nothing is missing.
+
+        On any failure the file is as it was before. `progress` hears the bytes written so far; what it raises ends
+        the download. Raises AmcNotReadyError while AMC has no result to give, AmcTooLargeError beyond `largest`.
+        """
+        return ResultDownload(
+            lambda: self._download_urls(instance, execution_id),
+            file,
+            local_url=self._local_url,
+            patience=self._patience,
+            largest=largest,
+            progress=progress,
+        ).run()
+
+    def _post_execution(self, instance: InstanceRef, request: ExecutionRequest) -> AmcExecution:
+        path = _path(instance, "workflowExecutions")
+        payload, call = self._call(Request("POST", path, instance.account, body=request.to_json()))
+        try:
+            return _read_execution(payload, call)
+        except AmcMalformedError as error:
+            # Accepted, but as what?
+            error.outcome_unknown = True
+            raise
+
+    def _find_earlier(
+        self, instance: InstanceRef, request: ExecutionRequest, attempted_at: datetime, taken: Collection[str]
+    ) -> AmcExecution | None:
+        """Look for an earlier attempt's execution; when looking fails, its outcome stays unknown."""
+        try:
+            found = self.find_execution(instance, request, attempted_at=attempted_at, taken=taken)
+        except AmcError as error:
+            raise _unknown(attempted_at, call=error.call) from error
+        if found is not None:
+            logger.info(
+                "amc execution adopted workflow_id=%s execution_id=%s", request.workflow_id, found.execution_id
+            )
+        return found
+
+    def _list(
+        self,
+        instance: InstanceRef,
+        created_since: datetime,
+        workflow_id: str,
+        *,
+        include_workflow: bool,
+        include_cancelled: bool = True,
+        whole: bool = True,
+    ) -> Iterator[AmcExecution]:
+        query = {"minCreationTime": format_time(created_since), "limit": str(PAGE_SIZE)}
+        if workflow_id:
+            query["workflowId"] = workflow_id
+        if include_cancelled:
+            query["includeCancelled"] = "true"
+        if include_workflow:
+            query["includeWorkflow"] = "true"
+        path = _path(instance, "workflowExecutions")
+        rows = self._pages(
+            path, "executions", instance.account, query, most_pages=_MOST_EXECUTION_PAGES, whole=whole
+        )
+        return (parse_execution(raw, call) for raw, call in rows if raw.get("workflowExecutionId"))
+
+    def _catalogue(self, instance: InstanceRef, key: str) -> list[Any]:
+        query = {"limit": str(PAGE_SIZE)}
+        rows = self._pages(_path(instance, key), key, instance.account, query, most_pages=_MOST_CATALOGUE_PAGES)
+        return [raw for raw, _ in rows]
+
+    def _download_urls(self, instance: InstanceRef, execution_id: str) -> list[str]:
+        path = _path(instance, "workflowExecutions", execution_id, "downloadUrls")
+        answers = self._page_answers(path, instance.account, {}, most_pages=_MOST_URL_PAGES, whole=True)
+        return read_urls(answers)
+
+
+def _path(instance: InstanceRef, *segments: str) -> str:
+    # Dots alone would be taken for a step up in the path.
+    if not all(segment.strip(". ") for segment in segments):
+        raise ValueError("An ID is empty.")
+    parts = (quote(part, safe="") for part in (instance.instance_id, *segments))
+    return f"/amc/reporting/{'/'.join(parts)}"
+
+
+def _read_execution(payload: Any, call: CallInfo) -> AmcExecution:
+    raw = unwrap(payload, "workflowExecution")
+    if not raw or not raw.get("workflowExecutionId"):
+        raise AmcMalformedError("Amazon's answer names no execution. Try again later.", call=call)
+    return parse_execution(raw, call)
+
+
+def _unknown(attempted_at: datetime, *, call: CallInfo | None = None) -> AmcOutcomeUnknownError:
+    left = (attempted_at + VISIBILITY - datetime.now(UTC)).total_seconds()
+    return AmcOutcomeUnknownError(
+        "Amazon did not confirm the run, and it is not known yet whether it exists. It is looked for again shortly; "
+        "it is not started twice.",
+        attempted_at=attempted_at,
+        # First when AMC should show it, then when it surely would have.
+        retry_after=min(max(left, 15.0), _VISIBLE_SECONDS),
+        call=call,
+    )
