@@ -1,0 +1,185 @@
+"""Mappings in a real browser: paste, be corrected, upload, search, replace, remove, export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.e2e.conftest import EMAIL, PASSWORD, Product
+from tests.e2e.test_instances import look
+
+_SETUP = f"""
+from amchelper.models import User
+from instances.models import AMCAccount, AMCInstance, AmazonConnection
+from instances.services.brands import replace_brands
+alice = User.objects.get(email={EMAIL!r})
+login, _ = AmazonConnection.objects.get_or_create(
+    user=alice, label="Mapping login", defaults=dict(region="NA", refresh_token="Atzr|local-healthy"))
+account, _ = AMCAccount.objects.get_or_create(
+    connection=login, account_id="ENTITYLOCALUS1", marketplace_id="ATVPDKIKX0DER",
+    defaults=dict(account_name="Northwind Outdoor US"))
+instance, _ = AMCInstance.objects.get_or_create(
+    user=alice, instance_id="NAME", defaults=dict(account=account, name="Trail Running US", region="NA"))
+replace_brands(instance, BRANDS)
+print("instance", instance.pk)
+"""
+# What the page says about an upload, however quickly it goes by; the next page can still read it.
+_WRITE_DOWN = """() => {
+    const place = document.querySelector("[data-upload-text]");
+    new MutationObserver(() => sessionStorage.said = (sessionStorage.said || "") + place.textContent + ";")
+        .observe(place, {childList: true});
+}"""
+LONG_ID = "9223372036854775807"
+
+
+def prepare(product: Product, name: str, brands: list[str]) -> str:
+    """Give the address of an instance with brands and no mappings."""
+    done = product.manage("shell", "-c", _SETUP.replace("NAME", name).replace("BRANDS", repr(brands)))
+    assert done.returncode == 0, done.stderr
+    return f"/instances/{done.stdout.split('instance ')[-1].strip()}/mappings/"
+
+
+def told(page: Page, text: str) -> None:
+    """Wait for a message; the screen reader's copy of it does not count."""
+    expect(page.locator("#messages").get_by_text(text)).to_be_visible(timeout=60_000)
+
+
+@pytest.mark.usefixtures("product")
+class TestMappings:
+    """One story; the steps build on each other, so they are one test."""
+
+    def test_from_nothing_to_thousands(self, alice: Page, product: Product, tmp_path: Path) -> None:
+        page = alice
+        page.goto(prepare(product, "amcmapempty", []))
+        expect(page.get_by_text("A brand comes first")).to_be_visible()
+        address = prepare(product, "amcmaptrail", ["Trail", "Wellhome", "GreenLeaf"])
+        page.goto(address)
+        look(page, "mappings-empty")
+        self.paste(page)
+        self.upload(page, tmp_path)
+        self.search(page)
+        self.replace(page)
+        self.remove(page)
+        self.export(page)
+
+    def paste(self, page: Page) -> None:
+        page.get_by_role("link", name="Add mappings").click()
+        look(page, "mappings-form")
+        page.get_by_label("Brand").select_option("Trail")
+        page.get_by_label("Paste", exact=True).fill("b0trail001\nB0TRAIL01\nB0TRAIL002, 1234567890")
+        page.get_by_role("button", name="Add", exact=True).click()
+        expect(page.get_by_text("2 lines cannot be taken. Nothing was saved.")).to_be_visible()
+        expect(page.get_by_role("heading", name="What is wrong")).to_be_visible()
+        look(page, "mappings-errors")
+        expect(page.get_by_label("Paste", exact=True)).to_have_value(
+            "b0trail001\nB0TRAIL01\nB0TRAIL002, 1234567890"
+        )
+        page.get_by_label("Paste", exact=True).fill("b0trail001\nB0TRAIL002")
+        page.get_by_role("button", name="Add", exact=True).click()
+        told(page, "2 mappings added.")
+        expect(page.locator("#mapping-table").get_by_text("B0TRAIL001")).to_be_visible()
+
+    def upload(self, page: Page, folder: Path) -> None:
+        lines = [f"{brand},B0{number:08d},," for number in range(6_000) for brand in ("Trail", "Wellhome")]
+        lines += [f"Trail,,{LONG_ID},", 'GreenLeaf,,,"Summer, sale"', "Trail,,,Straße – Ärmel"]
+        lines += [f"GreenLeaf,,,Autumn {number:03d} | SP | Exact" for number in range(150)]
+        file = folder / "mappings.csv"
+        file.write_text("\n".join(["brand,asin,campaign_id,campaign_name", *lines]))
+        page.get_by_role("link", name="Add mappings").click()
+        expect(page.locator("[data-upload-text]")).to_be_attached()
+        page.evaluate(_WRITE_DOWN)
+        page.get_by_label("Or upload a CSV file").set_input_files(file)
+        page.get_by_role("button", name="Add", exact=True).click()
+        told(page, "12,153 mappings added.")
+        said = page.evaluate("sessionStorage.said")
+        assert "Uploading: 0 %" in said
+        assert "Reading and checking every line…" in said
+        expect(page.locator(".mapping-tiles")).to_contain_text("12,002")
+        look(page, "mappings")
+        page.get_by_role("link", name="Campaign IDs").click()
+        expect(page.locator("#mapping-table").get_by_text(LONG_ID)).to_be_visible()
+        page.get_by_role("link", name="Campaign names").click()
+        look(page, "mappings-names")
+
+    def search(self, page: Page) -> None:
+        table = page.locator("#mapping-table")
+        page.get_by_role("searchbox").fill("autumn 14")
+        expect(table.get_by_text("12 campaign names match")).to_be_visible()
+        page.get_by_role("searchbox").fill("straße ärm")
+        expect(table.get_by_text("Straße – Ärmel")).to_be_visible()
+        expect(table.locator("tbody tr")).to_have_count(1)
+        assert "q=stra" in page.url
+        page.get_by_role("searchbox").fill("nowhere")
+        expect(table.get_by_text("Nothing matches")).to_be_visible()
+        page.get_by_role("link", name="Clear filters").click()
+        page.get_by_role("link", name="Page 2", exact=True).click()
+        expect(page.locator("#mapping-table .pager-count")).to_have_text("101–152 of 152")
+
+    def replace(self, page: Page) -> None:
+        page.get_by_role("link", name="Add mappings").click()
+        page.get_by_label("Brand").select_option("GreenLeaf")
+        page.get_by_label("Campaigns").check()
+        page.get_by_label("Paste", exact=True).fill("Summer, sale\nWinter")
+        page.get_by_role("button", name="Replace…").click()
+        expect(page.get_by_text("Replace? 150 removed, 1 added, 1 kept")).to_be_visible()
+        look(page, "mappings-replace")
+        page.get_by_role("button", name="Replace and remove 150").click()
+        told(page, "Replaced: 1 added, 150 removed, 1 kept.")
+        expect(page.locator("#mapping-table tbody tr")).to_have_count(3)
+
+    def remove(self, page: Page) -> None:
+        expect(page.get_by_role("button", name="Remove selected…")).to_be_disabled()
+        page.get_by_label("Select all on this page").check()
+        expect(page.get_by_text("3 selected")).to_be_visible()
+        page.get_by_label("Select Winter").uncheck()
+        page.get_by_role("button", name="Remove selected…").click()
+        expect(page.get_by_role("heading", name="Remove 2 campaign names?")).to_be_visible()
+        look(page, "mappings-remove")
+        page.get_by_role("button", name="Remove 2").click()
+        told(page, "2 mappings removed.")
+        page.get_by_role("link", name="ASINs").first.click()
+        page.get_by_label("Brand", exact=True).select_option("Wellhome")
+        page.get_by_role("button", name="Remove all 6,000 matching…").click()
+        page.get_by_role("button", name="Remove 6,000").click()
+        told(page, "6,000 mappings removed.")
+        page.get_by_role("link", name="Clear filters").click()
+        expect(page.locator(".mapping-tiles")).to_contain_text("6,002")
+
+    def export(self, page: Page) -> None:
+        with page.expect_download() as download:
+            page.get_by_role("link", name="Export CSV").click()
+        text = Path(download.value.path()).read_text("utf-8-sig")
+        assert text.startswith("brand,asin,campaign_id,campaign_name")
+        assert f"Trail,,{LONG_ID}," in text
+
+
+class TestWithoutScript:
+    def test_every_step_works_with_plain_forms(self, browser: Browser, product: Product) -> None:
+        address = prepare(product, "amcmapplain", ["Trail"])
+        context = browser.new_context(java_script_enabled=False, base_url=product.url)
+        page = context.new_page()
+        page.goto(f"/accounts/login/?next={address}")
+        page.locator("[name=login]").fill(EMAIL)
+        page.locator("[name=password]").fill(PASSWORD)
+        page.get_by_role("button", name="Sign in").click()
+        page.get_by_role("link", name="Add mappings").click()
+        page.get_by_label("Paste", exact=True).fill("B0TRAIL001 B0TRAIL002 wrong")
+        page.get_by_role("button", name="Add", exact=True).click()
+        expect(page.get_by_text("1 line cannot be taken. Nothing was saved.")).to_be_visible()
+        page.get_by_label("Paste", exact=True).fill("B0TRAIL001 B0TRAIL002")
+        page.get_by_role("button", name="Add", exact=True).click()
+        told(page, "2 mappings added.")
+        page.get_by_role("searchbox").fill("001")
+        page.get_by_role("button", name="Apply").click()
+        page.get_by_label("Select B0TRAIL001").check()
+        page.get_by_role("button", name="Remove selected…").click()
+        page.get_by_role("button", name="Remove 1").click()
+        told(page, "1 mapping removed.")
+        page.get_by_role("link", name="Add mappings").click()
+        page.get_by_label("Paste", exact=True).fill("B0TRAIL003")
+        page.get_by_role("button", name="Replace…").click()
+        page.get_by_role("button", name="Replace and remove 1").click()
+        told(page, "Replaced: 1 added, 1 removed, 0 kept.")
+        context.close()

@@ -1,0 +1,219 @@
+"""What pasted text and CSV files say, line by line."""
+
+from __future__ import annotations
+
+import time
+import tracemalloc
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from instances.models import MappingKind
+from instances.services import mapping_text
+from instances.services.mapping_text import (
+    LARGEST_ID,
+    MappingKinds,
+    decode,
+    escape_formula,
+    parse_asins,
+    parse_campaigns,
+    parse_csv,
+    unescape_formula,
+)
+
+A, B, C = "B000000001", "B00000000B", "B00000000C"
+ASIN, ID, NAME = MappingKind.ASIN, MappingKind.CAMPAIGN_ID, MappingKind.CAMPAIGN_NAME
+
+
+def values(reading: mapping_text.Reading) -> list[tuple[str, str]]:
+    assert reading.errors == []
+    return [(row.kind, row.value) for row in reading.rows]
+
+
+def faults(reading: mapping_text.Reading) -> list[tuple[int, str]]:
+    return [(error.line, error.value) for error in reading.errors]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (A, [A]),
+        (f"  {A.lower()}\t", [A]),
+        (f"{A}, {B};{C}", [A, B, C]),
+        (f"('{A}', \"{B}\")", [A, B]),
+        (f"{A}\r\n\r\n{B}\r{C}\n", [A, B, C]),
+        (f"\ufeff{A}\u200b", [A]),
+        ("", []),
+    ],
+)
+def test_asins_are_found_in_any_case_between_any_separators(text: str, expected: list[str]) -> None:
+    assert [row.value for row in parse_asins(text).rows] == expected
+    assert parse_asins(text).errors == []
+
+
+@pytest.mark.parametrize(
+    ("token", "reason"),
+    [
+        ("B00000001", "9 characters"),
+        ("B0000000011", "11 characters"),
+        ("X", "1 character."),
+        ("1234567890", "begins with 1"),
+        ("B00000-001", "other characters"),
+        ("BÄ00000001", "other characters"),
+        ("Bß00000001", "other characters"),
+        ("B٠00000001", "other characters"),
+    ],
+)
+def test_an_asin_that_cannot_be_says_why(token: str, reason: str) -> None:
+    (error,) = parse_asins(f"{A}\n{token}").errors
+    assert (error.line, error.value) == (2, token)
+    assert reason in error.reason
+
+
+def test_all_faults_come_at_once_with_their_lines() -> None:
+    reading = parse_asins(f"nope\n{A}\n\nB1, {B}, wrong")
+    assert faults(reading) == [(1, "nope"), (4, "B1"), (4, "wrong")]
+    assert [row.value for row in reading.rows] == [A, B]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("123, 456; 789", [(ID, "123"), (ID, "456"), (ID, "789")]),
+        (str(LARGEST_ID), [(ID, "9223372036854775807")]),
+        ("9007199254740993", [(ID, "9007199254740993")]),
+        ("Summer, sale; 2024", [(NAME, "Summer, sale; 2024")]),
+        ("  =1+1  ", [(NAME, "=1+1")]),
+        ("Two  spaces", [(NAME, "Two  spaces")]),
+        ("007 Bond\n42", [(NAME, "007 Bond"), (ID, "42")]),
+        ("Straße\u2013Ärmel 'x' \"y\"", [(NAME, "Straße\u2013Ärmel 'x' \"y\"")]),
+        (" , ; ", []),
+    ],
+)
+def test_campaigns_are_one_per_line_and_digits_are_ids(text: str, expected: list[tuple[str, str]]) -> None:
+    assert values(parse_campaigns(text)) == expected
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (str(LARGEST_ID + 1), "64 bits"),
+        ("9" * 5000, "64 bits"),
+        ("0123", "begin with 0"),
+        ("4.27E+17", "rounded"),
+        ("4,27e17", "rounded"),
+        ("x" * 256, "at most 255"),
+        ("tab\tinside", "no tabs"),
+        ("nul\0inside", "no tabs"),
+    ],
+)
+def test_a_campaign_that_cannot_be_says_why(line: str, reason: str) -> None:
+    (error,) = parse_campaigns(f"Fine\n{line}").errors
+    assert error.line == 2
+    assert reason in error.reason
+    assert len(error.value) <= 61
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_columns_are_found_by_name_in_any_order(delimiter: str) -> None:
+    lines = [["Brand", "Note", "Campaign ID", "ASIN"], ["Norda", "x", "42", A.lower()], ["Well", "", "", B]]
+    reading = parse_csv("\r\n".join(delimiter.join(line) for line in lines), MappingKinds.ASINS)
+    assert reading.errors == []
+    assert [(row.kind, row.value, row.brand, row.line) for row in reading.rows] == [
+        (ID, "42", "Norda", 2),
+        (ASIN, A, "Norda", 2),
+        (ASIN, B, "Well", 3),
+    ]
+    assert reading.ignored == ["note"]
+
+
+@pytest.mark.parametrize(
+    ("text", "kinds", "expected"),
+    [
+        (f"asin\n{A}\n\n{B}", MappingKinds.CAMPAIGNS, [(ASIN, A), (ASIN, B)]),
+        (f"{A}\n{B}", MappingKinds.ASINS, [(ASIN, A), (ASIN, B)]),
+        (f"{A},\n{B},", MappingKinds.ASINS, [(ASIN, A), (ASIN, B)]),
+        ("42\nSummer", MappingKinds.CAMPAIGNS, [(ID, "42"), (NAME, "Summer")]),
+        ('"Summer, sale"\n"42"', MappingKinds.CAMPAIGNS, [(NAME, "Summer, sale"), (ID, "42")]),
+        (f"{A},42,Summer,Norda", MappingKinds.ASINS, [(ASIN, A), (ID, "42"), (NAME, "Summer")]),
+        ("campaign_name\n42", MappingKinds.ASINS, [(NAME, "42")]),
+        ("campaign_name\n'=1+1", MappingKinds.ASINS, [(NAME, "=1+1")]),
+        ("", MappingKinds.ASINS, []),
+        ("\n\n", MappingKinds.ASINS, []),
+    ],
+)
+def test_a_header_may_be_there_or_not(text: str, kinds: MappingKinds, expected: list[tuple[str, str]]) -> None:
+    assert values(parse_csv(text, kinds)) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "reason"),
+    [
+        ("brand,title\nNorda,x", 1, "No column is called"),
+        (f"{A},Norda", 1, "names of its columns"),
+        (f"asin,brand\n{A},Norda,more", 2, "more columns"),
+        ("asin,brand\n,Norda", 2, "neither"),
+        (f'campaign_name\n"two\nlines"\n"{A}', 4, "not closed"),
+        (f'asin\n"{A}"x', 2, "not closed"),
+        ("campaign_id\n1.5E+17", 2, "rounded"),
+        ("campaign_id\nSummer", 2, "digits only"),
+    ],
+)
+def test_a_broken_line_of_a_file_is_named(text: str, line: int, reason: str) -> None:
+    errors = parse_csv(text, MappingKinds.ASINS).errors
+    assert any(error.line == line and reason in error.reason for error in errors), errors
+
+
+def test_a_record_over_several_lines_counts_from_its_first() -> None:
+    reading = parse_csv(f'campaign_name,asin\n"two\nlines",\n,{A}\n,oops', MappingKinds.ASINS)
+    assert [error.line for error in reading.errors] == [2, 5]
+    assert [row.line for row in reading.rows] == [4]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_files_of_spreadsheets_are_decoded(encoding: str) -> None:
+    assert decode("Ärmel,日本".encode(encoding)) == "Ärmel,日本"
+
+
+@pytest.mark.parametrize("data", ["Ärmel".encode("latin-1"), b"PK\x03\x04\0\0", b"\xff\xfe\0"])
+def test_other_files_are_refused_with_advice(data: bytes) -> None:
+    with pytest.raises(ValueError, match="CSV UTF-8"):
+        decode(data)
+
+
+@pytest.mark.parametrize("first", ["=", "+", "-", "@", "\t", "\r"])
+def test_no_cell_is_a_formula(first: str) -> None:
+    assert escape_formula(f"{first}cmd") == f"'{first}cmd"
+    assert escape_formula(f"'{first}cmd") == f"''{first}cmd"
+
+
+@given(st.text(alphabet="'=+-@\t\ra1 ", max_size=8))
+def test_escaping_is_undone_exactly(value: str) -> None:
+    assert unescape_formula(escape_formula(value)) == value
+    assert not escape_formula(value).startswith(("=", "+", "-", "@", "\t", "\r"))
+
+
+def test_more_rows_than_are_taken_at_once_are_refused() -> None:
+    text = "\n".join(f"B{number:09d}" for number in range(mapping_text.MAX_ROWS + 1))
+    (error,) = parse_asins(text).errors
+    assert (error.line, error.reason[:15]) == (100_001, "At most 100,000")
+
+
+@pytest.mark.parametrize("text", ["1" * 400_000 + "x", "'" * 400_000, ", " * 200_000, '"' * 400_001])
+def test_reading_takes_time_in_proportion_to_the_text(text: str) -> None:
+    began = time.perf_counter()
+    for kinds in MappingKinds:
+        parse_csv(text, kinds)
+    parse_asins(text), parse_campaigns(text)
+    assert time.perf_counter() - began < 5
+
+
+def test_fifty_thousand_rows_need_little_memory() -> None:
+    text = "asin,brand\n" + "\n".join(f"B{number:09d},Norda" for number in range(50_000))
+    tracemalloc.start()
+    reading = parse_csv(text, MappingKinds.ASINS)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(reading.rows) == 50_000
+    assert peak < 40 * 1024 * 1024
