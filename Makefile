@@ -7,7 +7,7 @@ JOBS ?= 2
 TEST_DATABASE_URL ?= postgres://postgres@127.0.0.1:5432/postgres
 TEST_REDIS_URL ?= redis://127.0.0.1:6379
 
-.PHONY: help install install-dev demo test check test-services e2e bench clean
+.PHONY: help install install-dev demo test check test-services e2e bench corpus clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -31,7 +31,8 @@ install-dev: $(VENV)/.installed-dev
 demo: install .env
 	$(BIN)/python manage.py migrate --verbosity 0
 	$(BIN)/python manage.py seed_demo
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/honcho start
+	$(BIN)/python manage.py seed_templates
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python scripts/run_processes.py start
 
 ## make test           install and run the whole test suite (SQLite, no services needed)
 test: install-dev
@@ -45,10 +46,14 @@ check: install-dev
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/check_production.py
 
+# Tests that touch neither a database nor a cache give the same answer on all of them.
+PURE := tests/local_amc tests/templates_app/sql tests/templates_app/results tests/templates_app/test_windows.py \
+	tests/templates_app/test_recurrence.py tests/templates_app/test_naming.py
+
 ## make test-services  the suite on PostgreSQL and Redis (TEST_DATABASE_URL, TEST_REDIS_URL)
 test-services: install-dev
 	DATABASE_URL=$(TEST_DATABASE_URL) CACHE_URL=$(TEST_REDIS_URL)/1 CELERY_BROKER_URL=$(TEST_REDIS_URL)/15 \
-		$(BIN)/pytest -n $(JOBS)
+		$(BIN)/pytest -n $(JOBS) $(addprefix --ignore=,$(PURE))
 
 ## make e2e            browser tests (needs chromium)
 e2e: install-dev
@@ -57,6 +62,10 @@ e2e: install-dev
 ## make bench          benchmarks, printed as ratios
 bench: install-dev
 	for file in tests/bench/*.py; do [ "$$(basename $$file)" = __init__.py ] || $(BIN)/python $$file; done
+
+## make corpus         run the queries of AMC_CORPUS against a local AMC and print the outcomes
+corpus: install-dev
+	$(BIN)/python -m tests.local_amc.outcomes
 
 clean:
 	rm -rf $(VENV) staticfiles .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from allauth.account.models import EmailAddress
 from django import forms
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
+from django.db import transaction
+from django.http import HttpRequest
 
 from amchelper.models import User
 
@@ -47,3 +50,15 @@ class UserAdmin(DjangoUserAdmin):
         ("Times", {"fields": ("last_login", "date_joined")}),
     )
     add_fieldsets = ((None, {"fields": ("email", "name", "usable_password", "password1", "password2")}),)
+
+    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
+        """Save; a changed address ends the old one, which allauth would go on accepting and send resets to."""
+        with transaction.atomic():
+            super().save_model(request, obj, form, change)
+            if "email" in form.changed_data:
+                EmailAddress.objects.filter(user=obj).delete()
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """Let a superuser delete people with all that is theirs, also what nobody may delete alone."""
+        objects, counts, missing, protected = super().get_deleted_objects(objs, request)
+        return objects, counts, set() if getattr(request.user, "is_superuser", False) else missing, protected

@@ -32,10 +32,10 @@ class GenerationCache:
 
     def get_or_load(self, key: object, load: Callable[[], T]) -> T:
         """Give the cached value of `key`, or call `load` and keep what it returns."""
-        generation = self._generation(key)
-        if generation == _CLOSED:
+        generations = self._generations(key)
+        if _CLOSED in generations:
             return load()
-        value_key = f"{self.namespace}:{key}:{generation}"
+        value_key = f"{self.namespace}:{key}:{'.'.join(generations)}"
         value: Any = caches["default"].get(value_key, _MISSING)
         if value is _MISSING:
             value = load()
@@ -44,23 +44,34 @@ class GenerationCache:
 
     def invalidate(self, *keys: object) -> None:
         """Make every cached value of `keys` unreachable; call it inside the writing transaction."""
-        for key in keys:
-            caches["generations"].set(self._generation_key(key), _CLOSED, _CLOSED_SECONDS)
-        transaction.on_commit(lambda: self._open(keys))
+        self._close([self._generation_key(key) for key in keys])
 
-    def _open(self, keys: tuple[object, ...]) -> None:
-        for key in keys:
+    def invalidate_all(self) -> None:
+        """Make every cached value of this kind unreachable, however many there are; call it as `invalidate`."""
+        self._close([self.namespace])
+
+    def _close(self, names: list[str]) -> None:
+        for name in names:
+            caches["generations"].set(name, _CLOSED, _CLOSED_SECONDS)
+        transaction.on_commit(lambda: self._open(names))
+
+    @staticmethod
+    def _open(names: list[str]) -> None:
+        for name in names:
             # A random generation needs no atomic counter: it was never used before.
-            caches["generations"].set(self._generation_key(key), secrets.token_hex(8), None)
+            caches["generations"].set(name, secrets.token_hex(8), None)
 
-    def _generation(self, key: object) -> str:
-        generation_key = self._generation_key(key)
-        generation = caches["generations"].get(generation_key)
-        if generation is None:
-            caches["generations"].add(generation_key, secrets.token_hex(8), None)
-            # Read again: another process may have been first, and its generation is the one to use.
-            generation = caches["generations"].get(generation_key, _CLOSED)
-        return str(generation)
+    def _generations(self, key: object) -> list[str]:
+        """Give the generation of the whole kind and that of the key, which both end a value."""
+        names = [self.namespace, self._generation_key(key)]
+        found = caches["generations"].get_many(names)
+        return [str(found.get(name) or self._begin(name)) for name in names]
+
+    @staticmethod
+    def _begin(name: str) -> str:
+        caches["generations"].add(name, secrets.token_hex(8), None)
+        # Read again: another process may have been first, and its generation is the one to use.
+        return str(caches["generations"].get(name, _CLOSED))
 
     def _generation_key(self, key: object) -> str:
         return f"{self.namespace}:{key}"

@@ -9,13 +9,14 @@ from urllib.parse import urlsplit
 from cryptography.fernet import Fernet
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.core.exceptions import ImproperlyConfigured
 
 
 @register(Tags.security)
 def check_keys(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """Refuse to start without keys."""
     problems: list[CheckMessage] = []
-    if not settings.SECRET_KEY:
+    if not _has_secret_key():
         problems.append(
             Error(
                 "SECRET_KEY is not set.",
@@ -116,6 +117,20 @@ def check_amazon(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     return problems
 
 
+@register()
+def check_site_url(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Amazon sends people back to an address that starts with this."""
+    if settings.SITE_URL:
+        return []
+    return [
+        Error(
+            "SITE_URL is not set, so nobody could come back from Amazon's consent page.",
+            hint="Set it to the address users open, such as https://amc.example.com.",
+            id="amchelper.E012",
+        )
+    ]
+
+
 @register(Tags.security, deploy=True)
 def check_production(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """What must not reach a server that others use."""
@@ -156,6 +171,13 @@ def check_numbers(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
         for name in names
         if getattr(settings, name) < 1
     ]
+
+
+def _has_secret_key() -> bool:
+    try:
+        return bool(settings.SECRET_KEY)
+    except ImproperlyConfigured:
+        return False  # Django refuses to hand out an empty key, without a hint what to do
 
 
 def _is_fernet_key(key: str) -> bool:

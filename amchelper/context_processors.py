@@ -10,7 +10,14 @@ from django.urls import NoReverseMatch, reverse
 # (URL name, label, icon, prefixes of URL names that light the entry up)
 NAVIGATION = (
     ("home", "Home", "home", ("home",)),
-    ("instances:instance-list", "Instances", "database", ("instance-", "brand-", "check-")),
+    (
+        "instances:instance-list",
+        "Instances",
+        "database",
+        ("instance-", "brand-", "check-", "template-", "mapping-", "run"),
+    ),
+    ("templates:execution-list", "Runs", "player-play", ("execution-",)),
+    ("templates:schedule-list", "Schedules", "calendar-repeat", ("schedule-",)),
     ("instances:health-list", "Health", "heartbeat", ("health-",)),
     ("instances:connection-list", "Connections", "plug-connected", ("connection-", "account-")),
 )

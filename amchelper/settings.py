@@ -40,6 +40,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 INSTALLED_APPS = [
     "amchelper",
+    "formtools",
     "instances",
     "templates_app",
     "django.contrib.admin",
@@ -88,6 +89,7 @@ TEMPLATES: list[dict[str, Any]] = [
                 "django.contrib.messages.context_processors.messages",
                 "amchelper.context_processors.navigation",
                 "instances.context_processors.reconnect_connections",
+                "templates_app.context_processors.stopped_schedules",
             ],
         },
     }
@@ -111,10 +113,17 @@ else:
 
 # --- Cache ----------------------------------------------------------------------------------------
 CACHES = {"default": env.cache_url("CACHE_URL", default="locmemcache://")}
+if CACHES["default"]["BACKEND"].endswith("LocMemCache"):
+    # Django keeps 300 by default: a few hundred instances would throw each other out.
+    CACHES["default"].setdefault("OPTIONS", {}).setdefault("MAX_ENTRIES", 5_000)
 # Generations tell every process which cached values are dead (amchelper/cache.py), so they must be
 # shared: in the database while the values themselves are in local memory.
 CACHES["generations"] = (
-    {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "cache_generations"}
+    {
+        "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+        "LOCATION": "cache_generations",
+        "OPTIONS": {"MAX_ENTRIES": 50_000},
+    }
     if CACHES["default"]["BACKEND"].endswith("LocMemCache")
     else {**CACHES["default"], "KEY_PREFIX": "generations"}
 )
@@ -195,6 +204,17 @@ HEALTH_CHECK_CONCURRENCY = env.int("HEALTH_CHECK_CONCURRENCY", default=16)
 HEALTH_CHECK_INTERVAL_MINUTES = env.int("HEALTH_CHECK_INTERVAL_MINUTES", default=15)
 HEALTH_HISTORY_DAYS = env.int("HEALTH_HISTORY_DAYS", default=30)
 INSTANCE_CACHE_SECONDS = env.int("INSTANCE_CACHE_SECONDS", default=300)
+TEMPLATE_CACHE_SECONDS = env.int("TEMPLATE_CACHE_SECONDS", default=300)
+
+# --- Executions -----------------------------------------------------------------------------------
+EXECUTION_TICK_SECONDS = env.float("EXECUTION_TICK_SECONDS", default=5.0)
+EXECUTIONS_PER_INSTANCE = env.int("EXECUTIONS_PER_INSTANCE", default=10)
+EXECUTIONS_PER_ACCOUNT = env.int("EXECUTIONS_PER_ACCOUNT", default=200)
+# Amazon's runs take minutes, the local AMC's seconds.
+EXECUTION_POLL_SCALE = env.float("EXECUTION_POLL_SCALE", default=0.05 if LOCAL_AMC_URL else 1.0)
+RESULTS_DIR = Path(env.str("RESULTS_DIR", default=str(VAR_DIR / "results")))
+RESULT_RETENTION_DAYS = env.int("RESULT_RETENTION_DAYS", default=400)
+RESULT_STORAGE_BYTES = env.int("RESULT_STORAGE_BYTES", default=50 * 1024**3)
 
 # --- Security -------------------------------------------------------------------------------------
 BEHIND_HTTPS_PROXY = env.bool("BEHIND_HTTPS_PROXY", default=False)
@@ -246,6 +266,11 @@ STORAGES = {
         "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
         if DEBUG
         else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+    },
+    # Results belong to their owner: no address serves this folder.
+    "results": {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {"location": RESULTS_DIR, "file_permissions_mode": 0o600, "directory_permissions_mode": 0o700},
     },
 }
 MEDIA_ROOT = VAR_DIR / "files"

@@ -12,6 +12,7 @@ from instances.views.home import home
 urlpatterns = [
     path("", home, name="home"),
     path("", include("instances.urls")),
+    path("", include("templates_app.urls")),
     # An administrator sets addresses: they are what people sign in with.
     path("accounts/email/", RedirectView.as_view(pattern_name="home")),
     path("accounts/", include("allauth.urls")),

@@ -17,6 +17,8 @@ from instances.models import (
     AmazonConnection,
     AMCAccount,
     AMCInstance,
+    BrandASIN,
+    BrandCampaign,
     HealthCheck,
     HealthRollup,
     HealthRun,
@@ -51,6 +53,17 @@ class ReadOnlyAdmin(admin.ModelAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Refuse here; rows go with their instance, and pruning removes the old ones."""
         return False
+
+
+class WithHistoryAdmin(admin.ModelAdmin):
+    """Objects whose history goes with them when they are deleted."""
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """Let history and brands go along, though nobody may delete them alone."""
+        objects, counts, missing, protected = super().get_deleted_objects(objs, request)
+        registered = self.admin_site._registry.items()
+        history = {str(model._meta.verbose_name) for model, kind in registered if isinstance(kind, ReadOnlyAdmin)}
+        return objects, counts, set(missing) - history - {str(InstanceBrand._meta.verbose_name)}, protected
 
 
 @admin.register(AmazonConnection)
@@ -146,7 +159,7 @@ class BrandInline(admin.TabularInline):
 
 
 @admin.register(AMCInstance)
-class InstanceAdmin(admin.ModelAdmin):
+class InstanceAdmin(WithHistoryAdmin):
     """Instances of all users."""
 
     list_display = (
@@ -186,12 +199,6 @@ class InstanceAdmin(admin.ModelAdmin):
         with transaction.atomic():
             obj.save(update_fields=[*form.changed_data, "updated_at"])
             invalidate_configuration([obj.pk])
-
-    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
-        """Let history and brands go with their instance, though nobody may delete them alone."""
-        objects, counts, missing, protected = super().get_deleted_objects(objs, request)
-        history = {str(model._meta.verbose_name) for model in (HealthCheck, HealthRollup, InstanceBrand)}
-        return objects, counts, set(missing) - history, protected
 
     def delete_model(self, request: HttpRequest, obj: AMCInstance) -> None:
         """Delete as the pages do."""
@@ -292,3 +299,33 @@ class BrandAdmin(ReadOnlyAdmin):
     list_display = ("name", "instance")
     search_fields = ("name", "instance__name", "instance__instance_id")
     list_select_related = ("instance",)
+
+
+class MappingAdmin(ReadOnlyAdmin):
+    """What is mapped to brands; it is changed on the instance's pages, as sets."""
+
+    list_select_related = ("brand__instance",)
+    # Counting all of a large table takes longer than showing a page of it.
+    show_full_result_count = False
+
+    @admin.display(description="instance", ordering="brand__instance__name")
+    def instance_link(self, obj: BrandASIN | BrandCampaign) -> SafeString | str:
+        """Link to the instance."""
+        return link_to(obj.brand.instance)
+
+
+@admin.register(BrandASIN)
+class BrandASINAdmin(MappingAdmin):
+    """Mapped ASINs."""
+
+    list_display = ("asin", "brand", "instance_link", "created_at")
+    search_fields = ("asin", "brand__name", "brand__instance__name", "brand__instance__instance_id")
+
+
+@admin.register(BrandCampaign)
+class BrandCampaignAdmin(MappingAdmin):
+    """Mapped campaigns, by ID or name."""
+
+    list_display = ("value", "kind", "brand", "instance_link", "created_at")
+    list_filter = ("kind",)
+    search_fields = ("value", "brand__name", "brand__instance__name", "brand__instance__instance_id")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from instances.views import checks, connections, discovery, health, instances
+from instances.views import checks, connections, discovery, health, instances, mappings
 
 app_name = "instances"
 
@@ -19,6 +19,7 @@ urlpatterns = [
     path("connections/<uuid:pk>/disconnect/", connections.connection_disconnect, name="connection-disconnect"),
     path("connections/<uuid:pk>/delete/", connections.connection_delete, name="connection-delete"),
     path("connections/<uuid:pk>/accounts/add/", connections.account_create, name="account-create"),
+    path("connections/accounts/<uuid:pk>/delete/", connections.account_delete, name="account-delete"),
     path("connections/<uuid:pk>/discover/", discovery.connection_discover, name="connection-discover"),
     path("connections/<uuid:pk>/import/", discovery.connection_import, name="connection-import"),
     path("instances/", instances.instance_list, name="instance-list"),
@@ -32,5 +33,10 @@ urlpatterns = [
     path("instances/<uuid:pk>/enable/", instances.instance_enable, name="instance-enable"),
     path("instances/<uuid:pk>/disable/", instances.instance_disable, name="instance-disable"),
     path("instances/<uuid:pk>/check/", checks.instance_check, name="instance-check"),
+    path("instances/<uuid:pk>/mappings/", mappings.mapping_list, name="mapping-list"),
+    path("instances/<uuid:pk>/mappings/add/", mappings.mapping_create, name="mapping-create"),
+    path("instances/<uuid:pk>/mappings/replace/", mappings.mapping_replace, name="mapping-replace"),
+    path("instances/<uuid:pk>/mappings/remove/", mappings.mapping_remove, name="mapping-remove"),
+    path("instances/<uuid:pk>/mappings/export/", mappings.mapping_export, name="mapping-export"),
     path("health/", health.health_list, name="health-list"),
 ]

@@ -54,13 +54,15 @@ class LocalAmcTestCase(CastTestCase):
     """Tests that talk to a running local AMC over HTTP; it starts once per class and is reset per test."""
 
     amc: ClassVar[LocalAmcServer]
+    # What the server is started with, such as its speed.
+    amc_options: ClassVar[dict[str, Any]] = {}
     connection: AmazonConnection
     account: AMCAccount
 
     @classmethod
     def setUpClass(cls) -> None:
         """Start the server on a free port and point the product at it."""
-        cls.amc = LocalAmcServer()
+        cls.amc = LocalAmcServer(**cls.amc_options)
         cls.amc.__enter__()
         cls.addClassCleanup(cls.amc.__exit__, None, None, None)
         cls._override = override_settings(LOCAL_AMC_URL=cls.amc.url)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date, time
 from uuid import uuid4
 
 from django.contrib.auth.models import AnonymousUser
@@ -10,6 +11,11 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from amchelper.models import User
 from instances.models import AmazonConnection, AMCAccount, AMCInstance, HealthCheck, HealthRun
+from templates_app.models import Execution
+from templates_app.planning.recurrence import Recurrence
+from templates_app.planning.windows import Window
+from templates_app.services.schedules import ScheduleValues, create_schedule
+from templates_app.services.templates import Content, create_template
 from tests.base import CastTestCase
 from tests.factories import AccountFactory, ConnectionFactory, InstanceFactory
 
@@ -26,6 +32,7 @@ PAGES = {
     "instances:connection-disconnect": ("GET", "connection", 200, 404),
     "instances:connection-delete": ("GET", "connection", 200, 404),
     "instances:account-create": ("GET", "connection", 200, 404),
+    "instances:account-delete": ("GET", "account", 200, 404),
     "instances:connection-discover": ("GET", "connection", 200, 404),
     "instances:connection-import": ("POST", "connection", 302, 404),
     "instances:instance-list": ("GET", None, 200, 200),
@@ -41,7 +48,50 @@ PAGES = {
     "instances:instance-enable": ("POST", "instance", 302, 403),
     "instances:instance-disable": ("POST", "instance", 302, 403),
     "instances:instance-check": ("POST", "instance", 302, 403),
+    # Mappings are below an instance; without rows in the form, replacing and removing only say so.
+    "instances:mapping-list": ("GET", "instance", 200, 404),
+    "instances:mapping-create": ("GET", "instance", 200, 404),
+    "instances:mapping-replace": ("POST", "instance", 302, 404),
+    "instances:mapping-remove": ("POST", "instance", 302, 404),
+    "instances:mapping-export": ("GET", "instance", 200, 404),
     "instances:health-list": ("GET", None, 200, 200),
+    "templates:schema": ("GET", None, 200, 200),
+    "templates:template-list": ("GET", "instance", 200, 404),
+    "templates:template-create": ("GET", "instance", 200, 404),
+    "templates:template-parameters": ("POST", "instance", 200, 404),
+    "templates:template-preview": ("POST", "instance", 200, 404),
+    "templates:template-lint": ("POST", "instance", 200, 404),
+    "templates:execution-list": ("GET", None, 200, 200),
+    "templates:execution-of-instance": ("GET", "instance", 200, 404),
+    "templates:execution-detail": ("GET", "execution", 200, 404),
+    # Without htmx the rows are part of the run's page.
+    "templates:execution-rows": ("GET", "execution", 302, 404),
+    # It has no result yet.
+    "templates:execution-statistics": ("GET", "execution", 404, 404),
+    "templates:execution-download": ("GET", "download", 404, 404),
+    "templates:execution-cancel": ("POST", "execution", 302, 404),
+    "templates:execution-again": ("POST", "execution", 302, 404),
+    "templates:execution-fetch": ("POST", "execution", 302, 404),
+    "templates:run-preview": ("POST", "instance", 200, 404),
+    "templates:run-start": ("GET", "template", 302, 404),
+    "templates:run": ("GET", "wizard", 200, 404),
+    "templates:template-detail": ("GET", "template", 200, 404),
+    "templates:template-update": ("GET", "template", 200, 404),
+    "templates:template-copy": ("GET", "template", 200, 404),
+    "templates:template-archive": ("POST", "template", 302, 404),
+    "templates:template-delete": ("GET", "template", 200, 404),
+    "templates:template-versions": ("GET", "template", 200, 404),
+    "templates:schedule-list": ("GET", None, 200, 200),
+    "templates:schedule-calendar": ("GET", None, 200, 200),
+    "templates:schedule-of-instance": ("GET", "instance", 200, 404),
+    "templates:schedule-detail": ("GET", "schedule", 200, 404),
+    "templates:schedule-update": ("GET", "schedule", 200, 404),
+    "templates:schedule-pause": ("POST", "schedule", 302, 404),
+    "templates:schedule-resume": ("POST", "schedule", 302, 404),
+    "templates:schedule-run": ("POST", "schedule", 302, 404),
+    "templates:schedule-delete": ("GET", "schedule", 200, 404),
+    # It is the newest already: restoring says so in a message.
+    "templates:template-restore": ("POST", "template version", 302, 404),
 }
 # allauth and the admin bring their own access rules; their addresses are listed by prefix.
 FOREIGN_PREFIXES = ("accounts/", "admin/")
@@ -68,11 +118,36 @@ class AccessTableTests(CastTestCase):
         login = ConnectionFactory(user=self.alice, refresh_token="", state="DISCONNECTED")
         instance = InstanceFactory(account=AccountFactory(connection=login))
         run = HealthRun.objects.create(user=self.alice, trigger="list", total=0)
-        self.objects = {"connection": login.pk, "instance": instance.pk, "run": run.pk}
+        content = Content(name="Reach", source_sql="SELECT 1 AS x")
+        template = create_template(user=self.alice, instance=instance, content=content)
+        recurrence = Recurrence(kind="daily", time=time(9), zone="UTC")
+        schedule = create_schedule(
+            user=self.alice,
+            template=template,
+            values=ScheduleValues(name="Daily", recurrence=recurrence, window_days=30),
+        )
+        window = Window(date(2026, 9, 1), date(2026, 9, 30), "UTC")
+        execution = Execution.objects.create(
+            user=self.alice, instance=instance, template=template, template_name="Reach", template_version=1,
+            name="September", source_sql="SELECT 1 AS x", sql_query="SELECT 1 AS x",
+            window_start=window.start, window_end=window.end, window_zone=window.zone,
+        )  # fmt: skip
+        self.objects = {
+            "connection": [login.pk],
+            "account": [instance.account_id],
+            "instance": [instance.pk],
+            "run": [run.pk],
+            "template": [instance.pk, template.template_id],
+            "execution": [execution.pk],
+            "download": [execution.pk, "csv"],
+            "wizard": [instance.pk, template.template_id, uuid4(), "template"],
+            "schedule": [schedule.schedule_id],
+            "template version": [instance.pk, template.template_id, 1],
+        }
 
     def ask(self, name: str) -> int:
         method, kind, *_ = PAGES[name]
-        url = reverse(name, args=[self.objects[kind]] if kind else [])
+        url = reverse(name, args=self.objects[kind] if kind else [])
         return int(getattr(self.client, method.lower())(url).status_code)
 
     def test_table_names_every_address(self) -> None:
@@ -103,7 +178,7 @@ class AccessTableTests(CastTestCase):
                 self.assertEqual(self.ask(name), 302)
 
     def test_unknown_object_is_404(self) -> None:
-        self.objects = dict.fromkeys(self.objects, uuid4())
+        self.objects = {kind: [uuid4(), *rest] for kind, (_, *rest) in self.objects.items()}
         for name, row in PAGES.items():
             if row[1]:
                 with self.subTest(name):
@@ -112,13 +187,13 @@ class AccessTableTests(CastTestCase):
     def test_get_never_writes(self) -> None:
         for name, (method, kind, *_) in PAGES.items():
             if method == "POST":
-                url = reverse(name, args=[self.objects[kind]] if kind else [])
+                url = reverse(name, args=self.objects[kind] if kind else [])
                 with self.subTest(name):
                     self.assertEqual(self.client.get(url).status_code, 405)
 
     def test_foreign_instance_says_access_denied(self) -> None:
         self.client.force_login(self.charlie)
-        response = self.client.get(reverse("instances:instance-detail", args=[self.objects["instance"]]))
+        response = self.client.get(reverse("instances:instance-detail", args=self.objects["instance"]))
         self.assertContains(response, "Access denied", status_code=403)
 
 
@@ -157,7 +232,16 @@ class SignedOutHtmxTests(CastTestCase):
 class AdminAccessTests(CastTestCase):
     def test_admin_is_for_staff(self) -> None:
         InstanceFactory(account__connection__user=self.alice)
-        for model in ("amazonconnection", "amcaccount", "amcinstance", "healthcheck", "healthrun", "healthrollup"):
+        for model in (
+            "amazonconnection",
+            "amcaccount",
+            "amcinstance",
+            "healthcheck",
+            "healthrun",
+            "healthrollup",
+            "brandasin",
+            "brandcampaign",
+        ):
             url = reverse(f"admin:instances_{model}_changelist")
             with self.subTest(model):
                 self.client.force_login(self.alice)

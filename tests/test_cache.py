@@ -66,6 +66,31 @@ class GenerationCacheTests(TransactionTestCase):
             raise _Stop
         self.assertEqual(self.read("old"), "old")
 
+    def test_all_values_of_a_kind_can_be_ended_at_once(self) -> None:
+        other = GenerationCache("other", timeout=300)
+        self.assertEqual([self.read("old"), other.get_or_load("k", lambda: "kept")], ["old", "kept"])
+        with transaction.atomic():
+            self.cache.invalidate_all()
+            self.assertEqual(self.read("during"), "during")
+        self.assertEqual([self.read("new"), other.get_or_load("k", lambda: "x")], ["new", "kept"])
+
+    def test_slow_reader_cannot_fill_a_kind_that_was_ended(self) -> None:
+        def slow() -> str:
+            with transaction.atomic():
+                self.cache.invalidate_all()
+            return "old"
+
+        self.cache.get_or_load("k", slow)
+        self.assertEqual(self.read("new"), "new")
+
+    def test_many_keys_fit(self) -> None:
+        for key in range(1000):
+            self.cache.get_or_load(key, lambda: self.load("kept"))
+        self.loads = 0
+        for key in range(1000):
+            self.cache.get_or_load(key, lambda: self.load("again"))
+        self.assertEqual(self.loads, 0)
+
     def test_keys_do_not_disturb_each_other(self) -> None:
         self.cache.get_or_load("other", lambda: self.load("kept"))
         with transaction.atomic():

@@ -27,6 +27,7 @@ def ids(*, deploy: bool = False) -> set[str]:
 @pytest.mark.parametrize(
     ("settings", "expected", "deploy"),
     [
+        ({"SECRET_KEY": ""}, "amchelper.E001", False),
         ({"FERNET_KEYS": []}, "amchelper.E002", False),
         ({"FERNET_KEYS": ["nonsense"]}, "amchelper.E003", False),
         ({"CACHES": LOCMEM, "WEB_PROCESSES": 2}, "amchelper.E004", False),
@@ -34,6 +35,7 @@ def ids(*, deploy: bool = False) -> set[str]:
         ({"LOCAL_AMC_URL": "http://192.0.2.1:8700"}, "amchelper.E007", False),
         ({"AMAZON_CLIENT_SECRET": ""}, "amchelper.W002", False),
         ({"HEALTH_CHECK_CONCURRENCY": 0}, "amchelper.E011", False),
+        ({"SITE_URL": ""}, "amchelper.E012", False),
         ({"DEBUG": True}, "amchelper.E008", True),
         ({"LOCAL_AMC_URL": "http://127.0.0.1:8700"}, "amchelper.E009", True),
         ({"SITE_URL": "http://amc.example.com"}, "amchelper.E010", True),
@@ -51,17 +53,27 @@ def test_start_is_refused_with_the_reason() -> None:
         refuse_bad_configuration()
 
 
-def test_web_process_refuses_to_start_without_a_key() -> None:
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["-c", "import amchelper.wsgi"],
+        ["-m", "celery", "-A", "amchelper", "worker", "--pool", "threads", "--concurrency", "1"],
+        ["-m", "celery", "-A", "amchelper", "beat"],
+    ],
+    ids=["web", "worker", "beat"],
+)
+def test_process_refuses_to_start_without_a_key(command: list[str]) -> None:
     with tempfile.TemporaryDirectory() as var_dir:
         environment = {
             "PATH": os.environ["PATH"],
             "READ_DOT_ENV": "false",
             "SECRET_KEY": "x" * 60,
+            "SITE_URL": "https://amc.example.com",
             "VAR_DIR": var_dir,
             "DJANGO_SETTINGS_MODULE": "amchelper.settings",
         }
         done = subprocess.run(
-            [sys.executable, "-c", "import amchelper.wsgi"],
+            [sys.executable, *command],
             cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
     assert done.returncode != 0

@@ -50,6 +50,19 @@ class SignInTests(TestCase):
         self.assertEqual(len(mail.outbox), 1)
         self.assertIn("/accounts/password/reset/key/", mail.outbox[0].body)
 
+    def test_old_address_opens_nothing_after_an_administrator_changed_it(self) -> None:
+        self.client.post(reverse("account_reset_password"), {"email": "alice@example.com"})
+        self.client.force_login(UserFactory(is_staff=True, is_superuser=True))
+        change = reverse("admin:amchelper_user_change", args=[self.user.pk])
+        form = {"email": "new@example.com", "name": "", "is_active": "on"}
+        self.assertEqual(self.client.post(change, form).status_code, 302)
+        self.client.logout()
+        mail.outbox.clear()
+        self.client.post(reverse("account_reset_password"), {"email": "alice@example.com"})
+        self.assertNotIn("/reset/key/", "".join(message.body for message in mail.outbox))
+        self.assertContains(self.sign_in(), "not correct")
+        self.assertRedirects(self.sign_in(email="new@example.com"), "/")
+
     def test_second_factor_is_asked_for_and_its_secret_encrypted(self) -> None:
         secret = "JBSWY3DPEHPK3PXP"
         TOTP.activate(self.user, secret)

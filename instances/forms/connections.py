@@ -136,7 +136,7 @@ class AccountForm(forms.ModelForm):
         if same.exists():
             self.add_error("account_id", "This login has this account and marketplace already.")
         self.instance.marketplace_id = marketplace
-        self.instance.country_code = country_of(marketplace)
+        self.instance.country_code = country_of(marketplace, default="")
         return data
 
     @staticmethod

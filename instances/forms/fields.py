@@ -66,8 +66,8 @@ class AccountChoiceField(forms.ModelChoiceField):
         self.queryset = AMCAccount.objects.visible_to(user).select_related("connection")
 
     def label_from_instance(self, obj: Any) -> str:
-        """Give name, entity ID and country."""
-        return " · ".join(part for part in (obj.account_name, obj.account_id, obj.country_code) if part)
+        """Give name, entity ID and place."""
+        return " · ".join(part for part in (obj.account_name, obj.account_id, obj.place) if part)
 
 
 def _connection_label(connection: AmazonConnection) -> str:

@@ -97,4 +97,4 @@ class InstanceFilter(forms.Form):
 
 
 def _account_label(account: AMCAccount) -> str:
-    return f"{account.account_name or account.account_id} · {account.country_code}"
+    return f"{account.account_name or account.account_id} · {account.place}"

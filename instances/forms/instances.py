@@ -43,7 +43,7 @@ class InstanceForm(forms.ModelForm):
 
     class Meta:
         model = AMCInstance
-        fields = ("name", "account", "instance_id", "region", "description")
+        fields = ("name", "account", "instance_id", "region", "lag_days", "description")
         widgets = {"description": forms.Textarea(attrs={"rows": 3})}
         labels = {"instance_id": "AMC instance ID"}
         help_texts = {
@@ -55,6 +55,7 @@ class InstanceForm(forms.ModelForm):
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.user = user
+        self.fields["lag_days"].required = False
         account = self.fields["account"]
         if isinstance(account, AccountChoiceField):
             account.limit_to(user)
@@ -87,6 +88,11 @@ class InstanceForm(forms.ModelForm):
         except InvalidInstanceConfiguration as error:
             raise forms.ValidationError(error.message) from error
 
+    def clean_lag_days(self) -> int:
+        """Keep what is saved, or the usual lag, where nothing is given."""
+        given = self.cleaned_data["lag_days"]
+        return int(self.instance.lag_days if given is None else given)
+
     def values(self) -> InstanceValues:
         """Give what a valid form says."""
         data = self.cleaned_data
@@ -96,6 +102,7 @@ class InstanceForm(forms.ModelForm):
             name=data["name"],
             description=data["description"],
             region=data["region"],
+            lag_days=data["lag_days"],
             brands=data["brands"],
         )
 

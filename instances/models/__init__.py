@@ -7,18 +7,22 @@ from instances.models.connection import AmazonConnection, Region
 from instances.models.health import HealthCheck, HealthRollup, HealthRun
 from instances.models.instance import AMCCredentials, AMCInstance, InstanceBrand
 from instances.models.lifecycle import Event, Health, Status
+from instances.models.mapping import BrandASIN, BrandCampaign, MappingKind
 
 __all__ = [
     "AMCAccount",
     "AMCCredentials",
     "AMCInstance",
     "AmazonConnection",
+    "BrandASIN",
+    "BrandCampaign",
     "Event",
     "Health",
     "HealthCheck",
     "HealthRollup",
     "HealthRun",
     "InstanceBrand",
+    "MappingKind",
     "Region",
     "Status",
 ]

@@ -28,7 +28,7 @@ class AMCAccount(models.Model):
     """An AMC account: entity ID and marketplace, reached through one login."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    connection = models.ForeignKey(AmazonConnection, on_delete=models.PROTECT, related_name="accounts")
+    connection = models.ForeignKey(AmazonConnection, on_delete=models.CASCADE, related_name="accounts")
     account_id = models.CharField(
         "entity ID",
         max_length=64,
@@ -63,7 +63,12 @@ class AMCAccount(models.Model):
         )
 
     def __str__(self) -> str:
-        return f"{self.account_name or self.account_id} ({self.account_id}, {self.country_code})"
+        return f"{self.account_name or self.account_id} ({self.account_id}, {self.place})"
+
+    @property
+    def place(self) -> str:
+        """Give the country; of a marketplace that Amazon opened after this was written, its ID."""
+        return self.country_code or self.marketplace_id
 
     @property
     def region(self) -> str:

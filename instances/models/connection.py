@@ -137,12 +137,14 @@ class AmazonConnection(models.Model):
         self.refresh_token = fresh.refresh_token
 
     def require_reconnect(self, reason: str) -> None:
-        """Note that Amazon no longer accepts the login; a deliberate disconnect stays one."""
-        changed = AmazonConnection.objects.filter(pk=self.pk, state=self.State.CONNECTED).update(
-            state=self.State.RECONNECT_REQUIRED, state_reason=reason[:500], updated_at=timezone.now()
-        )
-        if changed:
+        """Note that Amazon no longer accepts the login, unless it was replaced or disconnected meanwhile."""
+        with transaction.atomic():
+            fresh = AmazonConnection.objects.select_for_update().filter(pk=self.pk).first()
+            # A run that began with the old token must not break the login that replaced it.
+            if fresh is None or fresh.state != self.State.CONNECTED or fresh.refresh_token != self.refresh_token:
+                return
             self.state, self.state_reason = self.State.RECONNECT_REQUIRED, reason[:500]
+            self.save(update_fields=["state", "state_reason", "updated_at"])
 
     def disconnect(self) -> None:
         """Forget the tokens; accounts and instances stay."""

@@ -10,16 +10,17 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.db import models
-from django.db.models import F, Q, Window
-from django.db.models.functions import RowNumber
+from django.db.models import OuterRef, Q, Subquery
 from django.utils import timezone
 
 from amchelper.models import User
-from instances.models.instance import AMCInstance
+from instances.models.instance import AMCInstance, InstanceQuerySet
 from instances.models.lifecycle import Health
 
 # Longer than any stretch between two stored batches of a run.
 RUN_LEASE = timedelta(minutes=2)
+# Databases limit how many conditions one statement may hold.
+_INSTANCES_AT_A_TIME = 200
 
 
 class HealthRunQuerySet(models.QuerySet["HealthRun"]):
@@ -92,22 +93,38 @@ class HealthCheckQuerySet(models.QuerySet["HealthCheck"]):
 
     editable_by = visible_to
 
-    def latest_per_instance(self, instances: Iterable[Any], count: int) -> dict[Any, list[HealthCheck]]:
-        """Give the last `count` probes of each instance, oldest first, by instance key. One query."""
-        recent = (
-            self.filter(instance__in=list(instances))
-            .annotate(
-                position=Window(
-                    RowNumber(), partition_by=F("instance"), order_by=[F("checked_at").desc(), F("pk").desc()]
-                )
-            )
-            .filter(position__lte=count)
-            .order_by("instance", "checked_at", "pk")
-        )
+    def latest_per_instance(
+        self, user: User | AnonymousUser, instances: Iterable[Any], count: int
+    ) -> dict[Any, list[HealthCheck]]:
+        """Give the last `count` probes of each instance `user` may see, oldest first, by instance key.
+
+        Two queries for a page of instances.
+        """
+        keys = list(instances)
         by_instance: dict[Any, list[HealthCheck]] = {}
-        for check in recent:
-            by_instance.setdefault(check.instance_id, []).append(check)
+        for start in range(0, len(keys), _INSTANCES_AT_A_TIME):
+            visible = AMCInstance.objects.visible_to(user).filter(
+                pk__in=keys[start : start + _INSTANCES_AT_A_TIME]
+            )
+            for check in self.filter(_since_nth_newest(visible, count)).order_by():
+                by_instance.setdefault(check.instance_id, []).append(check)
+        for key, checks in by_instance.items():
+            checks.sort(key=lambda check: (check.checked_at, check.pk))
+            by_instance[key] = checks[-count:]  # of the same moment there may be more than asked for
         return by_instance
+
+
+def _since_nth_newest(instances: InstanceQuerySet, count: int) -> Q:
+    """Give a condition that one index answers, without a join or an order, which would lead to another index.
+
+    Ranking whole histories instead takes seconds once they are a month long.
+    """
+    nth = HealthCheck.objects.filter(instance=OuterRef("pk")).order_by("-checked_at").values("checked_at")
+    borders = instances.order_by().values_list("pk", Subquery(nth[count - 1 : count]))
+    condition = Q(pk__in=[])
+    for key, border in borders:
+        condition |= Q(instance=key) if border is None else Q(instance=key, checked_at__gte=border)
+    return condition
 
 
 class HealthCheck(models.Model):

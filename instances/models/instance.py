@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import uuid
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
-from django.core.validators import RegexValidator
+from django.core.validators import MaxValueValidator, RegexValidator
 from django.db import models, transaction
 from django.db.models import Count, Prefetch, Q
 from django.urls import reverse
 
-from amchelper.fields import EncryptedJSONField
+from amc_facts.timing import ATTRIBUTION_DAYS
+from amchelper.fields import EncryptedJSONField, Undecryptable
 from amchelper.models import User
 from instances.amc.types import AccountRef, InstanceRef
 from instances.models.account import AMCAccount
 from instances.models.connection import Region
 from instances.models.lifecycle import Event, Health, Status, next_status
 
+MAX_LAG_DAYS = 90
 NOT_A_UUID = r"\A(?![0-9a-fA-F]{8}-?[0-9a-fA-F]{4}-)[A-Za-z0-9_-]+\Z"
 
 
@@ -88,7 +91,8 @@ class AMCInstance(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="instances")
-    account = models.ForeignKey(AMCAccount, on_delete=models.PROTECT, related_name="instances")
+    # Not PROTECT: an account goes when its instances go in the same act, as with their user.
+    account = models.ForeignKey(AMCAccount, on_delete=models.RESTRICT, related_name="instances")
     instance_id = models.CharField(
         "AMC instance ID",
         max_length=64,
@@ -104,6 +108,13 @@ class AMCInstance(models.Model):
     description = models.TextField(blank=True, default="", max_length=2000)
     instance_type = models.CharField(max_length=32, blank=True, default="", editable=False)
     region = models.CharField(max_length=2, choices=Region.choices, blank=True)
+    lag_days = models.PositiveSmallIntegerField(
+        "days of lag",
+        default=ATTRIBUTION_DAYS,
+        validators=[MaxValueValidator(MAX_LAG_DAYS)],
+        help_text="Windows end this many days ago unless somebody chooses otherwise. Conversions are attributed for "
+        "14 days, so younger days still grow.",
+    )
     is_active = models.BooleanField("enabled", default=True)
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.PENDING)
     health_status = models.CharField(  # noqa: DJ001  NULL means "never checked", as the design says
@@ -160,6 +171,13 @@ class AMCInstance(models.Model):
         """Give AMC's string and the entity ID, the only identifiers that go out in calls."""
         ref = self.ref
         return AMCCredentials(instance_id=ref.instance_id, entity_id=ref.account.account_id)
+
+    def remember(self, description: Mapping[str, Any]) -> None:
+        """Take Amazon's description into the configuration; one that no key can read stays as it is."""
+        config: Any = self.config
+        if not isinstance(config, Undecryptable):
+            config = {**(config or {}), "amc": dict(description)}
+            self.config = config
 
     def apply(self, event: Event) -> None:
         """Move along the life cycle and save; raises InvalidStateError for an impossible event."""

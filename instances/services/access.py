@@ -8,7 +8,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404
 
 from amchelper.models import User
-from instances.models import AmazonConnection, AMCInstance
+from instances.models import AmazonConnection, AMCAccount, AMCInstance
 
 
 def get_instance(user: User, pk: UUID) -> AMCInstance:
@@ -39,3 +39,11 @@ def get_connection(user: User, pk: UUID) -> AmazonConnection:
     if connection is None:
         raise Http404("There is no such connection.")
     return connection
+
+
+def get_account(user: User, pk: UUID) -> AMCAccount:
+    """Give the user's AMC account with its login, or raise Http404 whether it is missing or another user's."""
+    account = AMCAccount.objects.visible_to(user).select_related("connection").filter(pk=pk).first()
+    if account is None:
+        raise Http404("There is no such account.")
+    return account

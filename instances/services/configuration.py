@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -15,6 +15,7 @@ from amchelper.fields import Undecryptable
 from instances.models import AMCInstance
 
 INSTANCE_CACHE = GenerationCache("instance-configuration", settings.INSTANCE_CACHE_SECONDS)
+_MOST_SINGLY = 10
 
 
 @dataclass(frozen=True)
@@ -36,17 +37,14 @@ def get_instance_configuration(pk: UUID) -> InstanceConfiguration:
     return INSTANCE_CACHE.get_or_load(pk, lambda: _load(pk))
 
 
-def invalidate_configuration(pks: Iterable[UUID]) -> None:
+def invalidate_configuration(pks: Collection[UUID]) -> None:
     """Forget cached configurations; call it inside the transaction that writes."""
     with transaction.atomic():
-        INSTANCE_CACHE.invalidate(*pks)
-
-
-def invalidate_accounts(account_pks: Iterable[UUID]) -> None:
-    """Forget the configurations of all instances of accounts; call it inside the transaction that writes."""
-    with transaction.atomic():
-        instances = AMCInstance.objects.filter(account__in=list(account_pks)).order_by()
-        INSTANCE_CACHE.invalidate(*instances.values_list("pk", flat=True))
+        if len(pks) > _MOST_SINGLY:
+            # Loading the others again is cheaper than statements that grow with an import.
+            INSTANCE_CACHE.invalidate_all()
+        else:
+            INSTANCE_CACHE.invalidate(*pks)
 
 
 def _load(pk: UUID) -> InstanceConfiguration:

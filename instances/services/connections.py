@@ -13,7 +13,7 @@ from uuid import UUID
 from django.conf import settings
 from django.contrib.sessions.backends.base import SessionBase
 from django.db import IntegrityError, transaction
-from django.db.models import ProtectedError
+from django.db.models import RestrictedError
 from django.utils import timezone
 
 from amchelper.exceptions import AmcHelperError, InvalidStateError
@@ -159,15 +159,24 @@ def delete_connection(connection: AmazonConnection) -> None:
     pk = connection.pk
     try:
         with transaction.atomic():
-            AMCAccount.objects.filter(connection=connection).delete()
             connection.delete()
-    except ProtectedError:
+    except RestrictedError:
         raise InvalidStateError(
             f"“{connection.label}” still has instances. Delete them or link them to another account first."
         ) from None
     connection.pk = pk
     forget_tokens(connection)
     logger.info("connection deleted connection=%s", pk)
+
+
+def delete_account(account: AMCAccount) -> None:
+    """Delete an account here; raises InvalidStateError while an instance needs it."""
+    try:
+        account.delete()
+    except RestrictedError:
+        raise InvalidStateError(
+            f"{account} still has instances. Delete them or link them to another account first."
+        ) from None
 
 
 def _require_client() -> None:

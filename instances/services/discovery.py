@@ -16,7 +16,7 @@ from amchelper.models import User
 from instances.amc.client import INTERACTIVE, AmcClient
 from instances.amc.errors import AmcAuthError, AmcForbiddenError, AmcNotFoundError
 from instances.amc.hosts import country_of, region_of
-from instances.amc.types import AccountRef, AmcInstance
+from instances.amc.types import AccountRef, AmcInstance, InstanceRef
 from instances.models import AmazonConnection, AMCInstance
 from instances.models.instance import NOT_A_UUID
 from instances.services.amazon import amc_client
@@ -223,6 +223,10 @@ def _is_storable(ref: AccountRef) -> bool:
 
 
 def _has_usable_id(found: AmcInstance) -> bool:
+    try:
+        InstanceRef(found.instance_id, AccountRef("", ""))  # refuses every spelling of a UUID
+    except ValueError:
+        return False
     return len(found.instance_id) <= _LONGEST_ID and re.match(NOT_A_UUID, found.instance_id) is not None
 
 

@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from amchelper.exceptions import AmcHelperError
+from amchelper.exceptions import AmcHelperError, InvalidStateError
 from amchelper.models import User
 from instances.amc.auth import TokenSource
 from instances.amc.brake import get_brake
@@ -53,11 +53,19 @@ class _Work:
 
 
 def check_instance(instance: AMCInstance, *, user: User | None, trigger: str) -> HealthCheck:
-    """Probe one instance now, store the result, refresh `instance` and give the stored probe."""
+    """Probe one instance now, store the result, refresh `instance` and give the stored probe.
+
+    Raises InvalidStateError when the instance was linked elsewhere or deleted meanwhile.
+    """
     run = start_run([instance.pk], user=user, trigger=trigger)
     check_instances([instance], run=run)
+    check = HealthCheck.objects.filter(run=run, instance=instance).order_by("pk").last()
+    if check is None:
+        raise InvalidStateError(
+            f"{instance.name} was changed or deleted while it was being checked. Reload the page and check again."
+        )
     instance.refresh_from_db()
-    return HealthCheck.objects.filter(run=run, instance=instance).latest("pk")
+    return check
 
 
 def start_run(pks: Iterable[UUID], *, user: User | None, trigger: str, slot: str | None = None) -> HealthRun:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from django.conf import settings
@@ -41,7 +41,8 @@ def queue_run(
         finished_at=None if ids else timezone.now(),
     )  # fmt: skip
     if ids:
-        transaction.on_commit(lambda: send(str(run.pk)))
+        # Robust: a queue that cannot be reached is logged, and the next tick sends the run again.
+        transaction.on_commit(lambda: send(str(run.pk)), robust=True)
     return run
 
 
@@ -86,7 +87,8 @@ def prune(*, now: datetime | None = None) -> int:
     with transaction.atomic():
         hours = (
             old.order_by()
-            .annotate(hour=TruncHour("checked_at"))
+            # In UTC, like the border: hours begin elsewhere in some zones, and twice when clocks are set back.
+            .annotate(hour=TruncHour("checked_at", tzinfo=UTC))
             .values("instance_id", "hour")
             .annotate(
                 healthy=Count("pk", filter=Q(verdict=Health.HEALTHY)),

@@ -12,7 +12,6 @@ from django.db import transaction
 from django.utils import timezone
 
 from amchelper.exceptions import InvalidStateError
-from amchelper.fields import Undecryptable
 from amchelper.models import User
 from instances.amc.hosts import country_of, region_of
 from instances.amc.types import AccountRef, AmcInstance
@@ -156,7 +155,7 @@ def _accounts(connection: AmazonConnection, names: dict[AccountRef, str]) -> dic
                 account_id=ref.account_id,
                 account_name=name[:_LONGEST_NAME],
                 marketplace_id=ref.marketplace_id,
-                country_code=country_of(ref.marketplace_id),
+                country_code=country_of(ref.marketplace_id, default=""),
             )
             for ref, name in names.items()
         ],
@@ -174,16 +173,13 @@ def _update(pairs: Iterable[Pair]) -> list[Pair]:
             continue
         instance.name = changes.get("Name", instance.name)[:_LONGEST_NAME]
         instance.instance_type = changes.get("Type", instance.instance_type)[:_LONGEST_TYPE]
-        config: Any = instance.config
-        if not isinstance(config, Undecryptable):
-            config = {**(config or {}), "amc": dict(found.raw)}
-            instance.config = config
+        instance.remember(found.raw)
         instance.updated_at = timezone.now()
         updated.append((instance, found))
     if updated:
         instances = [instance for instance, _ in updated]
         AMCInstance.objects.bulk_update(instances, ["name", "instance_type", "config", "updated_at"])
-        invalidate_configuration(instance.pk for instance in instances)
+        invalidate_configuration([instance.pk for instance in instances])
     return updated
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from amc_facts.timing import ATTRIBUTION_DAYS
 from amchelper.models import User
 from instances.errors import InstanceConnectionError, InvalidInstanceConfiguration, StaleInstanceError
 from instances.models import AMCAccount, AMCInstance, Event, HealthCheck, HealthRun
@@ -25,7 +26,7 @@ STALE = (
     "This instance was changed since you opened the page. What you typed is kept; "
     "look at the differences and save again to overwrite them."
 )
-_DETAILS = ("name", "description", "region")
+_DETAILS = ("name", "description", "region", "lag_days")
 # A verdict is about an AMC ID in an account; of another one nothing is known yet.
 _FORGOTTEN = {
     "health_status": None,
@@ -48,6 +49,7 @@ class InstanceValues:
     description: str = ""
     region: str = ""
     brands: tuple[str, ...] = ()
+    lag_days: int = ATTRIBUTION_DAYS
 
     @classmethod
     def of(cls, instance: AMCInstance) -> InstanceValues:
@@ -59,6 +61,7 @@ class InstanceValues:
             description=instance.description,
             region=instance.region,
             brands=tuple(brand.name for brand in instance.brands.all()),
+            lag_days=instance.lag_days,
         )
 
     @property
@@ -83,6 +86,7 @@ def version_of(instance: AMCInstance) -> str:
             values.description,
             values.region,
             sorted(values.brands),
+            values.lag_days,
         ]
     )
     return hashlib.sha256(text.encode()).hexdigest()[:32]
@@ -114,7 +118,7 @@ def save_tested(
     with _duplicates_explained(user, values, instance), transaction.atomic():
         saved = _write(user, values, instance, version)
         saved.instance_type = found.instance_type[:32]
-        saved.config = {"amc": dict(found.raw)}
+        saved.remember(found.raw)
         saved.save(update_fields=["instance_type", "config", "updated_at"])
         run = HealthRun.objects.create(
             user=user,
@@ -153,7 +157,7 @@ def relink(*, user: User, instance: AMCInstance, account: AMCAccount) -> AMCInst
 
 
 def enable(*, instance: AMCInstance, user: User | None) -> HealthCheck:
-    """Enable and check at once; raises InvalidStateError when it is enabled already."""
+    """Enable and check at once; raises InvalidStateError when it is enabled already, or as `check_instance`."""
     _apply(instance, Event.ENABLE)
     return check_instance(instance, user=user, trigger=HealthRun.Trigger.SAVE)
 
@@ -229,7 +233,7 @@ def _locked(instance: AMCInstance, version: str) -> AMCInstance:
 def _set(instance: AMCInstance, values: InstanceValues) -> None:
     instance.account, instance.instance_id = values.account, values.instance_id
     instance.name, instance.description = values.name, values.description
-    instance.region = values.effective_region
+    instance.region, instance.lag_days = values.effective_region, values.lag_days
 
 
 def _refuse_foreign_account(user: User, values: InstanceValues) -> None:
@@ -269,6 +273,7 @@ def differences(instance: AMCInstance, values: InstanceValues) -> Iterable[tuple
         ("Account", str(saved.account), str(values.account)),
         ("AMC instance ID", saved.instance_id, values.instance_id),
         ("Region", saved.effective_region, values.effective_region),
+        ("Days of lag", str(saved.lag_days), str(values.lag_days)),
         ("Brands", ", ".join(sorted(saved.brands)), ", ".join(sorted(values.brands))),
     )
     return [row for row in rows if row[1] != row[2]]

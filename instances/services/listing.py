@@ -79,9 +79,9 @@ def sorted_instances(instances: InstanceQuerySet, sort: str) -> InstanceQuerySet
 
 
 def instance_rows(instances: Sequence[AMCInstance], user: User) -> list[InstanceRow]:
-    """Give rows for instances that come with relations; one query for the probes of all."""
+    """Give rows for instances that come with relations; two queries for the probes of all."""
     pks = [instance.pk for instance in instances]
-    latest = HealthCheck.objects.visible_to(user).latest_per_instance(pks, CHECKS_SHOWN) if pks else {}
+    latest = HealthCheck.objects.latest_per_instance(user, pks, CHECKS_SHOWN) if pks else {}
     return [_row(instance, latest.get(instance.pk, [])) for instance in instances]
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.db.models import Avg, Count, Max, Q, QuerySet
-from django.db.models.functions import TruncHour
+from django.db.models import Avg, Case, Count, IntegerField, Max, Q, QuerySet, Value, When
 from django.urls import reverse
 from django.utils import timezone
 
@@ -93,12 +92,13 @@ def _figures(region: str, label: str, row: Mapping[str, Any] | None) -> RegionFi
 
 def hour_blocks(checks: QuerySet[HealthCheck], *, now: datetime | None = None) -> list[HourBlock]:
     """Give the last 24 hours, oldest first, each with its worst verdict. One query."""
-    now = now or timezone.now()
+    now = (now or timezone.now()).astimezone(UTC)
     first = now.replace(minute=0, second=0, microsecond=0) - timedelta(hours=23)
     rows = (
         checks.filter(checked_at__gte=first)
         .order_by()
-        .annotate(hour=TruncHour("checked_at"))
+        # Not TruncHour: in SQLite that is a Python function, called for every probe of the day.
+        .annotate(hour=_hour_number(first))
         .values("hour")
         .annotate(
             checks=Count("pk"),
@@ -107,7 +107,16 @@ def hour_blocks(checks: QuerySet[HealthCheck], *, now: datetime | None = None) -
         )
     )
     by_hour = {row["hour"]: row for row in rows}
-    return [_block(first + timedelta(hours=n), by_hour.get(first + timedelta(hours=n))) for n in range(24)]
+    return [_block(first + timedelta(hours=n), by_hour.get(n)) for n in range(24)]
+
+
+def _hour_number(first: datetime) -> Case:
+    """Give 0 for probes of the hour that begins at `first`, 1 for the next, up to 23."""
+    return Case(
+        *(When(checked_at__gte=first + timedelta(hours=n), then=Value(n)) for n in range(23, 0, -1)),
+        default=Value(0),
+        output_field=IntegerField(),
+    )
 
 
 def _block(hour: datetime, row: Mapping[str, Any] | None) -> HourBlock:

@@ -18,11 +18,12 @@ from amchelper.exceptions import AmcHelperError
 from amchelper.htmx import HtmxHttpRequest, redirect_page
 from instances.forms.connections import AccountForm, ConnectionForm, RefreshTokenForm
 from instances.models import AmazonConnection, AMCInstance, HealthRun
-from instances.services.access import get_connection
+from instances.services.access import get_account, get_connection
 from instances.services.amazon import forget_tokens
 from instances.services.connections import (
     ConsentError,
     connect_with_refresh_token,
+    delete_account,
     delete_connection,
     disconnect,
     finish_consent,
@@ -69,7 +70,7 @@ def connection_callback(request: HtmxHttpRequest) -> HttpResponse:
         connection, is_new = finish_consent(session=request.session, user=request.user, answer=request.GET.dict())
     except ConsentError as error:
         messages.error(request, error.message)
-        return redirect_page(request, _where_it_started(error))
+        return redirect_page(request, _where_it_started(request, error))
     return _connected(request, connection, is_new=is_new)
 
 
@@ -208,6 +209,25 @@ def account_create(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
     return render(request, "instances/account_form.html", context)
 
 
+@require_http_methods(["GET", "POST"])
+def account_delete(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
+    account = get_account(request.user, pk)
+    connection = account.connection
+    if request.method == "POST":
+        try:
+            delete_account(account)
+            messages.success(request, f"{account} was deleted here. At Amazon nothing changed.")
+        except AmcHelperError as error:
+            messages.error(request, error.message)
+        return redirect_page(request, connection)
+    context = {
+        "account": account,
+        "connection": connection,
+        "breadcrumbs": [_LIST_CRUMB, (connection.label, connection.get_absolute_url()), ("Delete account", None)],
+    }
+    return render(request, "instances/account_confirm_delete.html", context)
+
+
 def _with_counts(connections: QuerySet[AmazonConnection]) -> QuerySet[AmazonConnection]:
     return connections.annotate(
         account_count=Count("accounts", distinct=True),
@@ -230,12 +250,14 @@ def _to_amazon(
     request: HtmxHttpRequest, *, label: str, region: str, connection: AmazonConnection | None = None
 ) -> HttpResponse:
     path = reverse("instances:connection-callback")
-    # Amazon accepts registered return addresses only, so the address people typed does not decide.
-    here = request.build_absolute_uri(path) if settings.DEBUG and not settings.SITE_URL else ""
+    # Amazon accepts registered return addresses only, so the address people opened does not decide. The local
+    # AMC accepts every one, and the session is where they are: localhost is not 127.0.0.1.
+    in_demo = settings.DEBUG and settings.LOCAL_AMC_URL
+    back = request.build_absolute_uri(path) if in_demo else f"{settings.SITE_URL}{path}"
     url = start_consent(
         session=request.session,
         user=request.user,
-        redirect_uri=here or f"{settings.SITE_URL}{path}",
+        redirect_uri=back,
         label=label,
         region=region,
         connection=connection,
@@ -256,11 +278,15 @@ def _connected(request: HtmxHttpRequest, connection: AmazonConnection, *, is_new
     return redirect_page(request, connection)
 
 
-def _where_it_started(error: ConsentError) -> str:
+def _where_it_started(request: HtmxHttpRequest, error: ConsentError) -> str:
     consent = error.consent
     if consent is None:
         return reverse("instances:connection-list")
-    if consent.connection:
+    # It may have been deleted while its owner was at Amazon.
+    if (
+        consent.connection
+        and AmazonConnection.objects.visible_to(request.user).filter(pk=consent.connection).exists()
+    ):
         return reverse("instances:connection-detail", args=[consent.connection])
     typed = urlencode({"label": consent.label, "region": consent.region})
     return f"{reverse('instances:connection-list')}?{typed}#connect"

@@ -23,6 +23,7 @@ from instances.tasks import advance_health_run
 
 # Django reads at most 1,000 fields of a form (DATA_UPLOAD_MAX_NUMBER_FIELDS).
 SELECTABLE = 900
+_FAILURES_TOLD = 3
 _GROUPS = ("new", "changed", "gone", "elsewhere", "same")
 
 
@@ -102,9 +103,13 @@ def _tell(request: HtmxHttpRequest, connection: AmazonConnection, result: Import
     (messages.success if result.created or result.updated else messages.info)(request, f"{said}.")
     if result.missing:
         messages.warning(request, f"{_count(result.missing)} could not be found at Amazon any more.")
-    for reading in result.failed:
+    for reading in result.failed[:_FAILURES_TOLD]:
         error = reading.error
         messages.error(request, f"{reading.name or reading.ref.account_id}: {error.message if error else ''}")
+    more = len(result.failed) - _FAILURES_TOLD
+    if more > 0:
+        noun = "account" if more == 1 else "accounts"
+        messages.error(request, f"{more} more {noun} could not be read. Discover again to see why.")
 
 
 def _count(number: int) -> str:

@@ -18,12 +18,13 @@ RUNS_SHOWN = 8
 def health_list(request: HtmxHttpRequest) -> HttpResponse:
     instances = AMCInstance.objects.visible_to(request.user)
     checks = HealthCheck.objects.visible_to(request.user)
-    failing = instances.failing().with_relations().order_by("health_since", "name")[:INCIDENTS_SHOWN]
+    failing = instances.failing().with_relations().order_by("health_since", "name")
     context = {
         "tiles": health_tiles(instances.health_counts()),
         "regions": region_figures(checks),
         "blocks": hour_blocks(checks),
-        "incidents": incidents(failing),
+        "incidents": incidents(failing[:INCIDENTS_SHOWN]),
+        "more_incidents": max(0, failing.count() - INCIDENTS_SHOWN),
         "runs": HealthRun.objects.visible_to(request.user)[:RUNS_SHOWN],
         "breadcrumbs": [("Health", None)],
     }

@@ -7,7 +7,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from amchelper.htmx import HtmxHttpRequest
-from instances.models import AmazonConnection, AMCInstance, Health
+from instances.models import AmazonConnection, AMCInstance
 from instances.models.reasons import reason_of
 from instances.services.overview import health_tiles
 
@@ -25,7 +25,8 @@ def home(request: HtmxHttpRequest) -> HttpResponse:
         "tiles": tiles,
         "total": total,
         "failing": [(instance, reason_of(instance.health_reason)) for instance in failing[:FAILING_SHOWN]],
-        "failing_count": sum(t.count for t in tiles if t.health in {Health.UNHEALTHY, Health.ERROR}),
+        # Not from the tiles: they count disabled instances too.
+        "failing_count": failing.count(),
         "has_connection": connections.exists(),
         "has_checked": any(tile.count for tile in tiles if tile.health),
     }

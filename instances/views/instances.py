@@ -10,7 +10,7 @@ from django.contrib import messages
 from django.core.paginator import Paginator
 from django.db.models import Count, Max
 from django.http import HttpResponse, JsonResponse, QueryDict
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
@@ -30,7 +30,9 @@ from instances.services.overview import health_tiles
 from instances.views.instance_forms import instance_create, instance_update
 
 __all__ = [
+    "back_or",
     "brand_list",
+    "health_in_address",
     "instance_create",
     "instance_delete",
     "instance_detail",
@@ -129,26 +131,27 @@ def render_instance_change(request: HtmxHttpRequest, instance: AMCInstance, text
         context = {
             "row": instance_rows([fresh], request.user)[0],
             "oob_tiles": True,
-            **list_tiles(request.user, ""),
+            **list_tiles(request.user, health_in_address(request)),
         }
         return render(request, "instances/_partials/instance_row_change.html", context)
     if target == "health-panel":
         context = _panel(request, get_instance(request.user, instance.pk))
         return render(request, "instances/_partials/instance_health_panel.html", context)
-    return _back(request, instance)
+    return back_or(request, instance)
 
 
 def _refused(request: HtmxHttpRequest, instance: AMCInstance, error: AmcHelperError) -> HttpResponse:
     messages.error(request, error.message)
-    return _back(request, instance)
+    return back_or(request, instance)
 
 
-def _back(request: HtmxHttpRequest, instance: AMCInstance) -> HttpResponse:
+def back_or(request: HtmxHttpRequest, otherwise: Any) -> HttpResponse:
+    """Send back to the page that a form names in `next`, when it is one of ours, else to `otherwise`."""
     to = request.POST.get("next", "")
     hosts = {request.get_host()}
     if to and url_has_allowed_host_and_scheme(to, allowed_hosts=hosts, require_https=request.is_secure()):
         return redirect_page(request, to)
-    return redirect_page(request, instance) if wants_fragment(request) else redirect(instance)
+    return redirect_page(request, otherwise)
 
 
 def list_tiles(user: User, chosen: str) -> dict[str, Any]:
@@ -166,7 +169,7 @@ def _summary(instances: InstanceQuerySet) -> dict[str, Any]:
 
 
 def _panel(request: HtmxHttpRequest, instance: AMCInstance) -> dict[str, Any]:
-    latest = HealthCheck.objects.visible_to(request.user).latest_per_instance([instance.pk], CHECKS_SHOWN)
+    latest = HealthCheck.objects.latest_per_instance(request.user, [instance.pk], CHECKS_SHOWN)
     checks = latest.get(instance.pk, [])
     probes = [(check, reason_of(check.reason)) for check in reversed(checks[-PROBES_SHOWN:])]
     return {
@@ -180,7 +183,7 @@ def _panel(request: HtmxHttpRequest, instance: AMCInstance) -> dict[str, Any]:
     }
 
 
-def _health_in_address(request: HtmxHttpRequest) -> str:
+def health_in_address(request: HtmxHttpRequest) -> str:
     """Give the health filter of the list that sent an htmx request."""
     return QueryDict(urlsplit(request.htmx.current_url or "").query).get("health") or ""
 

@@ -51,6 +51,9 @@ function enhanceToast(toast) {
 
 /** Show a message; `level` is success, info, warning or error. */
 function showToast(text, level) {
+  // A page that polls would otherwise pile up the same error every second.
+  const shown = [...document.querySelectorAll("#messages .toast-text")];
+  if (shown.some((words) => words.textContent === text)) return;
   const toast = document.createElement("div");
   const words = document.createElement("span");
   const close = document.createElement("button");
@@ -120,7 +123,7 @@ function placeMenu(event) {
 
 function selectionOf(master) {
   const scope = document.querySelector(master.dataset.selectAll) || master.closest("form, table");
-  return scope ? [...scope.querySelectorAll("input[data-select]")] : [];
+  return scope ? [...scope.querySelectorAll("input[data-select]:not(:disabled)")] : [];
 }
 
 /** Bring the master box, the count and the bulk bar in line with the rows. */

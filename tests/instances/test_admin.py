@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from unittest import mock
 
+from django.contrib.auth.models import Permission
 from django.urls import reverse
 
-from instances.models import AMCInstance, HealthCheck, HealthRun, Status
+from amchelper.models import User
+from instances.models import AmazonConnection, AMCAccount, AMCInstance, HealthCheck, HealthRun, Status
 from instances.services.configuration import get_instance_configuration
 from tests.base import LocalAmcTestCase
-from tests.factories import InstanceFactory
+from tests.factories import InstanceFactory, UserFactory
 
 
 class AdminTests(LocalAmcTestCase):
@@ -74,9 +76,38 @@ class AdminTests(LocalAmcTestCase):
         with self.assertRaises(AMCInstance.DoesNotExist):
             get_instance_configuration(self.instance.pk)
 
+    def test_user_is_deleted_with_everything_that_is_theirs(self) -> None:
+        run = HealthRun.objects.create(user=self.alice, trigger="list", total=1)
+        HealthCheck.objects.create(instance=self.instance, run=run, verdict="HEALTHY")
+        InstanceFactory(account__connection__user=self.charlie)
+        url = reverse("admin:amchelper_user_delete", args=[self.alice.pk])
+        self.assertNotContains(self.client.get(url), "required")
+        self.client.post(url, {"post": "yes"})
+        self.assertEqual(
+            set(User.objects.values_list("email", flat=True)), {"charlie@example.com", "sam@example.com"}
+        )
+        for model in (AmazonConnection, AMCAccount, AMCInstance):
+            self.assertEqual(model.objects.count(), 1)
+
+    def test_staff_without_the_right_cannot_delete_what_belongs_to_a_user(self) -> None:
+        helper = UserFactory(is_staff=True)
+        helper.user_permissions.add(*Permission.objects.filter(codename__in=["view_user", "delete_user"]))
+        self.client.force_login(helper)
+        url = reverse("admin:amchelper_user_delete", args=[self.alice.pk])
+        self.assertEqual(self.client.post(url, {"post": "yes"}).status_code, 403)
+        self.assertTrue(User.objects.filter(pk=self.alice.pk).exists())
+
+    def test_login_or_account_that_an_instance_needs_is_not_deleted(self) -> None:
+        for thing in (self.connection, self.account):
+            with self.subTest(type(thing).__name__):
+                url = reverse(f"admin:instances_{thing._meta.model_name}_delete", args=[thing.pk])
+                self.assertContains(self.client.get(url), "protected")
+                self.client.post(url, {"post": "yes"})
+                self.assertTrue(type(thing)._default_manager.filter(pk=thing.pk).exists())
+
     def test_history_cannot_be_changed(self) -> None:
         check = HealthCheck.objects.create(instance=self.instance, verdict="HEALTHY")
-        for view in ("delete",):
+        for view, data in (("delete", {"post": "yes"}), ("change", {"verdict": "ERROR"})):
             url = reverse(f"admin:instances_healthcheck_{view}", args=[check.pk])
-            self.assertEqual(self.client.post(url, {"post": "yes"}).status_code, 403)
+            self.assertEqual(self.client.post(url, data).status_code, 403)
         self.assertEqual(self.client.get(reverse("admin:instances_healthcheck_add")).status_code, 403)

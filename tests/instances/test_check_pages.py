@@ -64,7 +64,7 @@ class CheckPagesTests(LocalAmcTestCase):
 
     def test_progress_polls_while_it_runs_and_stops_by_itself(self) -> None:
         started = self.post({"all": "1", "list": "1"}, htmx=True)
-        self.assertContains(started, 'hx-trigger="load delay:1s"')
+        self.assertContains(started, 'hx-trigger="every 1s"')
         self.assertNotContains(started, "<html")
         run = HealthRun.objects.get()
         health_runs.advance_run(str(run.pk))
@@ -83,6 +83,53 @@ class CheckPagesTests(LocalAmcTestCase):
         response = self.client.get(reverse("instances:check-detail", args=[run.pk]))
         self.assertContains(response, "amclocalus1")
         self.assertContains(response, "Instance not found")
+
+    def test_page_of_an_old_run_shows_what_that_run_found(self) -> None:
+        self.post({"instance": [str(self.bad.pk)]})
+        run = HealthRun.objects.get()
+        health_runs.advance_run(str(run.pk))
+        AMCInstance.objects.filter(pk=self.bad.pk).update(health_status="HEALTHY", health_reason="")
+        response = self.client.get(reverse("instances:check-detail", args=[run.pk]))
+        self.assertContains(response, "Instance not found")
+        self.assertContains(response, "Unhealthy</span>")
+        self.assertNotContains(response, "Healthy</span>")
+
+    def test_all_of_nothing_says_why_and_keeps_the_filters(self) -> None:
+        self.bad.apply("disable")
+        address = "/instances/?q=nowhere"
+        response = self.client.post(
+            reverse("instances:check-create"), {"all": "1", "q": "nowhere", "next": address}, follow=True
+        )
+        self.assertRedirects(response, address)
+        self.assertContains(response, "Nothing was checked: none of these instances is enabled.")
+
+    def test_tiles_keep_showing_which_one_filters(self) -> None:
+        self.post({"all": "1", "list": "1"}, htmx=True)
+        run = HealthRun.objects.get()
+        health_runs.advance_run(str(run.pk))
+        row = f"instance-{self.good.pk}"
+        check = reverse("instances:instance-check", args=[self.good.pk])
+        progress = reverse("instances:check-detail", args=[run.pk]) + "?after=0&list=1"
+        here = {"HX-Request": "true", "HX-Current-URL": "http://testserver/instances/?health=HEALTHY"}
+        for response in (
+            self.client.get(progress, headers=here),
+            self.client.post(check, headers={**here, "HX-Target": row}),
+        ):
+            self.assertContains(response, 'id="instance-tiles"')
+            self.assertContains(response, 'aria-current="true"', count=1)
+
+    def test_home_counts_as_failing_what_it_lists(self) -> None:
+        for instance in (self.good, self.bad):
+            AMCInstance.objects.filter(pk=instance.pk).update(health_status="UNHEALTHY", health_reason="not_found")
+        self.bad.apply("disable")
+        response = self.client.get("/")
+        self.assertContains(response, "1 needs a look")
+        self.assertNotContains(response, "on the health page")
+
+    def test_health_page_says_when_it_does_not_list_all(self) -> None:
+        for n in range(52):
+            InstanceFactory(account=self.account, instance_id=f"amcmany{n:04d}", health_status="ERROR")
+        self.assertContains(self.client.get("/health/"), "and 2 more")
 
     def test_only_news_since_the_last_look_is_sent(self) -> None:
         self.post({"all": "1"})

@@ -75,6 +75,23 @@ class ConsentTests(LocalAmcTestCase):
         self.assertGreater(len(query["state"][0]), 30)
         self.assertNotIn("local-secret", url)
 
+    @override_settings(DEBUG=True, SITE_URL="http://127.0.0.1:8000")
+    def test_demo_comes_back_to_the_address_that_was_opened_where_the_session_is(self) -> None:
+        data = {"label": "Agency", "region": "NA"}
+        response = self.client.post(f"{LIST}start/", data, headers={"host": "localhost:8000"})
+        query = parse_qs(urlsplit(response["Location"]).query)
+        self.assertEqual(query["redirect_uri"], ["http://localhost:8000/connections/callback/"])
+        with override_settings(LOCAL_AMC_URL=""):
+            response = self.client.post(f"{LIST}start/", data, headers={"host": "localhost:8000"})
+        query = parse_qs(urlsplit(response["Location"]).query)
+        self.assertEqual(query["redirect_uri"], ["http://127.0.0.1:8000/connections/callback/"])
+
+    def test_refusal_for_a_connection_deleted_meanwhile_is_said_on_the_list(self) -> None:
+        other = ConnectionFactory(user=self.alice, label="Short-lived")
+        back = self.consent(self.client.post(other.get_reconnect_url())["Location"], answer="cancel")
+        other.delete()
+        self.assertContains(self.client.get(back, follow=True), "consent was not given")
+
     def test_consent_connects_and_stores_the_token_encrypted(self) -> None:
         response = self.client.get(self.consent(self.start("Agency", "EU")))
         (connection,) = self.new_connections()
@@ -278,6 +295,27 @@ class PageTests(CastTestCase):
         for name in ("", "edit/", "disconnect/", "delete/", "accounts/add/", "discover/"):
             with self.subTest(name):
                 self.assertNotContains(self.client.get(self.page + name), "local-healthy")
+
+    def test_account_typed_by_hand_can_be_deleted_again(self) -> None:
+        page = f"{LIST}accounts/{self.account.pk}/delete/"
+        self.assertContains(self.client.get(self.page), page)
+        self.assertContains(self.client.get(page), "Local US")
+        self.assertRedirects(self.client.post(page), self.page)
+        self.assertFalse(AMCAccount.objects.exists())
+        self.assertTrue(AmazonConnection.objects.filter(pk=self.connection.pk).exists())
+
+    def test_account_with_instances_is_kept_and_the_page_says_why(self) -> None:
+        InstanceFactory(account=self.account)
+        page = f"{LIST}accounts/{self.account.pk}/delete/"
+        self.assertNotContains(self.client.get(self.page), page)
+        self.assertContains(self.client.post(page, follow=True), "still has instances")
+        self.assertTrue(AMCAccount.objects.exists())
+
+    def test_outsider_deletes_no_account(self) -> None:
+        self.client.force_login(self.charlie)
+        page = f"{LIST}accounts/{self.account.pk}/delete/"
+        self.assertEqual(self.client.post(page).status_code, 404)
+        self.assertTrue(AMCAccount.objects.exists())
 
     def test_name_is_unique_in_any_case(self) -> None:
         ConnectionFactory(user=self.alice, label="Straße")

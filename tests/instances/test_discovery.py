@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from django.db import connection as database
 from django.test.utils import CaptureQueriesContext
 
+from instances.amc.types import AccountRef, AmcInstance, CallInfo, parse_instance
 from instances.models import AmazonConnection, AMCAccount, AMCInstance, HealthRun
-from instances.services import imports
+from instances.services import discovery, imports
+from instances.services.configuration import get_instance_configuration
 from instances.services.discovery import Key
 from instances.services.instances import disable
+from instances.views.discovery import SELECTABLE
 from local_amc.fixtures import ACCOUNTS, build_instances
 from tests.base import LocalAmcTestCase
 from tests.factories import AccountFactory, ConnectionFactory, InstanceFactory
@@ -186,6 +190,93 @@ class CompareTests(DiscoveryTestCase):
         self.assertLessEqual(len(many), len(few))
 
 
+class OddAnswerTests(DiscoveryTestCase):
+    def found(self, **raw: str) -> AmcInstance:
+        return parse_instance({"creationStatus": "COMPLETED", **raw}, CallInfo(200, "", 1))
+
+    def test_ids_that_could_not_be_called_are_left_out(self) -> None:
+        for odd in ("", ".", "a b", "x" * 65, self.account.pk.hex, str(self.account.pk)):
+            with self.subTest(odd):
+                self.assertFalse(discovery._has_usable_id(self.found(instanceId=odd)))
+        self.assertTrue(discovery._has_usable_id(self.found(instanceId="amclocalus1")))
+
+
+class ManyTests(DiscoveryTestCase):
+    """More instances than a form can carry."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        before = dict(self.amc.app.instances)
+        self.addCleanup(setattr, self.amc.app, "instances", before)
+        pattern = before["amclocalus1"]
+        for number in range(1000):
+            instance_id = f"amcmany{number:04d}"
+            body = {**pattern.body, "instanceId": instance_id, "instanceName": f"Many {number:04d}"}
+            self.amc.app.instances[instance_id] = replace(pattern, instance_id=instance_id, body=body)
+
+    def rename(self, suffix: str) -> None:
+        for instance_id, instance in list(self.amc.app.instances.items()):
+            body = {**instance.body, "instanceName": f"{instance_id} {suffix}"}
+            self.amc.app.instances[instance_id] = replace(instance, body=body)
+
+    def test_what_fits_is_offered_and_the_rest_in_one_go(self) -> None:
+        response = self.discover()
+        total = EVERYTHING + 1000
+        self.assertEqual(self.sizes(response), {"new": total})
+        self.assertContains(response, 'name="key"', count=SELECTABLE)
+        self.assertContains(response, f"{SELECTABLE} selected")
+        self.assertContains(response, f"Import all {total}")
+        self.take(*self.keys(response)[:SELECTABLE])
+        self.assertEqual(AMCInstance.objects.count(), SELECTABLE)
+        self.take(all_new="1")
+        self.assertEqual(AMCInstance.objects.count(), total)
+
+    def test_statements_do_not_grow_with_the_changes_taken_over(self) -> None:
+        self.take(all_new="1")
+        counts = []
+        for size in (1, SELECTABLE):
+            self.rename(f"renamed {size}")
+            keys = self.keys(self.discover(), "changed")[:size]
+            self.said()
+            with CaptureQueriesContext(database) as queries:
+                self.take(*keys)
+            counts.append(len(queries))
+        # A large UPDATE comes in slices that the database's limit on variables allows.
+        self.assertLess(counts[1], counts[0] + 40)
+
+    def test_changes_taken_over_are_seen_by_the_cache(self) -> None:
+        for size in (1, SELECTABLE):
+            with self.subTest(size=size):
+                self.take(all_new="1")
+                instance = AMCInstance.objects.get(instance_id="amclocalus1")
+                get_instance_configuration(instance.pk)
+                self.rename(f"renamed {size}")
+                with self.captureOnCommitCallbacks(execute=True):
+                    self.take(US1, *self.keys(self.discover(), "changed")[: size - 1])
+                name = f"amclocalus1 renamed {size}"
+                self.assertEqual(get_instance_configuration(instance.pk).name, name)
+
+
+class UnknownMarketplaceTests(DiscoveryTestCase):
+    def test_account_in_a_marketplace_we_do_not_know_is_in_no_country(self) -> None:
+        form = {
+            "account_id": "ENTITYNEW", "marketplace": "other", "other_marketplace_id": "A0NEWMARKET",
+            "account_name": "Newland",
+        }  # fmt: skip
+        self.assertEqual(self.client.post(f"{self.page}accounts/add/", form).status_code, 302)
+        account = AMCAccount.objects.get(account_id="ENTITYNEW")
+        self.assertEqual((account.country_code, account.place), ("", "A0NEWMARKET"))
+        self.assertEqual(str(account), "Newland (ENTITYNEW, A0NEWMARKET)")
+        InstanceFactory(account=account, name="Far away")
+        for url in ("/instances/", "/instances/add/", self.page):
+            with self.subTest(url):
+                self.assertContains(self.client.get(url), "A0NEWMARKET")
+
+    def test_imported_account_is_in_no_country_either(self) -> None:
+        made = imports._accounts(self.connection, {AccountRef("ENTITYNEW", "A0NEWMARKET"): "Newland"})
+        self.assertEqual(made[AccountRef("ENTITYNEW", "A0NEWMARKET")].country_code, "")
+
+
 class ImportTests(DiscoveryTestCase):
     def test_chosen_instance_is_imported_with_its_account_and_verdict(self) -> None:
         key = f"ENTITYLOCALDE1|{DE}|amclocalde1"
@@ -290,6 +381,16 @@ class ImportTests(DiscoveryTestCase):
         self.take(US1, f"ENTITYLOCALDE1|{DE}|amclocalde1")
         self.assertEqual([i.instance_id for i in AMCInstance.objects.all()], ["amclocalus1"])
         self.assertIn(f"{GERMAN}:", self.said())
+
+    def test_many_failing_accounts_do_not_bury_the_page_in_messages(self) -> None:
+        for number in range(9):
+            AccountFactory(
+                connection=self.connection, account_id=f"ENTITYLOST{number}", account_name=f"Lost {number}"
+            )
+        self.take(all_new="1")
+        said = self.said()
+        self.assertEqual(said.count("is-error"), 4)
+        self.assertIn("6 more accounts could not be read", said)
 
     def test_amazon_down_imports_nothing_and_says_so(self) -> None:
         self.arm("reset", route="/amc/accounts")

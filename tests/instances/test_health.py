@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from unittest import mock
+from unittest import mock, skipUnless
 
+from django.conf import settings
 from django.db import connection as db
 from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from kombu.exceptions import OperationalError
 
+from amchelper.exceptions import InvalidStateError
 from instances.models import (
     AmazonConnection,
     AMCInstance,
@@ -23,6 +26,7 @@ from instances.models.reasons import REASONS
 from instances.services import health_runs
 from instances.services.health import check_instance, check_instances, start_run
 from instances.services.health_records import record_results
+from instances.services.overview import hour_blocks
 from instances.services.probes import ProbeResult
 from tests.base import LocalAmcTestCase
 from tests.factories import AccountFactory, ConnectionFactory, InstanceFactory
@@ -122,6 +126,19 @@ class VerdictTests(LocalAmcTestCase):
         self.assertTrue(self.connection.refresh_token)
         self.assertContains(self.client.get("/"), "must be reconnected")
 
+    def test_failure_of_the_old_token_does_not_break_a_login_that_was_reconnected_meanwhile(self) -> None:
+        self.connection.refresh_token = "Atzr|local-revoked"
+        self.connection.save()
+        instance = AMCInstance.objects.for_probing().get(pk=self.instance.pk)
+        AmazonConnection.objects.get(pk=self.connection.pk).store_tokens(
+            refresh_token="Atzr|local-healthy", access_token="", expires_at=None
+        )
+        run = start_run([instance.pk], user=self.alice, trigger="schedule")
+        (result,) = check_instances([instance], run=run)
+        self.assertEqual(result.reason, "reconnect_required")
+        self.connection.refresh_from_db()
+        self.assertEqual((self.connection.state, self.connection.state_reason), ("CONNECTED", ""))
+
     def test_disconnected_login_makes_no_call(self) -> None:
         self.connection.disconnect()
         self.instance.refresh_from_db()
@@ -134,6 +151,17 @@ class VerdictTests(LocalAmcTestCase):
         check = self.check()
         self.assertEqual((check.verdict, check.reason), (Health.UNHEALTHY, "unreadable_credentials"))
         self.assertEqual(self.control("GET", "requests")["requests"], [])
+
+    def test_instance_relinked_or_deleted_while_it_is_checked_is_said(self) -> None:
+        for change in ("relinked", "deleted"):
+            with self.subTest(change):
+                stale = AMCInstance.objects.get(pk=self.instance.pk)
+                if change == "relinked":
+                    AMCInstance.objects.filter(pk=stale.pk).update(instance_id="amclocalus2")
+                else:
+                    AMCInstance.objects.filter(pk=stale.pk).delete()
+                with self.assertRaisesMessage(InvalidStateError, "while it was being checked"):
+                    check_instance(stale, user=self.alice, trigger="page")
 
     def test_token_is_kept_for_the_next_process(self) -> None:
         self.check()
@@ -309,6 +337,15 @@ class RunTests(LocalAmcTestCase):
         self.assertEqual(HealthRun.objects.get().total, 0)
         self.assertEqual(self.sent, [])
 
+    def test_queue_that_cannot_be_reached_loses_nothing(self) -> None:
+        def unreachable(run_id: str) -> None:
+            raise OperationalError("no broker")
+
+        with self.assertLogs("django.test", "ERROR"), self.captureOnCommitCallbacks(execute=True):
+            run = health_runs.queue_run([self.instance.pk], user=self.alice, trigger="list", send=unreachable)
+        self.tick(seconds=40)
+        self.assertIn(str(run.pk), self.sent)
+
     def test_doubled_message_checks_once(self) -> None:
         self.tick()
         self.assertTrue(health_runs.advance_run(self.sent[0]))
@@ -339,7 +376,66 @@ class RunTests(LocalAmcTestCase):
         self.assertIsNotNone(run.finished_at)
 
 
+class HourTests(LocalAmcTestCase):
+    def test_last_24_hours_are_shown_in_every_zone(self) -> None:
+        HealthCheck.objects.create(instance=InstanceFactory(account=self.account), verdict="UNHEALTHY")
+        for zone in ("UTC", "Asia/Kolkata", "America/St_Johns"):
+            with self.subTest(zone), override_settings(TIME_ZONE=zone):
+                blocks = hour_blocks(HealthCheck.objects.all())
+                self.assertEqual([block.health for block in blocks], [""] * 23 + ["UNHEALTHY"])
+
+
+class LatestTests(LocalAmcTestCase):
+    def probe(self, instance: AMCInstance, *minutes: int) -> list[HealthCheck]:
+        now = timezone.now()
+        return [
+            HealthCheck.objects.create(
+                instance=instance, verdict="HEALTHY", checked_at=now - timedelta(minutes=minute)
+            )
+            for minute in minutes
+        ]
+
+    def test_last_probes_of_each_instance_oldest_first(self) -> None:
+        many, few, none = (InstanceFactory(account=self.account) for _ in range(3))
+        foreign = InstanceFactory(account__connection__user=self.charlie)
+        probes = self.probe(many, 1, 5, 2, 4, 3)
+        same_moment = HealthCheck.objects.create(instance=many, verdict="ERROR", checked_at=probes[2].checked_at)
+        (only,) = self.probe(few, 9)
+        self.probe(foreign, 1)
+        keys = [many.pk, few.pk, none.pk, foreign.pk]
+        with self.assertNumQueries(2):
+            latest = HealthCheck.objects.latest_per_instance(self.alice, keys, 3)
+        self.assertEqual(latest, {many.pk: [probes[2], same_moment, probes[0]], few.pk: [only]})
+
+    @skipUnless(db.vendor == "sqlite", "reads SQLite's query plan")
+    def test_an_index_finds_them_however_long_the_history_is(self) -> None:
+        instances = [InstanceFactory(account=self.account) for _ in range(3)]
+        for instance in instances:
+            self.probe(instance, *range(40))
+        with CaptureQueriesContext(db) as queries:
+            HealthCheck.objects.latest_per_instance(self.alice, [i.pk for i in instances], 30)
+        with db.cursor() as cursor:
+            cursor.execute(f"EXPLAIN QUERY PLAN {queries[-1]['sql']}")
+            plan = [row[3] for row in cursor.fetchall() if "SCAN" in row[3] or "SEARCH" in row[3]]
+        self.assertEqual(len(plan), 3)
+        for step in plan:
+            self.assertIn("checks_instance_time (instance_id=? AND checked_at>?)", step)
+
+
 class PruneTests(LocalAmcTestCase):
+    @override_settings(TIME_ZONE="Asia/Kolkata")
+    def test_no_probe_is_lost_where_hours_begin_at_half_past(self) -> None:
+        instance = InstanceFactory(account=self.account)
+        hour = timezone.now().replace(minute=0, second=0, microsecond=0)
+        for minute in (10, 40, 70, 100):
+            HealthCheck.objects.create(
+                instance=instance, verdict="HEALTHY", checked_at=hour + timedelta(minutes=minute)
+            )
+        for hours in (1, 2):
+            health_runs.prune(now=hour + timedelta(days=settings.HEALTH_HISTORY_DAYS, hours=hours, minutes=5))
+        self.assertEqual(HealthCheck.objects.count(), 0)
+        self.assertEqual(sum(rollup.healthy for rollup in HealthRollup.objects.all()), 4)
+
     def test_old_probes_become_hourly_summaries_once(self) -> None:
         instance = InstanceFactory(account=self.account)
         old = timezone.now().replace(minute=10) - timedelta(days=31)

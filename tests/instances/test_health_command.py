@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from contextlib import redirect_stderr
 from io import StringIO
 from typing import Any
 
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError, ManagementUtility, call_command
 
 from instances.models import AMCInstance, Health
 from tests.base import LocalAmcTestCase
@@ -72,6 +73,30 @@ class HealthCommandTests(LocalAmcTestCase):
             with self.subTest(args), self.assertRaisesMessage(CommandError, message) as caught:
                 call_command("health_check", *args)
             self.assertEqual(caught.exception.returncode, 3)
+
+    def test_unknown_user_is_no_success(self) -> None:
+        with self.assertRaisesMessage(CommandError, "There is no user nobody@example.com") as caught:
+            call_command("health_check", "--all", "--user", "nobody@example.com")
+        self.assertEqual(caught.exception.returncode, 3)
+        self.assertEqual(self.run_command("--all", "--user", "ALICE@example.com", "--fail-on", "never")[0], 0)
+
+    def test_names_beside_all_or_failing_are_refused_not_ignored(self) -> None:
+        for option in ("--all", "--failing"):
+            with self.subTest(option), self.assertRaisesMessage(CommandError, "Name instances or use") as caught:
+                call_command("health_check", "amclocalus1", option)
+            self.assertEqual(caught.exception.returncode, 3)
+
+    def test_wrong_option_on_the_command_line_has_the_exit_code_of_wrong_arguments(self) -> None:
+        with self.assertRaises(SystemExit) as leaving, redirect_stderr(StringIO()) as told:
+            ManagementUtility(["manage.py", "health_check", "--concurrency", "many"]).execute()
+        self.assertEqual(leaving.exception.code, 3)
+        self.assertIn("invalid int value", told.getvalue())
+
+    def test_names_are_text_not_markup(self) -> None:
+        AMCInstance.objects.filter(pk=self.good.pk).update(name="Acme [EU] [/b]")
+        code, text = self.run_command("amclocalus1")
+        self.assertEqual(code, 0)
+        self.assertIn("Acme [EU] [/b]", text)
 
     def test_it_stores_probes(self) -> None:
         self.run_command("--all", "--concurrency", "2")

@@ -12,7 +12,7 @@ from django.test import TransactionTestCase
 from instances.models import AMCAccount, AMCInstance
 from instances.services import configuration
 from instances.services import instances as services
-from instances.services.configuration import get_instance_configuration, invalidate_accounts
+from instances.services.configuration import get_instance_configuration, invalidate_configuration
 from tests.factories import InstanceFactory
 
 
@@ -43,7 +43,7 @@ class ConfigurationTests(TransactionTestCase):
         self.assertFalse(self.cached().is_active)
         with transaction.atomic():
             AMCAccount.objects.filter(pk=self.instance.account_id).update(account_id="ENTITYOTHER")
-            invalidate_accounts([self.instance.account_id])
+            invalidate_configuration([self.instance.pk])
         self.assertEqual(self.cached().entity_id, "ENTITYOTHER")
 
     def test_gone_after_delete(self) -> None:

@@ -6,6 +6,7 @@ import re
 from typing import Any
 from unittest import mock
 
+from django.db import connection as db
 from django.urls import reverse
 
 from instances.errors import InstanceConnectionError, InvalidInstanceConfiguration, StaleInstanceError
@@ -137,6 +138,22 @@ class EditTests(FormTestCase):
         self.assertEqual(self.reread().instance_id, "amclocalus1")
         self.edit(self.instance, instance_id="amclocalus2")
         self.assertEqual((self.reread().instance_id, self.reread().status), ("amclocalus2", Status.ACTIVE))
+
+    def test_a_tested_save_keeps_what_else_the_configuration_holds(self) -> None:
+        AMCInstance.objects.filter(pk=self.instance.pk).update(
+            config={"lag_days": 3, "amc": {"instanceId": "old"}}
+        )
+        self.edit(self.reread(), instance_id="amclocalus2")
+        config = self.reread().config
+        self.assertEqual((config["lag_days"], config["amc"]["instanceId"]), (3, "amclocalus2"))
+
+    def test_a_tested_save_leaves_a_configuration_no_key_can_read_as_it_is(self) -> None:
+        with db.cursor() as cursor:
+            cursor.execute("UPDATE amc_instances SET config = 'gAAAAnonsense'")
+        self.edit(self.reread(), instance_id="amclocalus2")
+        saved = self.reread()
+        self.assertEqual(saved.instance_id, "amclocalus2")
+        self.assertEqual(saved.config.ciphertext, "gAAAAnonsense")
 
     def test_a_draft_of_another_id_forgets_the_old_verdict(self) -> None:
         self.edit(self.instance, instance_id="amclocalus3", action="draft")

@@ -6,16 +6,19 @@ import json
 import sys
 from argparse import ArgumentParser
 from collections.abc import Sequence
-from typing import IO, Any, cast
+from functools import partial
+from typing import IO, Any, NoReturn, cast
 from uuid import UUID
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db.models import Q
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
+from rich.text import Text
 
+from amchelper.models import User
 from instances.models import AMCInstance, Health, HealthRun
 from instances.models.reasons import reason_of
 from instances.services.health import check_instances, start_run
@@ -32,6 +35,13 @@ class Command(BaseCommand):
         "Check AMC instances. Exit code 0: nothing to report; 1: an instance is unhealthy (or could not be "
         "checked, with --fail-on unhealthy); 2: an instance could not be checked; 3: wrong arguments."
     )
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        """Leave with the exit code of wrong arguments; argparse's own means something else here."""
+        parser = super().create_parser(prog_name, subcommand, **kwargs)
+        if parser.called_from_command_line:
+            parser.error = partial(_refuse_arguments, parser)  # type: ignore[method-assign]  # no other way to choose the code
+        return parser
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare which instances, how many at once, and what counts as failure."""
@@ -83,10 +93,13 @@ class Command(BaseCommand):
     def _print_table(self, rows: Sequence[dict[str, Any]]) -> None:
         table = Table("Instance", "Name", "Account", "Health", "Latency", "What to do", box=None)
         for row in rows:
-            health = f"[{COLOURS[row['health']]}]{row['health']}[/]"
+            health = Text(row["health"], style=COLOURS[row["health"]])
             latency = "" if row["latency_ms"] is None else f"{row['latency_ms']} ms"
             told = ": ".join(filter(None, [row["reason_label"], row["fix"]]))
-            table.add_row(row["instance_id"], row["name"], row["entity_id"], health, latency, told)
+            # Text, not str: a name like "Acme [EU]" would be taken for markup.
+            table.add_row(
+                Text(row["instance_id"]), Text(row["name"]), Text(row["entity_id"]), health, latency, told
+            )
         console = Console(file=cast(IO[str], self.stdout), width=None if sys.stdout.isatty() else 200)
         if rows:
             console.print(table)
@@ -97,10 +110,19 @@ class Command(BaseCommand):
         )
 
 
+def _refuse_arguments(parser: CommandParser, message: str) -> NoReturn:
+    parser.print_usage(sys.stderr)
+    parser.exit(EXIT_USAGE, f"{parser.prog}: error: {message}\n")
+
+
 def _choose(options: dict[str, Any]) -> list[AMCInstance]:
     """Give the instances asked for; raises CommandError naming what does not exist."""
     instances = AMCInstance.objects.for_probing().select_related("user")
+    if options["instances"] and (options["all"] or options["failing"]):
+        raise CommandError("Name instances or use --all or --failing, not both.", returncode=EXIT_USAGE)
     if options["user"]:
+        if not User.objects.filter(email__iexact=options["user"]).exists():
+            raise CommandError(f"There is no user {options['user']}.", returncode=EXIT_USAGE)
         instances = instances.filter(user__email__iexact=options["user"])
     if options["failing"]:
         return list(instances.failing())

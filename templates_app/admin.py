@@ -1,0 +1,109 @@
+"""The admin of templates and runs: staff look; what changes rows goes through the product's own pages."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+
+from instances.admin import ReadOnlyAdmin, WithHistoryAdmin, link_to
+from templates_app.models import Execution, InstanceTemplate, Schedule, ScheduleRun, TemplateVersion
+from templates_app.services.templates import delete_template
+
+
+class VersionInline(admin.TabularInline):
+    """The versions of a template."""
+
+    model = TemplateVersion
+    fields = readonly_fields = ("number", "name", "note", "user", "created_at")
+    extra = 0
+    can_delete = False
+    show_change_link = True
+
+    def has_add_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        """Refuse: versions come from saves."""
+        return False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[TemplateVersion]:
+        """Leave the SQL in the database; the version's own page shows it."""
+        versions: QuerySet[TemplateVersion] = super().get_queryset(request)
+        return versions.select_related("user").defer("source_sql", "sql_query", "parameter_values")
+
+
+@admin.register(InstanceTemplate)
+class TemplateAdmin(WithHistoryAdmin, ReadOnlyAdmin):
+    """Templates; edited in the editor, where parameters are completed, deleted here too."""
+
+    list_display = (
+        "name",
+        "template_id",
+        "instance_link",
+        "user",
+        "version",
+        "usage_count",
+        "archived_at",
+        "updated_at",
+    )
+    list_filter = ("archived_at",)
+    search_fields = ("name", "template_id", "instance__name", "instance__instance_id", "user__email", "tag_index")
+    list_select_related = ("instance", "user")
+    inlines = (VersionInline,)
+
+    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        """Allow what the admin's roles allow."""
+        return super(ReadOnlyAdmin, self).has_delete_permission(request, obj)
+
+    def delete_model(self, request: HttpRequest, obj: InstanceTemplate) -> None:
+        """Delete as the product does, so that no cache keeps it."""
+        delete_template(obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[InstanceTemplate]) -> None:
+        """Delete one by one, as the product does."""
+        for template in queryset:
+            delete_template(template)
+
+    @admin.display(description="instance", ordering="instance__name")
+    def instance_link(self, obj: InstanceTemplate) -> SafeString | str:
+        """Link to the instance."""
+        return link_to(obj.instance)
+
+
+@admin.register(TemplateVersion)
+class VersionAdmin(ReadOnlyAdmin):
+    """Everything that was ever saved."""
+
+    list_display = ("template", "number", "name", "user", "created_at")
+    search_fields = ("name", "template__template_id")
+    list_select_related = ("template", "user")
+
+
+@admin.register(Execution)
+class ExecutionAdmin(ReadOnlyAdmin):
+    """Runs."""
+
+    list_display = ("name", "instance", "state", "amc_status", "trigger", "queued_at", "finished_at", "row_count")
+    list_filter = ("state", "trigger")
+    search_fields = ("name", "workflow_id", "amc_execution_id", "instance__name", "user__email")
+    list_select_related = ("instance",)
+    date_hierarchy = "queued_at"
+
+
+class SlotInline(admin.TabularInline):
+    """The latest slots of a schedule."""
+
+    model = ScheduleRun
+    fields = readonly_fields = ("scheduled_for", "state", "reason", "execution", "attempts")
+    extra = 0
+    max_num = 0
+    can_delete = False
+
+
+@admin.register(Schedule)
+class ScheduleAdmin(ReadOnlyAdmin):
+    """Schedules; planned and paused on their pages."""
+
+    list_display = ("name", "schedule_id", "instance", "kind", "time", "zone", "state", "next_run_at")
+    list_filter = ("state", "kind")
+    search_fields = ("name", "schedule_id", "instance__name", "user__email")
+    list_select_related = ("instance",)

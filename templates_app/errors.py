@@ -1,0 +1,44 @@
+"""Errors of templates and runs with names of their own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from amchelper.exceptions import AmcHelperError, InvalidStateError
+
+if TYPE_CHECKING:
+    from templates_app.models import InstanceTemplate
+
+
+class StaleTemplateError(InvalidStateError):
+    """Somebody else saved the template since the page was loaded; `current` is what is saved now."""
+
+    code = "stale_template"
+
+    def __init__(self, message: str, *, current: InstanceTemplate) -> None:
+        super().__init__(message)
+        self.current = current
+
+
+class StaleScheduleError(InvalidStateError):
+    """Somebody else saved the schedule since the page was loaded."""
+
+    code = "stale_schedule"
+
+
+class IncompleteTemplateError(AmcHelperError):
+    """The SQL cannot be completed; `parameter` is the first one that needs something, empty for malformed SQL."""
+
+    code = "incomplete_template"
+    http_status = 422
+
+    def __init__(self, message: str, *, parameter: str, line: int, column: int) -> None:
+        super().__init__(message)
+        self.parameter, self.line, self.column = parameter, line, column
+
+
+class NotRunnableError(AmcHelperError):
+    """A run cannot start; `message` says what to change."""
+
+    code = "not_runnable"
+    http_status = 422

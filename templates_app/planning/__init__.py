@@ -1,0 +1,1 @@
+"""Windows, recurrences and names of runs: pure values, below the models."""

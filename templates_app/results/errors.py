@@ -1,0 +1,29 @@
+"""What can go wrong with a result."""
+
+from __future__ import annotations
+
+from amchelper.exceptions import AmcHelperError
+
+
+class ResultError(AmcHelperError):
+    """A result cannot be read, or not in the way asked for; `line` is where a malformed file is malformed."""
+
+    code = "result"
+    http_status = 422
+
+    def __init__(self, message: str, *, line: int | None = None) -> None:
+        super().__init__(message)
+        self.line = line
+
+
+class ResultTimeoutError(ResultError):
+    """A question to a result took too long and was interrupted."""
+
+    code = "result_timeout"
+    http_status = 503
+
+
+class ResultMemoryError(ResultError):
+    """A question to a result needs more memory than it may have."""
+
+    code = "result_memory"

@@ -1,0 +1,208 @@
+"""Start, repeat and cancel runs; what happens to them then is in the steps."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+from uuid import UUID, uuid4
+
+from django.db import IntegrityError, transaction
+from django.http import Http404
+from django.utils import timezone
+
+from amchelper.exceptions import InvalidStateError
+from amchelper.models import User
+from instances.models import AMCInstance, Status
+from templates_app.errors import NotRunnableError
+from templates_app.models import InstanceTemplate, Schedule
+from templates_app.models.execution import AT_AMC, Execution, State, Trigger
+from templates_app.planning.naming import MAX_LENGTH, execution_name
+from templates_app.planning.windows import Window, check_window
+from templates_app.services.execution_fetching import NOT_FETCHED
+from templates_app.services.execution_messages import send_steps
+from templates_app.services.templates import count_usage
+
+logger = logging.getLogger(__name__)
+
+_ON_THE_WAY = "AMC has finished this run already; its result is on the way."
+_ENDED = "This run has ended already, so there is nothing to cancel."
+
+__all__ = ["cancel", "fetch_again", "get_execution", "run_again", "start_execution"]
+
+
+def get_execution(user: User, pk: UUID) -> Execution:
+    """Give an execution of the user from the database; raises Http404."""
+    found = Execution.objects.visible_to(user).with_relations().filter(pk=pk).first()
+    if found is None:
+        raise Http404("There is no such execution.")
+    return found
+
+
+def start_execution(
+    *,
+    user: User,
+    template: InstanceTemplate,
+    window: Window,
+    name: str = "",
+    trigger: str = Trigger.MANUAL,
+    submission_key: UUID | None = None,
+    schedule: Schedule | None = None,
+) -> Execution:
+    """Record a run of the template as it is saved now, and have it begun once that is committed.
+
+    The same `submission_key` again gives the first execution. Raises Http404 for a template the user may not see,
+    NotRunnableError saying what to change.
+    """
+    if (first := _submitted(user, submission_key)) is not None:
+        return first
+    saved = _saved(user, template)
+    _check(saved.instance, window)
+    execution = Execution(
+        user=user,
+        instance=saved.instance,
+        template=saved,
+        template_name=saved.name,
+        template_version=saved.version,
+        schedule=schedule,
+        name=name or _name(saved.instance, saved.name, window),
+        trigger=trigger,
+        source_sql=saved.source_sql,
+        parameter_values=saved.parameter_values,
+        sql_query=saved.sql_query,
+        **_window_fields(window),
+    )
+    return _queue(execution, submission_key)
+
+
+def run_again(execution: Execution, *, user: User, as_is: bool, submission_key: UUID | None = None) -> Execution:
+    """Run the same SQL over the same window again, or with `as_is` false the template as it is saved now.
+
+    Raises what `start_execution` raises.
+    """
+    old = get_execution(user, execution.pk)
+    if not as_is:
+        if old.template is None:
+            raise NotRunnableError("The template was deleted. Run the same SQL again instead.")
+        return start_execution(
+            user=user,
+            template=old.template,
+            window=old.window,
+            trigger=Trigger.RERUN,
+            submission_key=submission_key,
+        )
+    if (first := _submitted(user, submission_key)) is not None:
+        return first
+    _check(old.instance, old.window)
+    copied = ("template_name", "template_version", "name", "source_sql", "parameter_values", "sql_query")
+    again = Execution(
+        user=user,
+        instance=old.instance,
+        template=old.template,
+        trigger=Trigger.RERUN,
+        **{field: getattr(old, field) for field in copied},
+        **_window_fields(old.window),
+    )
+    return _queue(again, submission_key)
+
+
+def cancel(execution: Execution, user: User) -> Execution:
+    """End a run that waits; ask AMC to end one that is there, which may still succeed.
+
+    Gives the execution as it is then. Raises Http404, InvalidStateError when there is nothing left to cancel.
+    """
+    get_execution(user, execution.pk)
+    now = timezone.now()
+    rows = Execution.objects.filter(pk=execution.pk)
+    wanted = rows.filter(state__in=[State.QUEUED, *AT_AMC], cancel_requested_at__isnull=True)
+    if wanted.update(cancel_requested_at=now, next_step_at=now):
+        logger.info("execution cancel requested id=%s", execution.pk)
+        transaction.on_commit(lambda: send_steps([execution.pk]), robust=True)
+    rows.filter(state=State.QUEUED, cancel_requested_at__isnull=False).update(
+        state=State.CANCELLED, finished_at=now, waiting_for=""
+    )
+    current = get_execution(user, execution.pk)
+    if current.state not in (State.CANCELLED, *AT_AMC):
+        raise InvalidStateError(_ON_THE_WAY if current.state == State.FETCHING else _ENDED)
+    return current
+
+
+def fetch_again(execution: Execution, user: User) -> Execution:
+    """Fetch the result of a run that ended well at AMC but failed here; raises Http404, InvalidStateError."""
+    current = get_execution(user, execution.pk)
+    now = timezone.now()
+    is_begun = Execution.objects.filter(pk=current.pk, state=State.FAILED, error_code=NOT_FETCHED).update(
+        state=State.FETCHING, finished_at=None, error="", error_code="", step_attempts=0, polls=0,
+        next_step_at=now, sent_at=now,
+    )  # fmt: skip
+    if not is_begun:
+        raise InvalidStateError("There is no result at AMC to fetch. Run it again instead.")
+    transaction.on_commit(lambda: send_steps([current.pk]), robust=True)
+    return get_execution(user, current.pk)
+
+
+def _submitted(user: User, key: UUID | None) -> Execution | None:
+    """Give what was submitted under this key; somebody else's key is none."""
+    if key is None:
+        return None
+    found = Execution.objects.filter(submission_key=key).first()
+    if found is not None and found.user_id != user.pk:
+        raise InvalidStateError("This was submitted by somebody else. Reload the page and try again.")
+    return found
+
+
+def _saved(user: User, template: InstanceTemplate) -> InstanceTemplate:
+    visible = InstanceTemplate.objects.visible_to(user).select_related("instance__account__connection")
+    saved = visible.filter(pk=template.pk).first()
+    if saved is None:
+        raise Http404("There is no such template.")
+    if saved.is_archived:
+        raise NotRunnableError("The template is archived. Bring it back before you run it.")
+    return saved
+
+
+def _check(instance: AMCInstance, window: Window) -> None:
+    """Raise NotRunnableError unless the instance can run something over this window now."""
+    if not instance.is_active:
+        raise NotRunnableError("The instance is disabled. Enable it before you run something there.")
+    if instance.status == Status.PENDING:
+        raise NotRunnableError("AMC has not accepted this instance yet. Check its connection, then run this.")
+    verdict = check_window(window, timezone.now())
+    if not verdict.is_ok:
+        raise NotRunnableError(" ".join(finding.message for finding in verdict.errors))
+
+
+def _queue(execution: Execution, submission_key: UUID | None) -> Execution:
+    """Write a new run and count it, both or neither, and tell the workers."""
+    execution.submission_key = submission_key or uuid4()
+    execution.requires_synthetic_data = execution.instance.instance_type.upper() == "SANDBOX"
+    execution.name = execution.name[:MAX_LENGTH]
+    try:
+        with transaction.atomic():
+            execution.save(force_insert=True)
+            if execution.template_id is not None:
+                count_usage(execution.template_id)
+            transaction.on_commit(lambda: send_steps([execution.pk]), robust=True)
+    except IntegrityError:
+        # The same submission, a moment earlier.
+        first = _submitted(execution.user, submission_key)
+        if first is None:
+            raise
+        return first
+    logger.info("execution queued id=%s trigger=%s", execution.pk, execution.trigger)
+    return execution
+
+
+def _name(instance: AMCInstance, template_name: str, window: Window) -> str:
+    brands = list(instance.brands.order_by("name").values_list("name", flat=True)[:2])
+    return execution_name(
+        # With several brands none of them is the run's.
+        brand=brands[0] if len(brands) == 1 else None,
+        instance_name=instance.name,
+        template_name=template_name,
+        start=window.start,
+        end=window.end,
+    )
+
+
+def _window_fields(window: Window) -> dict[str, Any]:
+    return {"window_start": window.start, "window_end": window.end, "window_zone": window.zone}

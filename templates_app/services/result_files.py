@@ -1,0 +1,126 @@
+"""Where results are kept: the storage named `results`, whose files appear complete or not at all."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from uuid import UUID
+
+from django.conf import settings
+from django.core.files import File
+from django.core.files.storage import Storage, storages
+from django.utils import timezone
+
+# On the same disk as the results of the default storage, so that a file is moved, not copied.
+_INCOMING = "incoming"
+# A file nobody has written to for this long belongs to a worker that died.
+_ABANDONED_AFTER = timedelta(days=1)
+
+
+def result_storage() -> Storage:
+    """Give the storage of results."""
+    return storages["results"]
+
+
+def result_name(execution_pk: UUID, extension: str) -> str:
+    """Give a file's name; fetching a result again writes to the same name."""
+    return f"{execution_pk.hex[:2]}/{execution_pk}.{extension}"
+
+
+@contextmanager
+def incoming_files(execution_pk: UUID) -> Iterator[tuple[Path, Path]]:
+    """Lend two paths, for a CSV and a Parquet file, which nobody reads and which are gone afterwards."""
+    folder = _incoming()
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    stem = f"{execution_pk}-{secrets.token_hex(4)}"
+    paths = folder / f"{stem}.csv", folder / f"{stem}.parquet"
+    try:
+        yield paths
+    finally:
+        for path in paths:
+            path.unlink(missing_ok=True)
+
+
+def publish(path: Path, name: str) -> None:
+    """Make a complete file a result, in place of an earlier one of that name."""
+    with path.open("rb+") as file:
+        # On the disk before anybody is told that it is there.
+        os.fsync(file.fileno())
+    storage = result_storage()
+    target = _local_path(storage, name)
+    if target is not None:
+        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.chmod(0o600)
+        path.replace(target)
+        return
+    storage.delete(name)
+    with path.open("rb") as file:
+        storage.save(name, File(file))
+
+
+def remove_files(*names: str) -> int:
+    """Remove files that are there; gives their bytes."""
+    storage, removed = result_storage(), 0
+    for name in filter(None, names):
+        removed += size_of(name)
+        storage.delete(name)
+    return removed
+
+
+def size_of(name: str) -> int:
+    """Give a file's bytes, 0 when it is not there."""
+    try:
+        return result_storage().size(name) if name else 0
+    except OSError:
+        return 0
+
+
+def stored_files() -> Iterator[tuple[str, UUID]]:
+    """Give the name of every result file and the execution it belongs to."""
+    storage = result_storage()
+    try:
+        folders, _ = storage.listdir("")
+    except FileNotFoundError:
+        return
+    for folder in folders:
+        if folder == _INCOMING:
+            continue
+        for file in storage.listdir(folder)[1]:
+            try:
+                yield f"{folder}/{file}", UUID(Path(file).stem)
+            except ValueError:
+                continue  # not one of ours
+
+
+def is_old(name: str, now: datetime) -> bool:
+    """Tell whether a file has been there for so long that its execution must have been written."""
+    try:
+        return result_storage().get_modified_time(name) < now - _ABANDONED_AFTER
+    except OSError:
+        return False
+
+
+def remove_abandoned(now: datetime | None = None) -> int:
+    """Remove what workers that died had begun to download; gives the number of files."""
+    border = ((now or timezone.now()) - _ABANDONED_AFTER).timestamp()
+    removed = 0
+    for path in _incoming().glob("*"):
+        if path.stat().st_mtime < border:
+            path.unlink(missing_ok=True)
+            removed += 1
+    return removed
+
+
+def _incoming() -> Path:
+    return Path(settings.RESULTS_DIR) / _INCOMING
+
+
+def _local_path(storage: Storage, name: str) -> Path | None:
+    try:
+        return Path(storage.path(name))
+    except NotImplementedError:
+        return None  # a storage elsewhere

@@ -1,0 +1,200 @@
+"""Claimed slots become executions, each exactly once, whoever dies in between."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import uuid
+
+from django.db import transaction
+from django.db.models import Exists, F, OuterRef, Q
+from django.utils import timezone
+
+from amchelper.exceptions import AmcHelperError
+from amchelper.models import User
+from instances.models import Health
+from instances.models.connection import AmazonConnection
+from templates_app.errors import NotRunnableError
+from templates_app.models import (
+    Execution,
+    MissedPolicy,
+    Schedule,
+    ScheduleRun,
+    SlotState,
+    Trigger,
+    WindowKind,
+)
+from templates_app.models.schedule import SlotQuerySet
+from templates_app.planning.windows import Window, WindowError, check_window
+from templates_app.services.executions import start_execution
+from templates_app.services.schedule_slots import MISSED, ON_TIME
+from templates_app.services.schedules import ScheduleValues
+from templates_app.services.slot_outcomes import REASON_LENGTH, try_again
+
+logger = logging.getLogger(__name__)
+
+BATCH = 50
+# Far longer than a batch takes; a slot whose worker died is taken up again after it.
+LEASE = dt.timedelta(minutes=3)
+# A slot that could not be started for a reason of ours is given up after this long.
+GIVE_UP_AFTER = dt.timedelta(hours=1)
+_KEYS = uuid.UUID("6f1d1c5e-6c0e-4d51-9a56-51a7c9e0f0a4")
+
+
+def start_claimed(now: dt.datetime | None = None) -> int:
+    """Start every claimed slot that waits for it, retries and those left behind by a crash too; gives how many."""
+    started = 0
+    # Each batch by its own clock: a lease that was counted from the first one would be over when it is given.
+    while pks := _take(moment := now or timezone.now()):
+        slots = ScheduleRun.objects.filter(pk__in=pks, state=SlotState.CLAIMED)
+        started += sum(_start_safely(slot, moment) for slot in _with_all(slots).order_by("scheduled_for", "pk"))
+    if started:
+        logger.info("slots started count=%s", started)
+    return started
+
+
+def run_now(*, user: User, schedule: Schedule, submission_key: uuid.UUID | None = None) -> Execution:
+    """Run a schedule once by hand, with today's window; the plan stays. Raises what `start_execution` raises."""
+    try:
+        window = ScheduleValues.of(schedule).window_at(timezone.now())
+    except WindowError as problem:
+        raise NotRunnableError(str(problem)) from problem
+    return start_execution(
+        user=user,
+        template=schedule.template,
+        window=window,
+        trigger=Trigger.MANUAL,
+        submission_key=submission_key,
+        schedule=schedule,
+    )
+
+
+def submission_key(slot: ScheduleRun) -> uuid.UUID:
+    """Give the key of the slot's present attempt: the same in every process and after every crash."""
+    moment = slot.scheduled_for.astimezone(dt.UTC).isoformat()
+    return uuid.uuid5(_KEYS, f"{slot.schedule_id}/{moment}/{slot.attempts}")
+
+
+def _take(now: dt.datetime) -> list[int]:
+    """Reserve a batch of claimed slots for one lease."""
+    waiting = ScheduleRun.objects.filter(state=SlotState.CLAIMED).filter(Q(retry_at=None) | Q(retry_at__lte=now))
+    if not waiting.exists():
+        return []
+    with transaction.atomic():
+        rows = waiting.select_for_update(skip_locked=True).order_by("scheduled_for", "pk")
+        pks = list(rows.values_list("pk", flat=True)[:BATCH])
+        # The reservation only spares work: a slot that two start at once still gets one execution, by its key.
+        waiting.filter(pk__in=pks).update(retry_at=now + LEASE)
+    return pks
+
+
+def _with_all(slots: SlotQuerySet) -> SlotQuerySet:
+    """Bring along all that decides whether a slot may start."""
+    newer = ScheduleRun.objects.filter(
+        schedule=OuterRef("schedule"), scheduled_for__gt=OuterRef("scheduled_for")
+    ).exclude(state=SlotState.SKIPPED)
+    return slots.select_related(
+        "schedule__user", "schedule__template", "schedule__instance__account__connection"
+    ).annotate(has_newer=Exists(newer))
+
+
+def _start_safely(slot: ScheduleRun, now: dt.datetime) -> bool:
+    """Start a slot; a bug at one must not keep the others from running, and it is tried again after the lease."""
+    try:
+        return _start(slot, now)
+    except Exception:
+        logger.exception("slot not started schedule=%s slot=%s", slot.schedule.schedule_id, slot.pk)
+        if slot.created_at <= now - GIVE_UP_AFTER:
+            _finish(slot, SlotState.FAILED, "Internal error. The administrator finds it in the log.", now)
+        return False
+
+
+def _start(slot: ScheduleRun, now: dt.datetime) -> bool:
+    if reason := _refusal(slot, now):
+        _finish(slot, SlotState.SKIPPED, reason, now)
+        return False
+    schedule = slot.schedule
+    try:
+        window = _window(slot, now)
+        execution = start_execution(
+            user=schedule.user,
+            template=schedule.template,
+            window=window,
+            trigger=Trigger.SCHEDULE,
+            submission_key=submission_key(slot),
+            schedule=schedule,
+        )
+    except WindowError as error:
+        # Fixed dates need somebody to change them; a rolling window is only too old because the slot is so late.
+        is_fixed = schedule.window_kind == WindowKind.FIXED
+        _finish(slot, SlotState.FAILED if is_fixed else SlotState.SKIPPED, str(error), now)
+        return False
+    except AmcHelperError as error:
+        _fail(slot, error.message, now)
+        return False
+    mine = ScheduleRun.objects.filter(pk=slot.pk, state=SlotState.CLAIMED)
+    return bool(mine.update(state=SlotState.STARTED, execution=execution, reason="", retry_at=None))
+
+
+def _fail(slot: ScheduleRun, error: str, now: dt.datetime) -> None:
+    """End a slot that was refused, or try again while nobody could find out how its instance is."""
+    if slot.schedule.instance.health_status == Health.ERROR and try_again(slot, error, now):
+        ScheduleRun.objects.filter(pk=slot.pk, state=SlotState.CLAIMED).update(
+            attempts=slot.attempts, retry_at=slot.retry_at, reason=slot.reason
+        )
+    else:
+        _finish(slot, SlotState.FAILED, error, now)
+
+
+def _window(slot: ScheduleRun, now: dt.datetime) -> Window:
+    """Give the window of the planned time, not of now; raises WindowError."""
+    window = ScheduleValues.of(slot.schedule).window_at(slot.scheduled_for)
+    verdict = check_window(window, now)
+    if not verdict.is_ok:
+        raise WindowError(verdict.errors[0].message)
+    return window
+
+
+def _refusal(slot: ScheduleRun, now: dt.datetime) -> str:
+    """Say why a slot does not run: things may have changed since it was planned."""
+    schedule = slot.schedule
+    instance, template = schedule.instance, schedule.template
+    login = instance.account.connection
+    reasons = (
+        (schedule.deleted_at is not None, "The schedule was deleted."),
+        (not schedule.is_active, "The schedule was paused."),
+        (_is_left_behind(slot, now), MISSED),
+        (not schedule.user.is_active, "Its owner's account is disabled."),
+        (instance.user_id != schedule.user_id, "The instance belongs to somebody else now."),
+        (template.instance_id != schedule.instance_id, "The template belongs to another instance."),
+        (template.is_archived, "The template is archived."),
+        (not instance.is_active, "The instance is disabled."),
+        (
+            login.state != AmazonConnection.State.CONNECTED,
+            f"{login.label} is not connected. Reconnect it under Connections.",
+        ),
+        # ERROR means that we could not find out: such slots try.
+        (
+            instance.health_status == Health.UNHEALTHY,
+            f"The instance is unhealthy: {instance.health_error or 'its last check failed.'}",
+        ),
+    )
+    return next((reason for applies, reason in reasons if applies), "")
+
+
+def _is_left_behind(slot: ScheduleRun, now: dt.datetime) -> bool:
+    """Tell of a slot that was claimed long ago and never started whether its policy lets it run so late."""
+    if slot.attempts or slot.created_at > now - ON_TIME:
+        return False
+    policy = slot.schedule.missed_policy
+    return policy == MissedPolicy.SKIP or (policy == MissedPolicy.LATEST and getattr(slot, "has_newer", False))
+
+
+def _finish(slot: ScheduleRun, state: str, reason: str, now: dt.datetime) -> None:
+    """End a slot that got no execution; a failure counts for its schedule."""
+    with transaction.atomic():
+        ended = ScheduleRun.objects.filter(pk=slot.pk, state=SlotState.CLAIMED).update(
+            state=state, reason=reason[:REASON_LENGTH], finished_at=now, retry_at=None
+        )
+        if ended and state == SlotState.FAILED:
+            Schedule.objects.filter(pk=slot.schedule_id).update(consecutive_failures=F("consecutive_failures") + 1)

@@ -1,0 +1,172 @@
+"""Save templates, and everything that is done with a saved one. Every save is a version."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import F
+from django.http import Http404
+from django.utils import timezone
+
+from amchelper.models import User
+from instances.models import AMCInstance
+from templates_app.errors import IncompleteTemplateError, StaleTemplateError
+from templates_app.models import InstanceTemplate, TemplateVersion
+from templates_app.models.template import TemplateContent, tag_index
+from templates_app.services.template_cache import forget
+from templates_app.sql.parameters import ParameterError, substitute
+
+STALE = "Somebody saved this template after you opened it. Compare, then save again to put yours on top of it."
+COPY_SUFFIX = " (copy)"
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a user says about a template."""
+
+    name: str
+    source_sql: str
+    description: str = ""
+    tags: Sequence[str] = ()
+    parameter_values: dict[str, Any] = field(default_factory=dict)
+    autofilled: Sequence[str] = ()
+
+    @classmethod
+    def of(cls, saved: TemplateContent) -> Content:
+        """Give the content of a template or a version."""
+        return cls(
+            name=saved.name,
+            source_sql=saved.source_sql,
+            description=saved.description,
+            tags=tuple(saved.tags),
+            parameter_values=dict(saved.parameter_values),
+            autofilled=tuple(saved.autofilled),
+        )
+
+    def complete_sql(self) -> str:
+        """Give the SQL that runs; raises IncompleteTemplateError for the first parameter that is not right."""
+        try:
+            return substitute(self.source_sql, self.parameter_values)
+        except ParameterError as problem:
+            raise IncompleteTemplateError(
+                problem.message, parameter=problem.name, line=problem.line, column=problem.column
+            ) from problem
+
+
+def get_template(user: User, instance_pk: UUID, template_id: str) -> InstanceTemplate:
+    """Give the user's template of that very instance, from the database; raises Http404."""
+    found = (
+        InstanceTemplate.objects.visible_to(user)
+        .select_related("instance__account__connection")
+        .filter(instance_id=instance_pk, template_id=template_id)
+        .first()
+    )
+    if found is None:
+        raise Http404("There is no such template.")
+    return found
+
+
+def create_template(*, user: User, instance: AMCInstance, content: Content, note: str = "") -> InstanceTemplate:
+    """Save a new template; raises IncompleteTemplateError."""
+    template = InstanceTemplate(user=user, instance=instance)
+    with transaction.atomic():
+        _fill(template, content)
+        template.save(force_insert=True)
+        _add_version(template, user, note)
+        forget(template)
+    return template
+
+
+def update_template(
+    *, template: InstanceTemplate, user: User, content: Content, version: int, note: str = ""
+) -> InstanceTemplate:
+    """Save a template on top of `version`; raises IncompleteTemplateError, StaleTemplateError after another save."""
+    changed = InstanceTemplate(pk=template.pk, instance_id=template.instance_id, template_id=template.template_id)
+    _fill(changed, content)
+    with transaction.atomic():
+        values = {name: getattr(changed, name) for name in (*TemplateContent.CONTENT, "tag_index")}
+        is_saved = InstanceTemplate.objects.filter(pk=template.pk, version=version).update(
+            **values, version=F("version") + 1, updated_at=timezone.now()
+        )
+        if not is_saved:
+            raise _stale(template)
+        saved = InstanceTemplate.objects.select_related("instance__account__connection").get(pk=template.pk)
+        _add_version(saved, user, note)
+        forget(saved)
+    return saved
+
+
+def restore_version(*, template: InstanceTemplate, user: User, number: int, version: int) -> InstanceTemplate:
+    """Save an old version again, as the newest; raises Http404 and StaleTemplateError."""
+    old = TemplateVersion.objects.visible_to(user).filter(template=template, number=number).first()
+    if old is None:
+        raise Http404("There is no such version.")
+    return update_template(
+        template=template, user=user, content=Content.of(old), version=version, note=f"Restored version {number}"
+    )
+
+
+def set_archived(template: InstanceTemplate, *, archived: bool) -> None:
+    """Put a template away, or bring it back; its schedules skip while it is away."""
+    with transaction.atomic():
+        template.archived_at = timezone.now() if archived else None
+        template.save(update_fields=["archived_at", "updated_at"])
+        forget(template)
+
+
+def delete_template(template: InstanceTemplate) -> None:
+    """Delete a template with its versions and schedules; executions stay with their snapshot."""
+    with transaction.atomic():
+        forget(template)
+        template.delete()
+
+
+def delete_consequences(template: InstanceTemplate) -> list[str]:
+    """Say what goes with a template, and what stays."""
+    versions, schedules = template.versions.count(), template.schedules.filter(deleted_at__isnull=True).count()
+    runs = template.executions.count()
+    said = [f"{versions} saved version{'s' if versions != 1 else ''} will be deleted."]
+    if schedules:
+        said.append(f"{schedules} schedule{'s' if schedules != 1 else ''} will be deleted and start no more runs.")
+    if runs:
+        said.append(f"{runs} run{'s' if runs != 1 else ''} and their results stay.")
+    return said
+
+
+def count_usage(template_pk: UUID) -> None:
+    """Count one run of a template; call it in the transaction that creates the run, so that both happen or neither."""
+    InstanceTemplate.objects.filter(pk=template_pk).update(usage_count=F("usage_count") + 1)
+    template = InstanceTemplate.objects.only("pk", "template_id", "instance_id").get(pk=template_pk)
+    forget(template)
+
+
+def copied_name(name: str) -> str:
+    """Give a copy's name, within the field's length."""
+    limit = InstanceTemplate._meta.get_field("name").max_length or 255
+    return name[: limit - len(COPY_SUFFIX)] + COPY_SUFFIX
+
+
+def _fill(template: InstanceTemplate, content: Content) -> None:
+    template.sql_query = content.complete_sql()
+    template.name, template.description = content.name, content.description
+    template.tags, template.tag_index = list(content.tags), tag_index(list(content.tags))
+    template.source_sql = content.source_sql
+    template.parameter_values, template.autofilled = dict(content.parameter_values), list(content.autofilled)
+
+
+def _add_version(template: InstanceTemplate, user: User, note: str) -> None:
+    content = {name: getattr(template, name) for name in TemplateContent.CONTENT}
+    TemplateVersion.objects.create(template=template, number=template.version, note=note, user=user, **content)
+
+
+def _stale(template: InstanceTemplate) -> Exception:
+    current = (
+        InstanceTemplate.objects.select_related("instance__account__connection").filter(pk=template.pk).first()
+    )
+    if current is None:
+        return Http404("The template was deleted meanwhile.")
+    return StaleTemplateError(STALE, current=current)

@@ -1,0 +1,1 @@
+"""SQL templates: parameters and lint. Pure Python, no Django."""

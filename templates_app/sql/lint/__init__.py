@@ -1,0 +1,124 @@
+"""Says what AMC will refuse in a template, and what may surprise, before anything is sent to AMC."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from functools import partial
+from itertools import chain, islice
+
+from sqlglot import exp
+from sqlglot.errors import SqlglotError
+
+from amc_facts.tables import TABLES, Table
+from templates_app.sql.lint.amount_rules import AMOUNT_RULES
+from templates_app.sql.lint.catalogue import Catalogue
+from templates_app.sql.lint.findings import Finding, Fix, Level, apply_fix
+from templates_app.sql.lint.function_rules import FUNCTION_RULES
+from templates_app.sql.lint.group_rules import GROUP_RULES
+from templates_app.sql.lint.name_rules import NAME_RULES
+from templates_app.sql.lint.name_rules import advertiser_types as advertiser_type_rule
+from templates_app.sql.lint.privacy_rules import PRIVACY_RULES
+from templates_app.sql.lint.query import Query
+from templates_app.sql.lint.reading import Source, Unreadable, parse, read_tokens
+from templates_app.sql.lint.shape_rules import SHAPE_RULES
+from templates_app.sql.lint.text_rules import TEXT_RULES
+
+__all__ = ["MAX_ANALYSED_LENGTH", "Finding", "Fix", "Level", "apply_fix", "lint"]
+
+logger = logging.getLogger(__name__)
+
+# Longer templates are lists of values; parsing them would keep the editor waiting.
+MAX_ANALYSED_LENGTH = 40_000
+MAX_FINDINGS_PER_RULE = 50
+
+_ROW_LEVEL_RULES = {"no-aggregate", "user-level-output"}
+
+
+def lint(
+    sql: str,
+    *,
+    tables: Mapping[str, Table] = TABLES,
+    uploaded_tables: Collection[str] = (),
+    advertiser_types: Collection[str] | None = None,
+    aggregation_controls: bool = True,
+) -> list[Finding]:
+    """Check a template as typed, placeholders included, and give what was found by position.
+
+    `uploaded_tables` and `advertiser_types` are those of the instance; None means that its types are not known.
+    Without `aggregation_controls`, as in AMC's sandbox, rows need not be aggregated. Never raises.
+    """
+    if not sql.strip():
+        return []
+    catalogue = Catalogue(tables, uploaded_tables)
+    findings = _check(sql, catalogue, advertiser_types)
+    if not aggregation_controls:
+        findings = [finding for finding in findings if finding.rule not in _ROW_LEVEL_RULES]
+    return sorted(set(findings), key=_position)
+
+
+def _position(finding: Finding) -> tuple[int, int, int, int, str, str]:
+    return (*_start_and_end(finding), finding.rule, finding.message)
+
+
+def _start_and_end(finding: Finding) -> tuple[int, int, int, int]:
+    return finding.line, finding.column, finding.end_line, finding.end_column
+
+
+def _check(sql: str, catalogue: Catalogue, types: Collection[str] | None) -> list[Finding]:
+    try:
+        source = read_tokens(sql)
+    except Unreadable as unreadable:
+        return [unreadable.finding]
+    findings = _run(source, [partial(rule, source) for rule in TEXT_RULES])
+    if len(sql) > MAX_ANALYSED_LENGTH:
+        message = f"Tables and columns are checked in SQL of up to {MAX_ANALYSED_LENGTH} characters only."
+        return [*findings, source.finding("not-analysed", "info", message, 0, 0)]
+    try:
+        statements = parse(source)
+    except Unreadable as unreadable:
+        return [*findings, unreadable.finding]
+    if not statements:
+        return findings
+    if not isinstance(statements[0], exp.Select | exp.SetOperation | exp.Subquery):
+        return [*findings, _not_a_query(source)]
+    return findings + _check_query(Query(source, statements[0], catalogue), types)
+
+
+def _check_query(query: Query, types: Collection[str] | None) -> list[Finding]:
+    try:
+        for scope in query.scopes:
+            query.from_items(scope)
+    except (SqlglotError, RecursionError) as error:
+        return [_unscoped(query.source, error)]
+    rules = chain(FUNCTION_RULES, NAME_RULES, SHAPE_RULES, GROUP_RULES, PRIVACY_RULES, AMOUNT_RULES)
+    checks = [*(partial(rule, query) for rule in rules), partial(advertiser_type_rule, query, types)]
+    return _run(query.source, checks)
+
+
+def _run(source: Source, checks: Iterable[Callable[[], Iterator[Finding]]]) -> list[Finding]:
+    findings: list[Finding] = []
+    for check in checks:
+        try:
+            findings += islice(check(), MAX_FINDINGS_PER_RULE)
+        except Exception:
+            # The editor must go on: one rule that stumbles over odd SQL does not hide what the others found.
+            logger.exception("lint rule failed length=%s", len(source.sql))
+    return findings
+
+
+def _not_a_query(source: Source) -> Finding:
+    first = source.tokens[0]
+    message = f"AMC runs queries only: begin with SELECT or WITH, not with {source.word(first).upper()}."
+    return source.finding("not-a-query", "error", message, first.start, first.end + 1)
+
+
+def _unscoped(source: Source, error: Exception) -> Finding:
+    text = str(error)
+    if text.startswith("Alias already used"):
+        name = text.rpartition(": ")[2]
+        message = f"Two tables in one FROM are called {name}: give each an alias of its own."
+        position = max(source.readable.text.rfind(name), 0)
+        return source.finding("duplicate-alias", "error", message, position, position + len(name))
+    message = "The SQL is too unusual to be checked further."
+    return source.finding("not-analysed", "info", message, 0, 0)

@@ -1,0 +1,86 @@
+"""Rules about what the query as a whole produces: stars, aggregates, groups."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sqlglot import exp
+from sqlglot.optimizer.scope import Scope
+
+from templates_app.sql.lint.findings import Finding, Fix
+from templates_app.sql.lint.query import Query, selects
+
+# Aggregates of AMC the parser does not know as such.
+_AGGREGATES = {"collect", "percentile", "approx_percentile", "skewness"}
+
+
+def stars(query: Query) -> Iterator[Finding]:
+    """Refuse a star over a table in the output; warn of one over a subquery."""
+    for scope in output_scopes(query.root):
+        for projection in selects(scope):
+            if not projection.is_star or isinstance(projection, exp.Alias):
+                continue
+            start, end = query.source.span(projection)
+            if _is_over_table(query, scope, projection):
+                message = "AMC does not export raw rows with SELECT *: name the columns and aggregate."
+                yield query.source.finding("select-star", "error", message, start, end)
+            else:
+                message = "AMC's documentation does not allow SELECT * in the output: name the columns."
+                fix = _star_fix(query, scope, projection, start, end)
+                yield query.source.finding("select-star", "warning", message, start, end, fix)
+
+
+def output_scopes(scope: Scope) -> Iterator[Scope]:
+    """Give the SELECTs whose rows are the output: one, or the branches of a UNION."""
+    if scope.set_operation_scopes:
+        for branch in scope.set_operation_scopes:
+            yield from output_scopes(branch)
+    elif isinstance(scope.expression, exp.Subquery) and scope.derived_table_scopes:
+        yield from output_scopes(scope.derived_table_scopes[0])
+    elif isinstance(scope.expression, exp.Select):
+        yield scope
+
+
+def _is_over_table(query: Query, scope: Scope, projection: exp.Expr) -> bool:
+    qualifier = projection.table if isinstance(projection, exp.Column) else ""
+    items = query.from_items(scope).values()
+    return any(item.scope is None for item in items if qualifier in ("", item.name))
+
+
+def _star_fix(query: Query, scope: Scope, projection: exp.Expr, start: int, end: int) -> Fix | None:
+    outputs = query.outputs(scope)
+    is_plain = isinstance(projection, exp.Star) and not projection.args.get("except_")
+    if outputs is None or not is_plain or len(selects(scope)) > 1:
+        return None
+    names = [output.name for output in outputs]
+    if len(set(names)) < len(names) or not all(name.isidentifier() for name in names):
+        return None
+    return Fix("Name the columns", start, end, ", ".join(names))
+
+
+def no_aggregate(query: Query) -> Iterator[Finding]:
+    """Warn when users' rows are read but nothing is aggregated."""
+    if query.is_audience or not query.reads_users:
+        return
+    grouping = (exp.AggFunc, exp.Group, exp.Distinct, exp.SetOperation)
+    if query.tree.find(*grouping) or any(is_aggregate(node) for node in query.tree.find_all(exp.Anonymous)):
+        return
+    message = (
+        "AMC wants at least one aggregate, such as SUM or COUNT(DISTINCT user_id); plain rows come back only with "
+        "aggregation controls off."
+    )
+    yield query.source.finding(
+        "no-aggregate", "warning", message, *query.source.span((selects(query.root) or [query.tree])[0])
+    )
+
+
+def is_aggregate(node: exp.Expr) -> bool:
+    """Tell whether a node is an aggregate function that groups rows."""
+    if isinstance(node.parent, exp.Window) and node.parent.this is node:
+        return False
+    if isinstance(node, exp.Anonymous):
+        return node.name.lower() in _AGGREGATES
+    return isinstance(node, exp.AggFunc)
+
+
+SHAPE_RULES = (stars, no_aggregate)

@@ -1,0 +1,1 @@
+"""Runs from queued to stored result, against a running local AMC."""

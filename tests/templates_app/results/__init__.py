@@ -1,0 +1,1 @@
+"""Results: conversion, pages, statistics, charts, exports."""

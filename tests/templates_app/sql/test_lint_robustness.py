@@ -1,0 +1,155 @@
+# ruff: noqa: S608  the SQL is read by the lint, never run
+from __future__ import annotations
+
+import logging
+import time
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from templates_app.sql.lint import MAX_ANALYSED_LENGTH, Finding, apply_fix, lint
+
+WORDS = [
+    "SELECT", "FROM", "WHERE", "GROUP", "BY", "HAVING", "ORDER", "LIMIT", "UNION", "ALL", "WITH", "AS",
+    "JOIN", "LEFT", "RIGHT", "OUTER", "ON", "USING", "CASE", "WHEN", "THEN", "ELSE", "END", "IN", "BETWEEN",
+    "LIKE", "NOT", "NULL", "OVER", "PARTITION", "DISTINCT", "VALUES", "CAST", "INTERVAL", "DATE", "TABLE",
+    "EXTEND_TIME_WINDOW", "COLLECT", "SUM", "COUNT", "GETDATE", "NTILE", "TOP", "FETCH", "user_id", "clicks",
+    "campaign", "dsp_clicks", "conversions", "a", "b", "*", "1", "100000", "'x'", '"q"', "`", "'", '"', "(",
+    ")", "[", "]", "{", "}", ",", ";", ".", "/", "||", "+", "-", "=", "<>", "::", "--", "/*", "*/", "{{x}}",
+    "{{", "y", ":p", "$p", "$$", "{%", "é", "日本", '\n', '\r\n', '\t',
+]  # fmt: skip
+
+
+class Failures(logging.Handler):
+    """Collects what the lint logs: a rule that fails is logged and skipped."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.messages.append(self.format(record))
+
+
+def check(sql: str) -> list[Finding]:
+    """Lint and check what holds for every result: no rule fails, places are in the text, fixes apply."""
+    failures = Failures()
+    logger = logging.getLogger("templates_app.sql.lint")
+    logger.addHandler(failures)
+    findings = lint(sql)
+    logger.removeHandler(failures)
+    assert failures.messages == []
+    for finding in findings:
+        assert 1 <= finding.line <= finding.end_line
+        assert finding.column >= 1
+        if finding.line == finding.end_line:
+            assert finding.column <= finding.end_column
+        if finding.fix:
+            assert 0 <= finding.fix.start <= finding.fix.end <= len(sql)
+            assert apply_fix(sql, finding.fix) != sql
+    return findings
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.sampled_from(WORDS), max_size=40).map(" ".join))
+@example("SELECT a FROM dsp_clicks a JOIN dsp_clicks a")
+@example("WITH a AS (SELECT * FROM a) SELECT * FROM a")
+@example("WITH RECURSIVE a AS (SELECT 1 AS x UNION ALL SELECT x FROM a) SELECT x, SUM(x) AS y FROM a GROUP BY 9")
+@example("SELECT COLLECT() , CONTAINED_IN(), || FROM TABLE()")
+@example("SELECT SUM(x) AS x, x AS x FROM (VALUES :x) GROUP BY x, 0, 99999999999999999999")
+def test_no_sequence_of_words_breaks_it(sql):
+    check(sql)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(max_size=200))
+def test_no_text_breaks_it(sql):
+    check(sql)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(
+        st.sampled_from(["campaign", "SUM(clicks)", "a.*", "*", "user_id AS u", "{{x}}", "(SELECT 1)"]), min_size=1
+    ),
+    st.sampled_from(["dsp_clicks a", "(SELECT * FROM conversions) a", "{{t}} a", "(VALUES (1, 2)) a(x, y)"]),
+    st.sampled_from(["", "GROUP BY 1", "GROUP BY campaign", "ORDER BY 1 LIMIT 3", "UNION ALL SELECT 1"]),
+)
+def test_queries_of_many_shapes_are_read(projections, table, tail):
+    findings = check(f"SELECT {', '.join(projections)} FROM {table} {tail}")
+    assert all(f.rule not in ("syntax-error", "not-analysed") for f in findings)
+
+
+def test_rules_do_not_fail_on_odd_but_valid_sql():
+    for sql in (
+        "SELECT 1",
+        "(SELECT SUM(clicks) AS c FROM dsp_clicks)",
+        "((SELECT SUM(clicks) AS c FROM dsp_clicks)) ORDER BY 1",
+        "FROM dsp_clicks",
+        "VALUES (1)",
+        "SELECT x FROM UNNEST([1, 2]) AS t(x)",
+        "SELECT SUM(clicks) FILTER (WHERE clicks > 1) AS c FROM dsp_clicks",
+        "SELECT PERCENTILE(clicks, 0.5) AS p FROM dsp_clicks, LATERAL (SELECT 1 AS one) l",
+        "SELECT SUM(clicks) AS c FROM dsp_clicks GROUP BY ROLLUP (campaign)",
+        "SELECT EXTRACT(DAY FROM click_dt) AS d, DATE_TRUNC('day', click_dt) AS t, COUNT(1) AS n"
+        " FROM dsp_clicks GROUP BY 1, 2",
+        "SELECT campaign.x.y AS z, COUNT(1) AS n FROM dsp_clicks GROUP BY 1",
+        "SELECT COUNT(1) AS n FROM dsp_clicks a SEMI JOIN dsp_views b ON a.user_id = b.user_id",
+        "SELECT COUNT(1) AS n FROM dsp_clicks"
+        " WHERE clicks IN (SELECT clicks FROM dsp_clicks WHERE clicks > ALL (SELECT 1))",
+        "WITH a AS (SELECT 1 AS x), a AS (SELECT 2 AS x) SELECT x FROM a",
+        "PIVOT dsp_clicks ON campaign USING SUM(clicks)",
+    ):
+        check(sql)
+
+
+def test_long_sql_is_checked_by_its_words_only_and_in_time():
+    values = ", ".join(f"'B{number:09d}'" for number in range(8_000))
+    sql = f"SELECT nothing FROM nowhere WHERE asin IN ({values}) LIMIT 5"
+    assert len(sql) > 100_000 > MAX_ANALYSED_LENGTH
+    start = time.perf_counter()
+    findings = check(sql)
+    assert time.perf_counter() - start < 5
+    assert [(f.rule, f.level) for f in findings] == [("not-analysed", "info"), ("row-limit", "warning")]
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "(",
+        "((1))",
+        "SELECT ",
+        "a.",
+        "{{x}}",
+        "'",
+        "/*",
+        "--\n",
+        "CASE WHEN ",
+        "NOT ",
+        "[",
+        ":x ",
+        "a||",
+        "-",
+        "UNION ",
+    ],
+)
+def test_repetition_does_not_hang(unit):
+    start = time.perf_counter()
+    check("SELECT " + unit * (100_000 // len(unit)))
+    check("SELECT " + unit * 2_000)
+    assert time.perf_counter() - start < 10
+
+
+@pytest.mark.parametrize(
+    "unit", ["UNION ALL SELECT SUM(clicks) AS c FROM dsp_clicks ", "JOIN dsp_clicks USING (site) "]
+)
+def test_many_tables_do_not_hang(unit):
+    start = time.perf_counter()
+    check("SELECT SUM(clicks) AS c FROM dsp_clicks a " + unit * 300)
+    assert time.perf_counter() - start < 10
+
+
+def test_findings_of_one_rule_are_capped():
+    sql = "SELECT " + ", ".join(f"SUM(wrong_{i}) AS c{i}" for i in range(300)) + " FROM dsp_clicks"
+    assert len([f for f in check(sql) if f.rule == "unknown-column"]) == 50

@@ -1,0 +1,210 @@
+"""Pages of templates."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.urls import reverse
+
+from instances.models import AMCInstance, InstanceBrand
+from instances.models.mapping import MappingKind
+from instances.services.mappings import Entry, add_mappings
+from templates_app.models import InstanceTemplate, TemplateVersion
+from templates_app.services.templates import Content, create_template
+from tests.base import CastTestCase
+from tests.factories import AccountFactory, ConnectionFactory, InstanceFactory
+
+SQL = "SELECT campaign, SUM(impressions) AS i FROM dsp_impressions WHERE campaign LIKE '%{{word}}%' GROUP BY 1"
+
+
+class TemplateTestCase(CastTestCase):
+    instance: AMCInstance
+    foreign: AMCInstance
+
+    @classmethod
+    def setUpTestData(cls) -> None:
+        super().setUpTestData()
+        cls.instance = InstanceFactory(account=AccountFactory(connection=ConnectionFactory(user=cls.alice)))
+        cls.foreign = InstanceFactory(account=AccountFactory(connection=ConnectionFactory(user=cls.charlie)))
+
+    def url(self, name: str, *args: Any, instance: AMCInstance | None = None) -> str:
+        return reverse(f"templates:template-{name}", args=[(instance or self.instance).pk, *args])
+
+    def template(self, **changed: Any) -> InstanceTemplate:
+        values = {"name": "Reach", "source_sql": SQL, "parameter_values": {"word": "Trail"}, **changed}
+        return create_template(user=self.alice, instance=self.instance, content=Content(**values))
+
+    def form(self, **changed: Any) -> dict[str, Any]:
+        return {"name": "Reach", "source_sql": SQL, "value:word": "Trail", "action": "save", **changed}
+
+
+class EditorTests(TemplateTestCase):
+    def test_saves_source_values_and_complete_sql(self) -> None:
+        response = self.client.post(self.url("create"), self.form(tags="weekly, Reach", description="Why"))
+        saved = InstanceTemplate.objects.get()
+        self.assertRedirects(response, saved.get_absolute_url())
+        self.assertEqual(saved.source_sql, SQL)
+        self.assertEqual(saved.parameter_values, {"word": "Trail"})
+        self.assertIn("LIKE '%Trail%'", saved.sql_query)
+        self.assertEqual(saved.tags, ["weekly", "Reach"])
+        self.assertEqual(TemplateVersion.objects.get().sql_query, saved.sql_query)
+
+    def test_missing_value_saves_nothing_and_keeps_what_was_typed(self) -> None:
+        response = self.client.post(self.url("create"), self.form(**{"value:word": " "}))
+        self.assertEqual(response.status_code, 200)
+        self.assertContains(response, "word")
+        self.assertContains(response, "SUM(impressions)")
+        self.assertFalse(InstanceTemplate.objects.exists())
+
+    def test_reopening_shows_the_source(self) -> None:
+        template = self.template()
+        response = self.client.get(self.url("update", template.template_id))
+        self.assertContains(response, "{{word}}")
+        self.assertContains(response, 'value="Trail"')
+
+    def test_stale_tab_is_refused_with_the_difference(self) -> None:
+        template = self.template()
+        form = self.form(version=1, source_sql=SQL + " ")
+        self.client.post(self.url("update", template.template_id), self.form(version=1, name="First"))
+        response = self.client.post(self.url("update", template.template_id), {**form, "name": "Second"})
+        self.assertContains(response, "Somebody saved this template")
+        template.refresh_from_db()
+        self.assertEqual((template.name, template.version), ("First", 2))
+        self.assertContains(response, 'name="version" value="2"')
+
+    def test_parameters_and_preview_follow_the_text(self) -> None:
+        posted = {"source_sql": "SELECT {{day_date}}, :asin_list", "value:day_date": "2026-01-02"}
+        panel = self.client.post(self.url("parameters"), posted)
+        self.assertContains(panel, "1 of 2 set")
+        self.assertContains(panel, 'type="date"')
+        preview = self.client.post(self.url("preview"), posted)
+        self.assertContains(preview, "&#x27;2026-01-02&#x27;")
+        self.assertContains(preview, ":asin_list")
+
+    def test_lint_names_line_and_offers_a_fix(self) -> None:
+        response = self.client.post(
+            self.url("lint"), {"source_sql": "SELECT campaign\nFROM dsp_impresions GROUP BY 1"}
+        )
+        self.assertContains(response, "Line 2")
+        self.assertContains(response, "data-fix-text")
+
+    def test_copy_is_prefilled_and_saves_nothing(self) -> None:
+        template = self.template()
+        response = self.client.get(self.url("create") + f"?from={template.template_id}")
+        self.assertContains(response, "Reach (copy)")
+        self.assertContains(response, 'value="Trail"')
+        self.assertEqual(InstanceTemplate.objects.count(), 1)
+
+
+class TemplatePageTests(TemplateTestCase):
+    def test_list_searches_and_filters(self) -> None:
+        self.template(name="Reach of video", tags=["Video"])
+        self.template(name="Spend", tags=["weekly"])
+        self.assertContains(self.client.get(self.url("list")), "Reach of video")
+        response = self.htmx_get(self.url("list") + "?q=spend")
+        self.assertContains(response, "Spend")
+        self.assertNotContains(response, "Reach of video")
+        self.assertNotContains(self.client.get(self.url("list") + "?tag=video"), "Spend</a>")
+
+    def test_list_costs_the_same_for_many(self) -> None:
+        with self.captureOnCommitCallbacks(execute=True):
+            for number in range(40):
+                self.template(name=f"T{number}", tags=[f"tag {number}"])
+        self.client.get(self.url("list"))
+        # The second reader finds the list in the cache.
+        with self.assertNumQueries(6):
+            self.client.get(self.url("list") + "?page=2")
+
+    def test_edit_is_seen_at_once_in_list_and_page(self) -> None:
+        template = self.template()
+        for name in ("list", "detail"):
+            self.client.get(self.url(name, *([template.template_id] if name == "detail" else [])))
+        with self.captureOnCommitCallbacks(execute=True):
+            self.client.post(self.url("update", template.template_id), self.form(version=1, name="Renamed"))
+        self.assertContains(self.client.get(self.url("list")), "Renamed")
+        self.assertContains(self.client.get(self.url("detail", template.template_id)), "Renamed")
+
+    def test_archive_takes_it_out_of_the_list_and_back(self) -> None:
+        template = self.template()
+        self.client.post(self.url("archive", template.template_id))
+        self.assertNotContains(self.client.get(self.url("list")), "Reach</a>")
+        self.assertContains(self.client.get(self.url("list") + "?archived=1"), "Reach</a>")
+        self.client.post(self.url("archive", template.template_id), {"archived": "0"})
+        self.assertContains(self.client.get(self.url("list")), "Reach</a>")
+
+    def test_restore_makes_a_new_version(self) -> None:
+        template = self.template()
+        self.client.post(self.url("update", template.template_id), self.form(version=1, name="Second"))
+        self.assertContains(self.client.get(self.url("versions", template.template_id)), "Comparing 1 with 2")
+        self.client.post(self.url("restore", template.template_id, 1), {"version": "2"})
+        template.refresh_from_db()
+        self.assertEqual((template.name, template.version), ("Reach", 3))
+
+    def test_delete_asks_first(self) -> None:
+        template = self.template()
+        self.assertContains(self.client.get(self.url("delete", template.template_id)), "Delete for good")
+        self.client.post(self.url("delete", template.template_id))
+        self.assertFalse(InstanceTemplate.objects.exists())
+        self.assertEqual(self.client.get(self.url("detail", template.template_id)).status_code, 404)
+
+    def test_foreign_instance_cannot_reach_a_template(self) -> None:
+        template = self.template()
+        self.client.force_login(self.charlie)
+        for name in ("detail", "update", "copy", "delete", "versions"):
+            for instance in (self.instance, self.foreign):
+                url = self.url(name, template.template_id, instance=instance)
+                self.assertEqual(self.client.get(url).status_code, 404, url)
+        url = self.url("update", template.template_id, instance=self.foreign)
+        self.assertEqual(self.client.post(url, self.form(version=1, name="Stolen")).status_code, 404)
+        template.refresh_from_db()
+        self.assertEqual(template.name, "Reach")
+
+
+class AutofillTests(TemplateTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.brand = InstanceBrand.objects.create(instance=self.instance, name="Trail", folded="trail")
+        self.map("B0TESTAAA1", "B0TESTAAA2")
+        campaign = Entry(self.brand.pk, MappingKind.CAMPAIGN_ID, "123456789012345678")
+        add_mappings(self.instance, [campaign])
+
+    def map(self, *asins: str) -> None:
+        add_mappings(self.instance, [Entry(self.brand.pk, MappingKind.ASIN, asin) for asin in asins])
+
+    def panel(self, **posted: str) -> str:
+        sql = "SELECT 1 FROM t WHERE a IN ({{asins}}) AND c IN ({{campaign_ids}}) AND x = {{word}}"
+        return self.client.post(self.url("parameters"), {"source_sql": sql, **posted}).content.decode()
+
+    def test_new_parameters_are_filled_and_marked(self) -> None:
+        html = self.panel()
+        self.assertIn("B0TESTAAA1\nB0TESTAAA2", html)
+        self.assertIn("123456789012345678", html)
+        self.assertEqual(html.count("data-auto-mark"), 2)
+        self.assertIn("2 of 3 set", html)
+
+    def test_cleared_on_purpose_stays_empty(self) -> None:
+        html = self.panel(**{"value:asins": "", "auto:asins": "1"})
+        self.assertNotIn("B0TESTAAA1", html)
+        self.assertIn("123456789012345678", html)
+
+    def test_typed_values_are_never_touched(self) -> None:
+        html = self.panel(**{"value:asins": "B0OTHERAA1", "value:word": "kept"})
+        self.assertIn("B0OTHERAA1", html)
+        self.assertIn('value="kept"', html)
+        self.assertNotIn("B0TESTAAA1", html)
+
+    def test_changed_mappings_are_offered_with_the_difference(self) -> None:
+        sql = "SELECT COUNT(1) AS n FROM conversions WHERE tracked_asin IN ({{asins}})"
+        form = {"name": "A", "source_sql": sql, "value:asins": "B0TESTAAA1\nB0TESTAAA2", "auto:asins": "1"}
+        self.client.post(self.url("create"), {**form, "action": "save"})
+        template = InstanceTemplate.objects.get()
+        self.assertEqual(template.autofilled, ["asins"])
+        self.map("B0TESTAAA3")
+        page = self.client.get(self.url("update", template.template_id))
+        self.assertContains(page, "1 new: B0TESTAAA3")
+        refreshed = self.client.post(
+            self.url("update", template.template_id), {**form, "version": 1, "action": "refresh"}
+        )
+        self.assertContains(refreshed, "B0TESTAAA1\nB0TESTAAA2\nB0TESTAAA3")
+        template.refresh_from_db()
+        self.assertNotIn("B0TESTAAA3", template.sql_query)
