@@ -102,10 +102,11 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     assert done.returncode == 0, done.stderr
     log = (var_dir / "processes.log").open("wb")
     commands = [
-        ["-m", "local_amc", "--port", str(amc_port), "--store", ":memory:", "--control"],
+        ["-m", "local_amc", "--port", str(amc_port), "--store", ":memory:", "--control", "--speed", "0.2"],
         ["-m", "gunicorn", "amchelper.wsgi", "--bind", f"127.0.0.1:{port}", "--workers", "1", "--threads", "8"],
         ["-m", "celery", "-A", "amchelper", "worker", "--pool", "threads", "--concurrency", "4",
          "--without-gossip", "--without-mingle", "--without-heartbeat"],
+        ["-m", "celery", "-A", "amchelper", "beat", "--schedule", str(var_dir / "beat")],
     ]  # fmt: skip
     processes = [
         subprocess.Popen([sys.executable, *command], cwd=ROOT, env=environment, stdout=log, stderr=log)

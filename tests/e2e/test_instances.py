@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,8 @@ class TestMainJob:
         connect(page)
         self.discover_and_import(page)
         self.add_instance(page)
+        self.check_one_with_the_keyboard(page)
+        self.select_all(page)
         self.check_all(page)
         self.see_the_same_from_the_shell(product)
         self.look_around(page)
@@ -76,6 +79,8 @@ class TestMainJob:
         page.get_by_role("button", name="Discover").first.click()
         expect(page.get_by_text("amclocalus1").first).to_be_visible(timeout=30_000)
         look(page, "discovery")
+        page.get_by_role("button", name="Read again").press("Enter")
+        expect(page.get_by_role("group", name="What was found")).to_be_focused(timeout=30_000)
         # Left for adding by hand.
         page.locator("input[type=checkbox][value$='amclocalus2']").uncheck()
         page.get_by_role("button", name="Import selected").first.click()
@@ -103,6 +108,31 @@ class TestMainJob:
         expect(page.get_by_role("heading", name="Garden US")).to_be_visible()
         look(page, "instance-detail")
 
+    def check_one_with_the_keyboard(self, page: Page) -> None:
+        page.goto("/instances/?q=amclocalus1")
+        button = page.get_by_role("button", name=re.compile("^Check .*Trail"))
+        button.focus()
+        page.keyboard.press("Enter")
+        expect(page.locator(".toast-text", has_text="Healthy")).to_be_visible()
+        expect(button).to_be_focused()
+        page.locator("#instance-table a", has_text="Trail").first.click()
+        button = page.get_by_role("button", name="Check now")
+        button.focus()
+        page.keyboard.press("Enter")
+        expect(page.locator(".toast-text", has_text="Healthy")).to_be_visible()
+        expect(button).to_be_focused()
+
+    def select_all(self, page: Page) -> None:
+        page.goto("/instances/?q=amclocalus1")
+        page.locator("#instance-table a", has_text="Trail").first.click()
+        page.get_by_role("button", name="Disable").click()
+        page.goto("/instances/?q=amclocalus")
+        page.get_by_label("Select all on this page").check()
+        expect(page.locator("[data-select-count]").first).to_have_text("1 selected")
+        page.locator("#instance-table a", has_text="Trail").first.click()
+        page.get_by_role("button", name="Enable and check").click()
+        expect(page.locator(".toast-text", has_text="Healthy")).to_be_visible()
+
     def check_all(self, page: Page) -> None:
         page.goto("/instances/")
         page.get_by_role("button", name="Check all").click()
@@ -128,8 +158,6 @@ class TestMainJob:
         page.goto("/instances/?q=amclocalbad")
         page.locator("#instance-table a", has_text="Tee Pilot").first.click()
         look(page, "instance-failing")
-        page.goto("/nowhere/")
-        look(page, "not-found")
         self.look_at_every_other_page(page)
 
     def look_at_every_other_page(self, page: Page) -> None:
@@ -183,6 +211,18 @@ class TestWithoutScript:
             page.reload()
         expect(page.get_by_text("Finished:")).to_be_visible()
         context.close()
+
+
+class TestErrorPages:
+    @pytest.mark.parametrize("name", ["403", "403_csrf", "404", "500"])
+    def test_error_page(self, page: Page, product: Product, name: str) -> None:
+        # With DEBUG on Django shows pages of its own, so ours are rendered apart and put into their place.
+        render = f"from django.template.loader import render_to_string; print(render_to_string('{name}.html'))"
+        html = product.manage("shell", "-v", "0", "-c", render).stdout
+        page.route(f"{product.url}/nowhere/", lambda route: route.fulfill(body=html, content_type="text/html"))
+        page.goto("/nowhere/")
+        expect(page.get_by_role("link", name="Go to the home page")).to_be_visible()
+        look(page, f"error-{name}")
 
 
 class TestSignedOut:

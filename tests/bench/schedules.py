@@ -1,0 +1,204 @@
+"""Due slots: time to claim them with two workers, whether it grows in proportion, and what starting their runs costs.
+
+Every schedule has one slot due; two processes tick at once, as two workers do. Runs on SQLite, and on PostgreSQL when
+TEST_DATABASE_URL names one. Run: `.venv/bin/python tests/bench/schedules.py`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from urllib.parse import quote
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
+
+COUNTS, STARTED, WORKERS = (1_000, 10_000), 500, 2
+TARGET_SECONDS = 30.0
+# Per slot, ten times as many may cost this much more.
+TARGET_GROWTH = 1.5
+INSTANCES = 50
+
+
+def measure() -> int:
+    """Measure on the database of the settings; the exit code tells whether the targets were met."""
+    import django
+
+    django.setup()
+    import logging
+
+    from django.test.runner import DiscoverRunner
+
+    logging.disable(logging.INFO)
+    # A database in memory cannot be shared with other processes.
+    from django.db import connection
+
+    if connection.vendor == "sqlite":
+        connection.settings_dict["TEST"]["NAME"] = str(Path(tempfile.mkdtemp()) / "bench.sqlite3")
+    runner = DiscoverRunner(verbosity=0, interactive=False)
+    databases = runner.setup_databases()
+    try:
+        claims = []
+        for count in COUNTS:
+            build(count)
+            claims.append(run("claim", count))
+            print_line(connection.vendor, "claimed", count, claims[-1])
+        # Runs wait in our own queue anyway, because AMC takes ten at a time: a sample tells what a start costs.
+        build(STARTED)
+        run("claim", STARTED)
+        print_line(connection.vendor, "started", STARTED, run("start", STARTED))
+        check(STARTED)
+    finally:
+        runner.teardown_databases(databases)
+    small, large = COUNTS
+    growth = (claims[1] / large) / (claims[0] / small)
+    print(
+        f"schedules: {connection.vendor}: {large} claimed in {claims[1]:.1f} s (target <= {TARGET_SECONDS:.0f} s), "
+        f"{growth:.2f} times the cost per slot of {small} (target <= {TARGET_GROWTH})"
+    )
+    return int(claims[1] > TARGET_SECONDS or growth > TARGET_GROWTH)
+
+
+def print_line(vendor: str, what: str, count: int, seconds: float) -> None:
+    """Print the figures of one step."""
+    each = seconds / count * 1e3
+    print(
+        f"schedules: {vendor}: {WORKERS} workers {what} {count} slots in {seconds:.1f} s, {each:.2f} ms each",
+        flush=True,
+    )
+
+
+def build(count: int) -> None:
+    """Make schedules with one slot due, and nothing else."""
+    import datetime as dt
+
+    from django.utils import timezone
+
+    from templates_app.models import Execution, Schedule
+    from templates_app.services.templates import Content, create_template
+    from tests.factories import AccountFactory, ConnectionFactory, InstanceFactory, UserFactory
+
+    Execution.objects.all().delete()
+    Schedule.objects.all().delete()
+    user = UserFactory()
+    account = AccountFactory(connection=ConnectionFactory(user=user))
+    content = Content(name="Reach", source_sql="SELECT 1 AS x")
+    templates = [
+        create_template(user=user, instance=InstanceFactory(account=account, user=user), content=content)
+        for _ in range(INSTANCES)
+    ]
+    due = timezone.now().replace(second=0, microsecond=0)
+    planned = {"planned_until": due - dt.timedelta(seconds=1), "next_run_at": due}
+    Schedule.objects.bulk_create(
+        (
+            Schedule(
+                user=user, instance=template.instance, template=template, name=f"Schedule {number}",
+                kind="daily", time=due.time(), zone="UTC", **planned,
+            )
+            for number in range(count)
+            for template in [templates[number % INSTANCES]]
+        ),
+        batch_size=500,
+    )  # fmt: skip
+
+
+def run(step: str, count: int) -> float:
+    """Let the workers do a step together; gives the seconds from the first one's begin to the last one's end."""
+    command = [sys.executable, str(Path(__file__).resolve()), step]
+    environment = {**os.environ, "DATABASE_URL": database_url(), "READ_DOT_ENV": "false"}
+    begin = time.time() + 6
+    workers = [
+        subprocess.Popen([*command, str(begin)], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
+        for _ in range(WORKERS)
+    ]
+    begins, ends = [], []
+    done = 0
+    for worker in workers:
+        output, _ = worker.communicate(timeout=900)
+        if worker.returncode:
+            raise SystemExit(f"A worker of step {step} failed.")
+        began, end, number = json.loads(output.splitlines()[-1])
+        begins.append(began)
+        ends.append(end)
+        done += number
+    if done != count:
+        raise SystemExit(f"The benchmark is void: {done} of {count} slots in step {step}.")
+    return max(ends) - min(begins)
+
+
+def check(count: int) -> None:
+    """Refuse figures of work that was not done, or done twice."""
+    from templates_app.models import Execution, ScheduleRun
+
+    started = ScheduleRun.objects.filter(state="STARTED").count()
+    if started != count or Execution.objects.count() != count:
+        raise SystemExit(f"The benchmark is void: {started} slots started of {count}.")
+
+
+def database_url() -> str:
+    """Give the address of the test database, for the workers."""
+    from django.db import connection
+
+    settings = connection.settings_dict
+    if connection.vendor == "sqlite":
+        return f"sqlite:///{settings['NAME']}"
+    login = f"{quote(settings['USER'] or '')}:{quote(settings['PASSWORD'] or '')}"
+    return f"postgres://{login}@{settings['HOST'] or '127.0.0.1'}:{settings['PORT'] or 5432}/{settings['NAME']}"
+
+
+def work(step: str, begin: float) -> None:
+    """Do one step as a worker and print when it ended and how many slots it was."""
+    import django
+
+    django.setup()
+    import logging
+
+    from django.db import connection
+
+    from templates_app.services.schedule_slots import claim_due
+    from templates_app.services.slot_starts import start_claimed
+
+    logging.disable(logging.INFO)
+    connection.ensure_connection()
+    time.sleep(max(0.0, begin - time.time()))
+    began = end = time.time()
+    done = 0
+    idle = 0
+    # A worker that finds everything taken ticks again, until the other one has finished too.
+    while idle < 3:
+        number = claim_due() if step == "claim" else start_claimed()
+        if number:
+            done, end, idle = done + number, time.time(), 0
+        else:
+            idle += 1
+            time.sleep(0.5)
+    print(json.dumps([began, end, done]))
+
+
+def main() -> int:
+    """Measure on SQLite, then on PostgreSQL in a process of its own."""
+    if len(sys.argv) == 3:
+        work(sys.argv[1], float(sys.argv[2]))
+        return 0
+    if os.environ.get("BENCH_ON"):
+        return measure()
+    addresses = ["", os.environ.get("TEST_DATABASE_URL", "")]
+    missed = 0
+    for address in dict.fromkeys(addresses):
+        environment = {**os.environ, "BENCH_ON": "1", "DATABASE_URL": address}
+        if not address:
+            del environment["DATABASE_URL"]
+        missed |= subprocess.run([sys.executable, __file__], cwd=ROOT, env=environment, check=False).returncode
+    if not addresses[1]:
+        print("schedules: PostgreSQL was not measured, TEST_DATABASE_URL is not set")
+    return missed
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
