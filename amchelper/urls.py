@@ -7,7 +7,7 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 
 from amchelper.views import admin_login
-from instances.views.home import home
+from templates_app.views.home import home
 
 urlpatterns = [
     path("", home, name="home"),

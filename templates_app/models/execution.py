@@ -90,6 +90,10 @@ class ExecutionQuerySet(models.QuerySet["Execution"]):
         """Bring instance, account, template and schedule along in one query."""
         return self.select_related("instance__account", "template", "schedule")
 
+    def for_lists(self) -> ExecutionQuerySet:
+        """Bring relations along and leave out the long texts that no list shows."""
+        return self.with_relations().defer("source_sql", "sql_query", "parameter_values", "output_columns")
+
     def claim(
         self, pk: uuid.UUID, *, token: str, now: datetime, within: timedelta = timedelta()
     ) -> ExecutionQuerySet:

@@ -45,10 +45,7 @@ def execution_of_instance(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
 
 def _list(request: HtmxHttpRequest, filters: ExecutionFilter, extra: dict[str, Any]) -> HttpResponse:
     mine = Execution.objects.visible_to(request.user)
-    found = (
-        filters.apply(mine).with_relations().defer("source_sql", "sql_query", "parameter_values", "output_columns")
-    )
-    page = Paginator(found, PER_PAGE).get_page(request.GET.get("page"))
+    page = Paginator(filters.apply(mine).for_lists(), PER_PAGE).get_page(request.GET.get("page"))
     context = {
         "page": page,
         "filters": filters,
