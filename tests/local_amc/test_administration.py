@@ -79,7 +79,7 @@ class ShapeTests(LocalAmcTests):
         for method, path in (
             ("POST", "/amc/instances"), ("DELETE", "/amc/instances/amclocalus1"), ("GET", "/"),
             ("GET", "/amc/audiences/connections"), ("GET", "/amc/instances/"), ("GET", "//amc//accounts"),
-            ("POST", "/amc/advertiserData/amclocalus1"), ("GET", "/amc/reporting/amclocalus1/workflowExecutions"),
+            ("POST", "/amc/advertiserData/amclocalus1"), ("PUT", "/amc/reporting/amclocalus1/workflowExecutions"),
         ):  # fmt: skip
             response = self.session.request(method, self.amc.url + path, headers=headers, timeout=10)
             self.assertEqual(response.status_code, 404, path)

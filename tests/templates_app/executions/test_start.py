@@ -56,8 +56,8 @@ class StartTests(ExecutionTestCase):
         self.instance.apply(Event.DISABLE)
         self.assert_refused("Enable it")
 
-    def test_instance_that_does_not_work_is_refused(self) -> None:
-        type(self.instance).objects.filter(pk=self.instance.pk).update(status="ERROR")
+    def test_instance_that_amc_never_accepted_is_refused(self) -> None:
+        type(self.instance).objects.filter(pk=self.instance.pk).update(status="PENDING")
         self.assert_refused("Check its connection")
 
     def test_window_that_cannot_run_is_refused(self) -> None:

@@ -181,7 +181,7 @@ class RefusalTests(ScheduleTestCase):
         self.assertEqual(self.slot_after().state, "STARTED")
 
     def test_instance_broken_while_nobody_could_find_out_is_tried_again(self) -> None:
-        AMCInstance.objects.update(health_status="ERROR", status="ERROR")
+        AMCInstance.objects.update(health_status="ERROR", status="PENDING")
         slot = self.slot_after()
         self.assertEqual((slot.state, slot.attempts), ("CLAIMED", 1))
         AMCInstance.objects.update(health_status="HEALTHY", status="ACTIVE")
@@ -193,7 +193,7 @@ class RefusalTests(ScheduleTestCase):
         AMCInstance.objects.update(health_status=None, status="PENDING")
         slot = self.slot_after()
         self.assertEqual(slot.state, "FAILED")
-        self.assertIn("does not work yet", slot.reason)
+        self.assertIn("has not accepted", slot.reason)
         self.assertEqual(Schedule.objects.get().consecutive_failures, 1)
 
 
