@@ -12,7 +12,7 @@ from django.urls import reverse
 from templates_app.models import Execution, State, Trigger
 from templates_app.planning.windows import Window
 from templates_app.services.executions import start_execution
-from templates_app.services.schedules import create_schedule
+from templates_app.services.schedules import create_schedule, pause
 from tests.templates_app.schedules.base import ScheduleTestCase, make_template, values
 
 WINDOW = Window(dt.date(2026, 1, 1), dt.date(2026, 1, 7), "UTC")
@@ -54,7 +54,7 @@ class HomeTests(ScheduleTestCase):
 
     def test_paused_schedules_are_not_announced(self) -> None:
         schedule = self.schedule(name="Sleeping")
-        self.client.post(reverse("templates:schedule-pause", args=[schedule.schedule_id]))
+        pause(schedule=schedule, user=self.alice)
         self.assertNotContains(self.home(), "Sleeping")
 
     def test_others_runs_and_schedules_are_not_shown(self) -> None:
