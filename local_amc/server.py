@@ -102,7 +102,7 @@ class LocalAmc:
         seed: int = 7,
         speed: float = 1.0,
         store: str = ":memory:",
-        data: str | None = None,
+        data: str | Path | None = None,
         has_control: bool = False,
         terms_on_list: bool = False,
         accepts_order_by: bool = False,

@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-STORE = str(Path(__file__).resolve().parents[1] / "var" / "test-data")
-DATA = f"{STORE}/data"
+# Files name themselves by instance, seed and month, and lock themselves: several runs of the tests may share them.
+STORE = Path(__file__).resolve().parents[1] / "var" / "test-data"
+DATA = STORE / "data"

@@ -13,10 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from tests.shared_data import DATA
+
 CELERY = (sys.executable, "-m", "celery", "--quiet", "-A", "amchelper")
 WORKER = ("--pool", "threads", "--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "INFO")
-# Built data, shared with the tests: several processes may use the folder at once.
-DATA = Path(__file__).resolve().parents[2] / "var" / "test-data"
 
 
 class Process:

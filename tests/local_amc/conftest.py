@@ -9,7 +9,8 @@ import pytest
 
 from local_amc.server import LocalAmcServer
 from tests.local_amc.outcomes import Shell
-from tests.local_amc.shared import DATA, INSTANCE, INSTANCES, Amc, SharedData, utc_now
+from tests.local_amc.shared import INSTANCE, INSTANCES, Amc, SharedData, utc_now
+from tests.shared_data import DATA
 
 
 @pytest.fixture(scope="session")

@@ -25,9 +25,8 @@ from local_amc.sql.errors import Source, SqlError
 from local_amc.sql.functions import Run
 from local_amc.sql.parameters import declare
 from local_amc.warehouse import Warehouse, connect
+from tests.shared_data import DATA
 
-# Files name themselves by instance, seed and month, and lock themselves: several runs of the tests may share them.
-DATA = Path(__file__).resolve().parents[2] / "var" / "test-data"
 INSTANCE = "amclocalus1"
 
 _NOON = datetime.fromisoformat("2026-10-01T12:00:00")

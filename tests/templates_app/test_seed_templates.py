@@ -29,6 +29,6 @@ class SeedTemplatesTests(CastTestCase):
         for content in TEMPLATES:
             with self.subTest(content.name):
                 out, err = io.StringIO(), io.StringIO()
-                arguments = [content.complete_sql(), "--format", "csv", "--store", STORE]
+                arguments = [content.complete_sql(), "--format", "csv", "--store", str(STORE)]
                 self.assertEqual(main(arguments, out, err), 0, err.getvalue())
                 self.assertGreater(len(out.getvalue().splitlines()), 1)

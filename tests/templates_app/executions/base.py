@@ -29,9 +29,8 @@ from templates_app.services.executions import start_execution
 from templates_app.services.templates import Content, create_template
 from tests.base import LocalAmcTestCase
 from tests.factories import InstanceFactory
+from tests.shared_data import DATA
 
-# Built once per machine and month; files lock themselves.
-DATA = Path(__file__).resolve().parents[3] / "var" / "test-data"
 SQL = "SELECT campaign, SUM(impressions) AS impressions FROM dsp_impressions GROUP BY campaign"
 
 

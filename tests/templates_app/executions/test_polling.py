@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 
 from templates_app.models import Execution, State
 from templates_app.services.execution_steps import advance
-from tests.templates_app.executions.base import DATA, ExecutionTestCase
+from tests.shared_data import DATA
+from tests.templates_app.executions.base import ExecutionTestCase
 
 
 class PollingTests(ExecutionTestCase):
