@@ -94,17 +94,12 @@
     };
   }
 
-  function describe(canvas, { series, x_title: across, truncated: isTruncated }) {
+  function describe(canvas, { series, x_title: across }) {
     const names = series.map(({ name }) => name).join(", ");
     canvas.setAttribute("role", "img");
     if (!canvas.hasAttribute("aria-label")) {
       canvas.setAttribute("aria-label", `Chart of ${names}${across ? ` by ${across}` : ""}; the table has the same values`);
     }
-    if (!isTruncated || canvas.parentElement.nextElementSibling?.classList.contains("chart-note")) return;
-    const note = document.createElement("p");
-    note.className = "chart-note";
-    note.textContent = "The chart shows the beginning of the result only; the table and the downloads have all of it.";
-    canvas.parentElement.after(note);
   }
 
   function draw(canvas) {

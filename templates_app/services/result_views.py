@@ -82,7 +82,6 @@ def chart_json(chart: ChartData) -> dict[str, Any]:
         "series": [{"name": series.name, "values": list(series.values)} for series in chart.series],
         "x_title": chart.x.name,
         "y_title": ", ".join(series.name for series in chart.series),
-        "truncated": chart.has_others,
     }
 
 
