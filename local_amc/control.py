@@ -8,12 +8,14 @@ import re
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from werkzeug.wrappers import Request, Response
 
 from local_amc.answers import json_answer
+from local_amc.bodies import read_object
 from local_amc.fixtures import save_fixtures
 from local_amc.records import UPLOADS
 from local_amc.reporting.execution import ALL_STATES, Execution
@@ -27,6 +29,7 @@ _REMEMBERED = 20_000
 _SECRET_NAMES = frozenset(
     {"authorization", "cookie", "client_secret", "refresh_token", "access_token", "code", "code_verifier"}
 )
+_KINDS: dict[type, str] = {bool: "true or false", int: "a whole number", str: "a text"}
 _TOKEN = re.compile(r"Atz[ar](?:\||%7[Cc])\S*")
 
 
@@ -69,11 +72,8 @@ def handle(app: LocalAmc, request: Request) -> Response:
     action = _ACTIONS.get((request.method, route))
     if action is None:
         return json_answer({"error": f"there is no {request.method} /__control/{route}"}, 404)
-    body = request.get_json(force=True, silent=True) if request.get_data() else {}
-    if not isinstance(body, dict):
-        return json_answer({"error": "the body is not a JSON object"}, 400)
     try:
-        return json_answer(action(app, body))
+        return json_answer(action(app, read_object(request) if request.get_data() else {}))
     except (TypeError, ValueError, OverflowError) as problem:
         return json_answer({"error": str(problem)}, 400)
 
@@ -100,14 +100,15 @@ def _reset(app: LocalAmc, body: dict[str, Any]) -> dict[str, Any]:
 
 def _clock(app: LocalAmc, body: dict[str, Any]) -> dict[str, Any]:
     if "set" in body:
-        app.clock.set(datetime.fromisoformat(str(body["set"])))
+        app.clock.set(datetime.fromisoformat(_typed(body, "set", str, "")))
     if "advance" in body:
         app.clock.advance(float(body["advance"]))
     return {"now": app.clock.now().isoformat()}
 
 
 def _disarm(app: LocalAmc, body: dict[str, Any]) -> dict[str, Any]:
-    return {"disarmed": app.faults.disarm(name=str(body.get("fault", "")), fault_id=int(body.get("id", 0)))}
+    name, fault_id = _typed(body, "fault", str, ""), _typed(body, "id", int, 0)
+    return {"disarmed": app.faults.disarm(name=name, fault_id=fault_id)}
 
 
 def _forget(app: LocalAmc, body: dict[str, Any]) -> dict[str, Any]:
@@ -116,12 +117,25 @@ def _forget(app: LocalAmc, body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _options(app: LocalAmc, body: dict[str, Any]) -> dict[str, Any]:
-    app.terms_on_list = bool(body.get("terms_on_list", app.terms_on_list))
-    app.wraps_answers = bool(body.get("wraps_answers", app.wraps_answers))
-    app.rows_per_part = max(1, int(body.get("rows_per_part", app.rows_per_part)))
-    if "accepts_order_by" in body:
-        app.rules = Rules(accepts_order_by=bool(body["accepts_order_by"]))
-    return _shown_options(app)
+    before = _shown_options(app)
+    unknown = sorted(set(body) - set(before))
+    if unknown:
+        raise ValueError(f"unknown option {unknown[0]!r}; known are {', '.join(before)}")
+    # All are read before one is set.
+    after = {name: _typed(body, name, type(value), value) for name, value in before.items()}
+    if after["rows_per_part"] < 1:
+        raise ValueError("rows_per_part must be at least 1")
+    app.terms_on_list, app.wraps_answers = after["terms_on_list"], after["wraps_answers"]
+    app.rows_per_part, app.rules = after["rows_per_part"], Rules(accepts_order_by=after["accepts_order_by"])
+    return after
+
+
+def _typed(body: dict[str, Any], name: str, kind: type, default: Any) -> Any:
+    """Give a field, or what stands for a missing one; raises ValueError for one of another type."""
+    value = body.get(name, default)
+    if type(value) is not kind:
+        raise ValueError(f"{name} must be {_KINDS[kind]}")
+    return value
 
 
 def _shown_options(app: LocalAmc) -> dict[str, Any]:
@@ -144,17 +158,18 @@ def _executions(app: LocalAmc, body: dict[str, Any]) -> dict[str, Any]:
 
 def _set_execution(app: LocalAmc, body: dict[str, Any]) -> dict[str, Any]:
     """Give an execution another status, with a reason."""
-    key, status = str(body.get("id", "")), body.get("status")
+    key, reason = _typed(body, "id", str, ""), _typed(body, "reason", str, "")
+    status = body.get("status")
     if status not in ALL_STATES:
         raise ValueError(f"status must be one of {', '.join(ALL_STATES)}")
-    if not app.runner.force(key, str(status), str(body.get("reason") or "")):
+    if not app.runner.force(key, str(status), reason):
         raise ValueError("there is no execution with that id")
     record = app.store.records.execution(key)
     return Execution.from_record(record).to_json(app.clock.timestamp()) if record else {}
 
 
 def _create_table(app: LocalAmc, body: dict[str, Any]) -> dict[str, Any]:
-    instance_id = str(body.get("instance", ""))
+    instance_id = _typed(body, "instance", str, "")
     if instance_id not in app.instances:
         raise ValueError(f"there is no instance {instance_id!r}")
     upload = check_upload(body)
@@ -182,8 +197,9 @@ _ACTIONS: dict[tuple[str, str], Callable[[LocalAmc, dict[str, Any]], dict[str, A
 def _fields(request: Request) -> dict[str, Any]:
     """Give a body's fields; the raw text of other bodies could hold a secret."""
     if request.mimetype == "application/json":
-        body = request.get_json(silent=True)
-        return body if isinstance(body, dict) else {}
+        with suppress(ValueError):
+            return read_object(request)
+        return {}
     return request.form.to_dict()
 
 
@@ -199,4 +215,4 @@ def _redacted(value: Any, name: str = "") -> Any:
 
 
 def _hashed(value: str) -> str:
-    return f"sha256:{hashlib.sha256(value.encode()).hexdigest()[:12]}"
+    return f"sha256:{hashlib.sha256(value.encode(errors='surrogatepass')).hexdigest()[:12]}"

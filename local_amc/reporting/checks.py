@@ -9,6 +9,7 @@ from werkzeug.wrappers import Request
 
 from local_amc.administration import check_instance
 from local_amc.answers import RefusedError, error, forbidden, instance_not_ready
+from local_amc.bodies import read_object
 from local_amc.fixtures import Instance
 
 if TYPE_CHECKING:
@@ -27,13 +28,18 @@ def check_reporting(app: LocalAmc, request: Request, instance_id: str) -> Instan
 
 
 def body_of(request: Request) -> dict[str, Any]:
-    """Give the JSON object of a request; raises RefusedError with 415 or 400."""
+    """Give the JSON object of a request, without its nulls; raises RefusedError with 415 or 400."""
     if not _SERIALIZATIONS.fullmatch(request.mimetype):
         raise RefusedError(error(415, f"Content-Type {request.mimetype or 'missing'} is not supported"))
-    body = request.get_json(force=True, silent=True)
-    if not isinstance(body, dict):
-        raise RefusedError(error(400, "The request body is not a JSON object"))
-    return body
+    try:
+        return filled(read_object(request))
+    except ValueError as problem:
+        raise invalid("The request body is not a JSON object") from problem
+
+
+def filled(body: dict[str, Any]) -> dict[str, Any]:
+    """Give an object without its nulls: clients made from a description send one for each field left out."""
+    return {name: value for name, value in body.items() if value is not None}
 
 
 def invalid(details: str) -> RefusedError:
@@ -57,8 +63,6 @@ def check_id(body: dict[str, Any], name: str) -> str:
 def flag(body: dict[str, Any], name: str, *, default: bool = False) -> bool:
     """Give a boolean field; raises RefusedError."""
     value = body.get(name, default)
-    if value is None:
-        return default
     if not isinstance(value, bool):
         raise invalid(f"{name} must be true or false")
     return value

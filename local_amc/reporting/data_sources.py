@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from werkzeug.wrappers import Request, Response
 
 from amc_facts.tables import TABLES, Table
-from local_amc.answers import json_answer
+from local_amc.answers import json_answer, single
 from local_amc.fixtures import Instance
 from local_amc.paging import page
 from local_amc.reporting.checks import check_reporting, invalid
@@ -41,7 +41,8 @@ def data_source(app: LocalAmc, request: Request, instance_id: str, data_source_i
     found = check_reporting(app, request, instance_id)
     for table, uploaded in _tables(app, found):
         if table.name == data_source_id:
-            return json_answer(_body(table, is_uploaded=uploaded), content_type=_TYPE)
+            body = _body(table, is_uploaded=uploaded)
+            return single("dataSource", body, is_wrapped=app.wraps_answers, content_type=_TYPE)
     raise invalid(f"Data source with ID {data_source_id} does not exist.")
 
 

@@ -151,10 +151,12 @@ class Execution:
     def _outcome(self, now: float) -> dict[str, Any]:
         body: dict[str, Any] = {}
         if self.validated_at is not None:
-            body |= {"validatedTime": _stamp(self.validated_at, milliseconds=True), "outputColumns": self.columns}
+            body["validatedTime"] = _stamp(self.validated_at, milliseconds=True)
             body |= {"availableTimeBeforeWindowSecs": 0, "invalidationOffsetSecs": _INVALIDATION_SECONDS}
         if self.started_at is not None and self.finished_at is not None:
             body |= {"executionTime": max(0, round(self.finished_at - self.started_at)), "outputS3URI": "N/A"}
+        if self.columns:
+            body["outputColumns"] = self.columns
         if self.reason:
             body["statusReason"] = self.reason
         if self.finished_at is not None:
@@ -171,4 +173,5 @@ def _stamp(moment: float, *, milliseconds: bool = False) -> str:
 
 
 def _utc(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%dT%H:%M:%S}Z"
+    # Not strftime, which gives the year 2 as one digit.
+    return f"{moment.replace(tzinfo=None).isoformat(timespec='seconds')}Z"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -9,10 +10,19 @@ from zoneinfo import ZoneInfo
 
 from werkzeug.wrappers import Request, Response
 
-from local_amc.answers import json_answer
+from local_amc.answers import json_answer, single
 from local_amc.paging import page
 from local_amc.records import WORKFLOWS
-from local_amc.reporting.checks import body_of, check_reporting, flag, invalid, query_flag, unprocessable
+from local_amc.reporting.checks import (
+    body_of,
+    check_id,
+    check_reporting,
+    flag,
+    invalid,
+    query_flag,
+    text,
+    unprocessable,
+)
 from local_amc.reporting.execution import CANCELLED, OPEN, Execution
 from local_amc.reporting.windows import moment, window_of
 from local_amc.reporting.workflows import check_workflow
@@ -86,10 +96,11 @@ def _workflow(app: LocalAmc, instance_id: str, body: dict[str, Any]) -> tuple[st
     if (saved is None) == (ad_hoc is None):
         raise invalid("Exactly one of workflowId and workflow is required")
     if saved is not None:
-        workflow = app.store.records.get(WORKFLOWS, instance_id, str(saved))
+        key = check_id(body, "workflowId")
+        workflow = app.store.records.get(WORKFLOWS, instance_id, key)
         if workflow is None:
-            raise invalid(f"Workflow with ID {saved} does not exist.")
-        return str(saved), workflow
+            raise invalid(f"Workflow with ID {key} does not exist.")
+        return key, workflow
     if not isinstance(ad_hoc, dict):
         raise invalid("workflow must be an object")
     workflow = check_workflow(app, ad_hoc, needs_id=False)
@@ -97,7 +108,7 @@ def _workflow(app: LocalAmc, instance_id: str, body: dict[str, Any]) -> tuple[st
 
 
 def _values(body: dict[str, Any], workflow: dict[str, Any]) -> dict[str, Any]:
-    values = body.get("parameterValues") or {}
+    values = body.get("parameterValues", {})
     if not isinstance(values, dict):
         raise invalid("parameterValues must be an object of names and values")
     try:
@@ -110,7 +121,7 @@ def _values(body: dict[str, Any], workflow: dict[str, Any]) -> dict[str, Any]:
 def _timeout(body: dict[str, Any]) -> int:
     value = body.get("workflowExecutionTimeoutSeconds", _DEFAULT_TIMEOUT)
     # Some clients send the number as text, and get away with it.
-    if isinstance(value, str) and value.isdecimal() and len(value) < 10:
+    if isinstance(value, str) and re.fullmatch("[0-9]{1,9}", value):
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool):
         raise invalid("workflowExecutionTimeoutSeconds must be a whole number")
@@ -120,12 +131,14 @@ def _timeout(body: dict[str, Any]) -> int:
 
 
 def _advertisers(body: dict[str, Any]) -> list[Any]:
-    items = body.get("advertisers") or []
-    if not isinstance(items, list) or not all(
-        isinstance(item, dict) and item.get("id") and item.get("type") for item in items
-    ):
-        raise invalid("advertisers must be a list of objects with id and type")
+    items = body.get("advertisers", [])
+    if not isinstance(items, list) or not all(_is_advertiser(item) for item in items):
+        raise invalid("advertisers must be a list of objects with the texts id and type")
     return items
+
+
+def _is_advertiser(item: Any) -> bool:
+    return isinstance(item, dict) and all(text(item, name) for name in ("id", "type"))
 
 
 def _list(app: LocalAmc, request: Request, instance_id: str) -> Response:
@@ -149,7 +162,9 @@ def _list(app: LocalAmc, request: Request, instance_id: str) -> Response:
         found.reverse()
     with_workflow = query_flag(request, "includeWorkflow")
     bodies = [one.to_json(now, with_workflow=with_workflow) for one in found]
-    bound_to = f"executions:{instance_id}:{workflow_id}:{since}:{until}:{arguments.get('sortAscending', '')}"
+    # A token fits the rows it came from only.
+    chosen = {name: value for name, value in arguments.items() if name not in ("limit", "nextToken")}
+    bound_to = f"executions:{instance_id}:{sorted(chosen.items())}"
     return json_answer(page(request, "executions", bodies, bound_to=bound_to), content_type=_TYPE)
 
 
@@ -162,7 +177,10 @@ def _created(name: str, value: str, request: Request) -> float | None:
     except (KeyError, ValueError, OSError) as problem:
         raise invalid(f"timeZone {zone} is not an IANA time zone") from problem
     # Whole seconds are asked for: the second named belongs to the range at both ends.
-    asked = moment(name, value).replace(tzinfo=info).timestamp()
+    try:
+        asked = moment(name, value).replace(tzinfo=info).timestamp()
+    except OverflowError as problem:
+        raise invalid(f"{name} {value} is outside the calendar") from problem
     return asked if name.startswith("min") else asked + 0.999999
 
 
@@ -177,4 +195,4 @@ def _cancel(app: LocalAmc, request: Request, found: Execution) -> Response:
 
 
 def _answer(app: LocalAmc, body: dict[str, Any]) -> Response:
-    return json_answer({"workflowExecution": body} if app.wraps_answers else body, content_type=_TYPE)
+    return single("workflowExecution", body, is_wrapped=app.wraps_answers, content_type=_TYPE)

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from werkzeug.wrappers import Request, Response
 
-from local_amc.answers import json_answer
+from local_amc.answers import json_answer, single
 from local_amc.paging import page
 from local_amc.records import SCHEDULES, WORKFLOWS
-from local_amc.reporting.checks import body_of, check_id, check_reporting, flag, invalid
+from local_amc.reporting.checks import body_of, check_id, check_reporting, flag, invalid, text
 
 if TYPE_CHECKING:
     from local_amc.server import LocalAmc
@@ -48,7 +48,7 @@ def schedule(app: LocalAmc, request: Request, instance_id: str, schedule_id: str
     if request.method == "DELETE":
         records.delete(SCHEDULES, instance_id, schedule_id)
         return Response("")
-    return json_answer(found, content_type=_TYPE)
+    return single("schedule", found, is_wrapped=app.wraps_answers, content_type=_TYPE)
 
 
 def _checked(app: LocalAmc, instance_id: str, body: dict[str, Any]) -> dict[str, Any]:
@@ -63,6 +63,7 @@ def _checked(app: LocalAmc, instance_id: str, body: dict[str, Any]) -> dict[str,
         raise invalid(f"aggregationStartDay must be one of {', '.join(_DAYS)}")
     if not isinstance(hour, int) or isinstance(hour, bool) or not 0 <= hour <= 23:
         raise invalid("aggregationHourUtc must be a whole number from 0 to 23")
+    text(body, "marketplaceId")
     kept = {
         **body,
         "aggregationHourUtc": hour,

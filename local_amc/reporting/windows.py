@@ -75,9 +75,13 @@ def window_of(body: dict[str, Any]) -> Window:
         raise unprocessable("timeWindowStart must be before timeWindowEnd")
     window = Window(kind, start, end, zone)
     try:
-        window.bounds(datetime.now(UTC))
+        first, last = window.bounds(datetime.now(UTC))
     except OverflowError as problem:
-        raise unprocessable("timeWindowStart and timeWindowEnd must be between the years 2 and 9998") from problem
+        raise invalid("timeWindowStart and timeWindowEnd must be between the years 2 and 9998") from problem
+    if first >= last:
+        raise unprocessable(
+            f"timeWindowStart must be before timeWindowEnd: clocks in {zone} skip what lies between them"
+        )
     return window
 
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from werkzeug.wrappers import Request, Response
 
-from local_amc.answers import json_answer
+from local_amc.answers import json_answer, single
 from local_amc.paging import page
 from local_amc.records import SCHEDULES, WORKFLOWS
-from local_amc.reporting.checks import body_of, check_id, check_reporting, invalid, text
+from local_amc.reporting.checks import body_of, check_id, check_reporting, filled, invalid, text
 from local_amc.sql.compiler import check_syntax
 from local_amc.sql.errors import SqlSyntaxError
 from local_amc.sql.parameters import ParameterTypeError, declare
@@ -23,6 +23,7 @@ _MOST_ITEMS = 100
 _COLUMN = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _ADDED_COLUMNS = ("filteredMetricsDiscriminatorColumn", "distinctUserCountColumn", "filteredReasonColumn")
 _BEHAVIOURS = ("REMOVE_ROWS", "REMOVE_VALUES")
+_COLUMN_TYPES = ("DIMENSION", "METRIC")
 
 
 def workflows(app: LocalAmc, request: Request, instance_id: str) -> Response:
@@ -51,12 +52,13 @@ def workflow(app: LocalAmc, request: Request, instance_id: str, workflow_id: str
         _check_unused(app, request, instance_id, workflow_id)
         records.delete(WORKFLOWS, instance_id, workflow_id)
         return Response("")
-    return json_answer(found, content_type=_TYPE)
+    return single("workflow", found, is_wrapped=app.wraps_answers, content_type=_TYPE)
 
 
 def check_workflow(app: LocalAmc, body: dict[str, Any], *, needs_id: bool = True) -> dict[str, Any]:
     """Check a workflow object and give what is kept of it; raises RefusedError."""
-    if needs_id or body.get("workflowId") is not None:
+    body = filled(body)
+    if needs_id or "workflowId" in body:
         check_id(body, "workflowId")
     sql = body.get("sqlQuery")
     if not isinstance(sql, str) or not sql.strip():
@@ -71,13 +73,14 @@ def check_workflow(app: LocalAmc, body: dict[str, Any], *, needs_id: bool = True
         raise invalid(f"privacyFilteringBehavior must be one of {', '.join(_BEHAVIOURS)}")
     _check_format(body.get("outputFormat"))
     try:
-        declare(body.get("inputParameters") or [], {})
+        declare(body.get("inputParameters", []), {})
         check_syntax(sql, app.rules)
     except ParameterTypeError as problem:
         raise invalid(str(problem)) from problem
     except SqlSyntaxError as problem:
         raise invalid(str(problem)) from problem
-    return {name: value for name, value in body.items() if value is not None}
+    _check_words(body.get("inputParameters", []))
+    return body
 
 
 def _create(app: LocalAmc, request: Request, instance_id: str) -> Response:
@@ -102,8 +105,18 @@ def _check_unused(app: LocalAmc, request: Request, instance_id: str, workflow_id
 
 def _check_items(body: dict[str, Any], name: str) -> None:
     items = body.get(name)
-    if items is not None and (not isinstance(items, list) or len(items) > _MOST_ITEMS):
-        raise invalid(f"{name} must be a list of at most {_MOST_ITEMS}")
+    if items is None:
+        return
+    if not isinstance(items, list) or len(items) > _MOST_ITEMS or not all(isinstance(i, dict) for i in items):
+        raise invalid(f"{name} must be a list of at most {_MOST_ITEMS} objects")
+
+
+def _check_words(definitions: list[dict[str, Any]]) -> None:
+    for definition in definitions:
+        if text(definition, "columnType") not in (None, *_COLUMN_TYPES):
+            raise invalid(f"inputParameters: columnType must be one of {', '.join(_COLUMN_TYPES)}")
+        for name in ("displayName", "description"):
+            text(definition, name)
 
 
 def _check_format(value: Any) -> None:
@@ -113,10 +126,14 @@ def _check_format(value: Any) -> None:
         raise invalid("outputFormat must be an object")
     for name in ("separatorCharacter", "quoteCharacter", "escapeCharacter"):
         character = value.get(name)
-        if character is not None and (
-            not isinstance(character, str) or len(character) != 1 or character in "\r\n\0"
-        ):
+        if character is not None and not _is_character(character):
             raise invalid(f"outputFormat.{name} must be one character")
     separator, quote = value.get("separatorCharacter") or ",", value.get("quoteCharacter") or '"'
     if separator in (quote, value.get("escapeCharacter")):
         raise invalid("outputFormat.separatorCharacter must differ from the other two")
+
+
+def _is_character(value: Any) -> bool:
+    """Tell whether this can stand in a file: half a character cannot."""
+    is_one = isinstance(value, str) and len(value) == 1 and value not in "\r\n\0"
+    return is_one and not "\ud800" <= value <= "\udfff"
