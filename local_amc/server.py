@@ -29,7 +29,7 @@ from local_amc.misbehaviour import DropConnectionError, change, instead
 from local_amc.reporting import data_sources, executions, results, schedules, workflows
 from local_amc.reporting.runner import Runner
 from local_amc.sql.compiler import Rules
-from local_amc.store import Store, Token
+from local_amc.store import MEMORY, Store, Token, claim
 from local_amc.warehouse import Warehouse
 
 logger = logging.getLogger("local_amc")
@@ -101,7 +101,7 @@ class LocalAmc:
         *,
         seed: int = 7,
         speed: float = 1.0,
-        store: str = ":memory:",
+        store: str = MEMORY,
         data: str | Path | None = None,
         has_control: bool = False,
         terms_on_list: bool = False,
@@ -118,11 +118,12 @@ class LocalAmc:
         )
         self.restore_options()
         self.clock = Clock()
+        self._claim = claim(store) if store != MEMORY else None
         self.store = Store(store)
         self.faults = Faults(seed)
         self.requests = control.RequestLog()
         self.instances = build_instances(seed)
-        self._temporary = tempfile.TemporaryDirectory(prefix="local-amc-") if store == ":memory:" else None
+        self._temporary = tempfile.TemporaryDirectory(prefix="local-amc-") if store == MEMORY else None
         folder = Path(self._temporary.name if self._temporary else store)
         self.warehouse = Warehouse(data or folder / "data", seed)
         self.runner = Runner(self, folder / "results")
@@ -138,6 +139,8 @@ class LocalAmc:
         self.runner.stop()
         self.warehouse.close()
         self.store.close()
+        if self._claim is not None:
+            self._claim.close()
         if self._temporary is not None:
             self._temporary.cleanup()
 
@@ -208,7 +211,7 @@ class LocalAmcServer:
     """A server in a thread, for tests: `with LocalAmcServer() as amc: amc.url`."""
 
     def __init__(
-        self, *, seed: int = 7, store: str = ":memory:", port: int = 0, has_control: bool = True, **options: Any
+        self, *, seed: int = 7, store: str = MEMORY, port: int = 0, has_control: bool = True, **options: Any
     ) -> None:
         self.app = LocalAmc(seed=seed, store=store, has_control=has_control, **options)
         self._server = listen(self.app, host="127.0.0.1", port=port)

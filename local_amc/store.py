@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import sqlite3
 import threading
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from local_amc.records import Records
 
@@ -43,6 +45,22 @@ class Code:
     redirect_uri: str
     challenge: str
     expires_at: float
+
+
+class StoreInUseError(Exception):
+    """Another process keeps its records in the folder; two would run each other's executions."""
+
+
+def claim(folder: str) -> IO[str]:
+    """Make a folder this process's own until the file given is closed; raises StoreInUseError and OSError."""
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    file = (Path(folder) / "lock").open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as problem:
+        file.close()
+        raise StoreInUseError(folder) from problem
+    return file
 
 
 class Store:

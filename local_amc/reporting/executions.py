@@ -6,7 +6,6 @@ import re
 import uuid
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
 
 from werkzeug.wrappers import Request, Response
 
@@ -24,7 +23,7 @@ from local_amc.reporting.checks import (
     unprocessable,
 )
 from local_amc.reporting.execution import CANCELLED, OPEN, Execution
-from local_amc.reporting.windows import moment, window_of
+from local_amc.reporting.windows import moment, window_of, zone_of
 from local_amc.reporting.workflows import check_workflow
 from local_amc.sql.parameters import ParameterTypeError, declare
 
@@ -171,11 +170,7 @@ def _list(app: LocalAmc, request: Request, instance_id: str) -> Response:
 def _created(name: str, value: str, request: Request) -> float | None:
     if not value:
         return None
-    zone = request.args.get("timeZone", "UTC")
-    try:
-        info = ZoneInfo(zone)
-    except (KeyError, ValueError, OSError) as problem:
-        raise invalid(f"timeZone {zone} is not an IANA time zone") from problem
+    info = zone_of("timeZone", request.args.get("timeZone", "UTC"))
     # Whole seconds are asked for: the second named belongs to the range at both ends.
     try:
         asked = moment(name, value).replace(tzinfo=info).timestamp()

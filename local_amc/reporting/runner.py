@@ -108,11 +108,9 @@ class Runner:
 
     def start(self) -> None:
         """Begin to move executions on; those a stop interrupted run again."""
-        for record in self._app.store.records.open_executions():
-            execution = Execution.from_record(record)
-            if execution.status == RUNNING:
-                execution.status, execution.started_at = PENDING, None
-                self._save(execution)
+        for execution in self._running():
+            execution.status, execution.started_at = PENDING, None
+            self._save(execution)
         self._thread.start()
 
     def stop(self) -> None:
@@ -142,11 +140,11 @@ class Runner:
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def submit(self, execution: Execution) -> None:
-        """Take on a new execution; at speed 0 it has ended when this returns."""
-        if self._app.speed or execution.fate == "exec_stuck":
-            self._app.store.records.add_execution(execution.to_record())
-            return
+        """Take on a new execution; at speed 0 it has ended when this returns, unless as many run as may."""
         with self._lock:
+            if self._app.speed or execution.fate == "exec_stuck" or self._is_full(execution, self._running()):
+                self._app.store.records.add_execution(execution.to_record())
+                return
             execution.status, execution.started_at = RUNNING, self._now()
             self._app.store.records.add_execution(execution.to_record())
             job = self._jobs[execution.id] = _Job(execution)
@@ -155,7 +153,7 @@ class Runner:
     def advance(self) -> None:
         """Do all that is due by the clock."""
         with self._lock:
-            waiting = [Execution.from_record(record) for record in self._app.store.records.open_executions()]
+            waiting = self._open_executions()
             running = [execution for execution in waiting if execution.status == RUNNING]
             for execution in waiting:
                 if execution.status == PENDING:
@@ -204,6 +202,12 @@ class Runner:
         with self._lock:
             return list(self._jobs.values())
 
+    def _open_executions(self) -> list[Execution]:
+        return [Execution.from_record(record) for record in self._app.store.records.open_executions()]
+
+    def _running(self) -> list[Execution]:
+        return [execution for execution in self._open_executions() if execution.status == RUNNING]
+
     def _is_open(self, key: str) -> bool:
         record = self._app.store.records.execution(key)
         return record is not None and record["status"] in OPEN
@@ -232,7 +236,9 @@ class Runner:
         job = self._jobs.get(execution.id)
         if execution.fate == "exec_stuck":
             return
-        if job is not None and job.is_over.is_set():
+        # A run takes its planned time, however soon it has been computed; that may be longer than it was given.
+        is_computed = job is not None and job.is_over.is_set()
+        if job is not None and is_computed and RUN * self._app.speed < execution.timeout_seconds:
             self._conclude(job)
         elif self._now() - (execution.started_at or 0) >= execution.timeout_seconds:
             reason = f"The workflow execution timed out after {execution.timeout_seconds} seconds."

@@ -60,10 +60,7 @@ def window_of(body: dict[str, Any]) -> Window:
     if kind not in TYPES:
         raise invalid(f"timeWindowType must be one of {', '.join(TYPES)}")
     zone = text(body, "timeWindowTimeZone") or "UTC"
-    try:
-        ZoneInfo(zone)
-    except (KeyError, ValueError, OSError) as problem:
-        raise invalid(f"timeWindowTimeZone {zone} is not an IANA time zone") from problem
+    zone_of("timeWindowTimeZone", zone)
     start, end = text(body, "timeWindowStart"), text(body, "timeWindowEnd")
     if kind != EXPLICIT:
         if start or end:
@@ -83,6 +80,14 @@ def window_of(body: dict[str, Any]) -> Window:
             f"timeWindowStart must be before timeWindowEnd: clocks in {zone} skip what lies between them"
         )
     return window
+
+
+def zone_of(name: str, value: str) -> ZoneInfo:
+    """Read a time zone; raises RefusedError."""
+    try:
+        return ZoneInfo(value)
+    except (KeyError, ValueError, OSError) as problem:
+        raise invalid(f"{name} {value} is not an IANA time zone") from problem
 
 
 def moment(name: str, value: str) -> datetime:

@@ -32,6 +32,7 @@ SIMPLE_TYPES: Mapping[str, str] = {
 }
 # Marks a node that stands for a parameter, whatever its value.
 IS_PARAMETER = "is_parameter"
+_WHOLE = re.compile(r"[+-]?[0-9]+")
 _RANGES = {"BYTE": 7, "SHORT": 15, "INTEGER": 31, "LONG": 63}
 
 
@@ -135,7 +136,8 @@ def _literal(parameter: Declared, value: Any) -> exp.Expr:
     if parameter.type == "BOOLEAN":
         return exp.Boolean(this=text == "true")
     if parameter.type in _RANGES:
-        return exp.Literal.number(text)
+        # With its type: a bare 1000 would be an INTEGER, and a product of two of those overflows.
+        return exp.cast(exp.Literal.number(text), SIMPLE_TYPES[parameter.type], dialect="duckdb")
     return exp.cast(exp.Literal.string(text), SIMPLE_TYPES[parameter.type])
 
 
@@ -170,6 +172,8 @@ def _moment(text: str) -> str:
 
 
 def _integer(text: str, bits: int) -> str:
+    if not _WHOLE.fullmatch(text.strip()):
+        raise ValueError(text)
     number = int(text.strip())
     if not -(2**bits) <= number < 2**bits:
         raise ValueError(text)

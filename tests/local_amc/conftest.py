@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from local_amc.server import LocalAmcServer
+from tests.local_amc.api import Api
 from tests.local_amc.outcomes import Shell
 from tests.local_amc.shared import INSTANCE, INSTANCES, Amc, SharedData, utc_now
 from tests.shared_data import DATA
@@ -32,3 +33,10 @@ def shell(server: LocalAmcServer) -> Shell:
     """A client of that server, which has forgotten everything."""
     server.reset()
     return Shell(server)
+
+
+@pytest.fixture
+def api(server: LocalAmcServer) -> Api:
+    """A caller of that server's reporting API, which has forgotten everything."""
+    server.reset()
+    return Api(server.url)

@@ -101,12 +101,6 @@ def is_answer(response: requests.Response) -> bool:
     )
 
 
-@pytest.fixture
-def api(server: LocalAmcServer) -> Api:
-    server.reset()
-    return Api(server.url)
-
-
 @pytest.mark.parametrize(("method", "path", "body"), ROUTES, ids=lambda value: value if type(value) is str else "")
 def test_every_value_of_every_body_may_be_wrong(api: Api, method: str, path: str, body: dict[str, Any]) -> None:
     for place in places(body):
