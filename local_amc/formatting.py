@@ -34,7 +34,8 @@ def cell(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, datetime):
-        return f"{value:%Y-%m-%dT%H:%M:%S}.{value.microsecond // 1000:03d}Z"
+        # Not strftime, which gives the year 12 as two digits.
+        return f"{value.isoformat(timespec='milliseconds')}Z"
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, float):
