@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -20,6 +21,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
+_MOVABLE = ("-m", "tests.e2e.clock")
 EMAIL, PASSWORD = "alice@example.com", "correct horse battery"
 # The background-networking flags keep Chromium from looking for its maker's servers.
 CHROMIUM_FLAGS = [
@@ -40,6 +42,7 @@ class Product:
     url: str
     amc_url: str
     environment: dict[str, str]
+    clock: Path
 
     def manage(self, *args: str) -> subprocess.CompletedProcess[str]:
         """Run a management command beside the running product."""
@@ -47,6 +50,19 @@ class Product:
             [sys.executable, "manage.py", *args],
             cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=120, check=False,
         )  # fmt: skip
+
+    def move_clock(self, seconds: float) -> None:
+        """Set all clocks, ours and the local AMC's, so far from the real time."""
+        moved = seconds - float(self.clock.read_text())
+        # In one step: processes read the file at any moment.
+        self.clock.with_suffix(".new").write_text(str(seconds))
+        self.clock.with_suffix(".new").replace(self.clock)
+        request = urllib.request.Request(
+            f"{self.amc_url}/__control/clock",
+            data=json.dumps({"advance": moved}).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        urllib.request.urlopen(request, timeout=10).close()
 
 
 def free_port() -> int:
@@ -91,8 +107,10 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
         "AMAZON_CLIENT_SECRET": "local-secret",
         "LOCAL_AMC_URL": amc_url,
         "VAR_DIR": str(var_dir),
+        "TEST_CLOCK": str(var_dir / "clock"),
     }
-    running = Product(url, amc_url, environment)
+    running = Product(url, amc_url, environment, var_dir / "clock")
+    running.clock.write_text("0")
     done = running.manage("migrate", "--verbosity", "0")
     assert done.returncode == 0, done.stderr
     create = (
@@ -103,10 +121,10 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     log = (var_dir / "processes.log").open("wb")
     commands = [
         ["-m", "local_amc", "--port", str(amc_port), "--store", ":memory:", "--control", "--speed", "0.2"],
-        ["-m", "gunicorn", "amchelper.wsgi", "--bind", f"127.0.0.1:{port}", "--workers", "1", "--threads", "8"],
-        ["-m", "celery", "-A", "amchelper", "worker", "--pool", "threads", "--concurrency", "4",
+        [*_MOVABLE, "gunicorn", "amchelper.wsgi", "--bind", f"127.0.0.1:{port}", "--workers", "1", "--threads", "8"],
+        [*_MOVABLE, "celery", "-A", "amchelper", "worker", "--pool", "threads", "--concurrency", "4",
          "--without-gossip", "--without-mingle", "--without-heartbeat"],
-        ["-m", "celery", "-A", "amchelper", "beat", "--schedule", str(var_dir / "beat")],
+        [*_MOVABLE, "celery", "-A", "amchelper", "beat", "--schedule", str(var_dir / "beat")],
     ]  # fmt: skip
     processes = [
         subprocess.Popen([sys.executable, *command], cwd=ROOT, env=environment, stdout=log, stderr=log)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -50,6 +52,48 @@ class TestRuns:
         self.look_at_rows(page)
         page.goto("/runs/")
         look(page, "runs")
+        page.goto("/")
+        look(page, "home")
+
+    def test_weekly_schedule_runs_when_its_time_has_come(
+        self, alice: Page, template: str, product: Product
+    ) -> None:
+        page = alice
+        self.plan_weekly(page, template)
+        look(page, "schedule-new")
+        expect(page.get_by_text("No slot has come yet")).to_be_visible()
+        product.move_clock(timedelta(days=8).total_seconds())
+        try:
+            self.wait_for_slot(page)
+            look(page, "schedule")
+            for address, name in (("/schedules/", "schedules"), ("/schedules/calendar/", "calendar")):
+                page.goto(address)
+                look(page, name)
+        finally:
+            product.move_clock(0)
+
+    def plan_weekly(self, page: Page, template: str) -> None:
+        page.goto(template)
+        page.get_by_role("link", name="Use").click()
+        page.get_by_role("button", name="Continue").click()
+        page.get_by_label("Recurring schedule").check()
+        page.get_by_role("button", name="Continue").click()
+        page.get_by_label("Every week").check()
+        page.get_by_label("Time zone").fill("Europe/Berlin")
+        page.get_by_label("Time zone").press("Tab")
+        expect(page.locator("#run-preview")).to_contain_text("Europe/Berlin")
+        look(page, "wizard-recurring")
+        page.get_by_role("button", name="Continue").click()
+        page.get_by_role("button", name="Save the schedule").click()
+
+    def wait_for_slot(self, page: Page) -> None:
+        """Read the page of the schedule until its first slot's run has ended."""
+        for _ in range(90):
+            page.reload()
+            if page.locator("#slot-history").get_by_text("Succeeded").count():
+                return
+            page.wait_for_timeout(1000)
+        expect(page.locator("main")).to_contain_text("Succeeded")
 
     def start(self, page: Page, template: str) -> None:
         page.goto(template)
@@ -64,7 +108,10 @@ class TestRuns:
 
     def watch(self, page: Page) -> None:
         expect(page.locator("#execution-progress")).to_be_visible()
+        # The page loads itself anew when the run ends; not while it is looked at.
+        page.route("**/runs/*/", lambda route: route.abort())
         look(page, "run-progress")
+        page.unroute("**/runs/*/")
         expect(page.locator("#result-table")).to_be_visible(timeout=120_000)
 
     def look_at_rows(self, page: Page) -> None:
