@@ -35,7 +35,7 @@ def cell(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, datetime):
         # Not strftime, which gives the year 12 as two digits.
-        return f"{value.isoformat(timespec='milliseconds')}Z"
+        return f"{value.replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, float):

@@ -32,6 +32,7 @@ SIMPLE_TYPES: Mapping[str, str] = {
 }
 # Marks a node that stands for a parameter, whatever its value.
 IS_PARAMETER = "is_parameter"
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _WHOLE = re.compile(r"[+-]?[0-9]+")
 _RANGES = {"BYTE": 7, "SHORT": 15, "INTEGER": 31, "LONG": 63}
 
@@ -158,12 +159,21 @@ def _text(kind: str, value: Any) -> str:
         return _integer(text, _RANGES[kind])
     if kind in ("FLOAT", "DOUBLE", "DECIMAL") and not math.isfinite(Decimal(text.strip())):
         raise ValueError(kind)
+    if kind in ("DATE", "TIMESTAMP") and not isinstance(value, str):
+        raise ValueError(kind)
     if kind == "DATE":
-        return date.fromisoformat(text.strip()).isoformat()
+        return _day(text.strip())
     if kind == "TIMESTAMP":
         return _moment(text.strip())
     text.encode()  # a lone surrogate, which no text of a file or a form can hold, is a ValueError
     return text
+
+
+def _day(text: str) -> str:
+    # Python reads 20261001 and 2026-W40-4 too.
+    if not _DAY.fullmatch(text):
+        raise ValueError(text)
+    return date.fromisoformat(text).isoformat()
 
 
 def _moment(text: str) -> str:

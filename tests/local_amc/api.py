@@ -11,6 +11,8 @@ import requests
 from local_amc.fixtures import CLIENT_ID, CLIENT_SECRET, US
 
 INSTANCE = "amclocalus1"
+# When it is in the tests, so that data of the months before are there whenever they run.
+NOON = "2026-11-20T12:00:00Z"
 SQL = "SELECT campaign, SUM(impressions) AS impressions FROM dsp_impressions GROUP BY campaign"
 CONSTANT = "SELECT x FROM (VALUES (1), (2), (3)) AS numbers(x)"
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from local_amc.server import LocalAmcServer
-from tests.local_amc.api import Api
+from tests.local_amc.api import NOON, Api
 from tests.local_amc.outcomes import Shell
 from tests.local_amc.shared import INSTANCE, INSTANCES, Amc, SharedData, utc_now
 from tests.shared_data import DATA
@@ -37,6 +37,7 @@ def shell(server: LocalAmcServer) -> Shell:
 
 @pytest.fixture
 def api(server: LocalAmcServer) -> Api:
-    """A caller of that server's reporting API, which has forgotten everything."""
+    """A caller of that server's reporting API, which has forgotten everything; data end on the same day for ever."""
     server.reset()
+    server.control("POST", "clock", {"set": NOON})
     return Api(server.url)

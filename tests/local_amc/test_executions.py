@@ -10,11 +10,10 @@ from typing import Any
 import pytest
 
 from local_amc.server import LocalAmcServer
-from tests.local_amc.api import CONSTANT, SQL, Api
+from tests.local_amc.api import CONSTANT, NOON, SQL, Api
 from tests.local_amc.waiting import wait_until
 from tests.shared_data import DATA
 
-NOON = "2026-11-20T12:00:00Z"
 WINDOW = {
     "timeWindowType": "EXPLICIT",
     "timeWindowStart": "2026-10-01T00:00:00",

@@ -13,7 +13,7 @@ import pytest
 import requests
 
 from local_amc.server import LocalAmcServer
-from tests.local_amc.api import SQL, Api, read_csv
+from tests.local_amc.api import NOON, SQL, Api, read_csv
 
 NUMBERS = "SELECT x, CAST(x AS VARCHAR) AS y FROM (VALUES (1), (2), (3), (4), (5), (6), (7)) AS numbers(x)"
 
@@ -95,6 +95,7 @@ class TestLinks:
     def test_forgotten_results_are_gone(self, server: LocalAmcServer, api: Api) -> None:
         [link] = api.links(api.run())
         server.reset()
+        server.control("POST", "clock", {"set": NOON})
         assert code(requests.get(link, timeout=10)) == (404, "NoSuchKey")
 
     def test_metadata_says_what_ran(self, api: Api) -> None:
