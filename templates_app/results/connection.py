@@ -57,7 +57,9 @@ def quote_text(text: str) -> str:
 
 def _lock(connection: duckdb.DuckDBPyConnection, files: Sequence[Path]) -> None:
     """Shut out all other files, extensions and later changes of these settings."""
-    # Not accepted among the settings of the start.
+    # None of them is accepted among the settings of the start.
+    # A bar of progress would be written into the log of a worker.
+    connection.execute("SET enable_progress_bar = false")
     paths = ", ".join(quote_text(str(file)) for file in files)
     connection.execute(f"SET allowed_paths = [{paths}]")
     connection.execute("SET enable_external_access = false")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 # DuckDB keeps what it read until the limit makes it let go, so this, and not need, is what a conversion takes.
-MEMORY_LIMIT = "96MB"
+MEMORY_LIMIT = "80MB"
 _LARGE_MEMORY_LIMIT = "512MB"
 # Small enough that the rows of a sorted page, which lie anywhere, are gathered quickly, and that a group,
 # which is in memory as a whole while it is written, stays small with wide rows too.
