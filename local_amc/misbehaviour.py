@@ -149,28 +149,52 @@ _INSTEAD: dict[str, Callable[[Fault, Request], Response | None]] = {
 }
 
 
-def _edit_instances(
-    edit: Callable[[dict[str, Any]], None],
+_Edit = Callable[[dict[str, Any]], None]
+
+
+def _edit(
+    instances: _Edit, executions: _Edit = lambda row: None
 ) -> Callable[[Fault, Request, Response], Response]:
+    """Give a change of the instances and executions in an answer, single, wrapped or listed."""
+
     def make(fault: Fault, request: Request, response: Response) -> Response:
         body = response.get_json(silent=True)
         if not isinstance(body, dict):
             return response
-        for instance in [body.get("instance"), *body.get("instances", [])]:
-            if instance and fault.instance in ("", instance["instanceId"]):
-                edit(instance)
+        for row in [body.get("instance"), *body.get("instances", [])]:
+            if row and fault.instance in ("", row["instanceId"]):
+                instances(row)
+        for row in [body, body.get("workflowExecution", {}), *body.get("executions", [])]:
+            if "workflowExecutionId" in row:
+                executions(row)
         response.set_data(json.dumps(body))
         return response
 
     return make
 
 
-def _null_fields(instance: dict[str, Any]) -> None:
-    for name in list(instance):
-        if name in {"s3BucketName", "acrCollaboration"}:
-            del instance[name]
-        elif name not in {"instanceId", "creationStatus"}:
-            instance[name] = None
+def _null_instance(row: dict[str, Any]) -> None:
+    _empty(row, missing={"s3BucketName", "acrCollaboration"}, kept={"instanceId", "creationStatus"})
+
+
+def _null_execution(row: dict[str, Any]) -> None:
+    _empty(row, missing={"parameterValues", "dataGaps"}, kept={"workflowExecutionId", "workflowId", "status"})
+
+
+def _empty(row: dict[str, Any], *, missing: set[str], kept: set[str]) -> None:
+    for name in list(row):
+        if name in missing:
+            del row[name]
+        elif name not in kept:
+            row[name] = None
+
+
+def _extend(row: dict[str, Any]) -> None:
+    row.update(brandNewField={"a": [1]}, anotherOne="x")
+
+
+def _set(**fields: str) -> _Edit:
+    return lambda row: row.update(fields)
 
 
 def _wrong_content_type(fault: Fault, request: Request, response: Response) -> Response:
@@ -202,24 +226,13 @@ def _created_but_lost(fault: Fault, request: Request, response: Response) -> Res
     return json_answer({"message": "Endpoint request timed out"}, 504)
 
 
-def _unknown_status(fault: Fault, request: Request, response: Response) -> Response:
-    body = response.get_json(silent=True)
-    if not isinstance(body, dict):
-        return response
-    for execution in [body, *body.get("executions", [])]:
-        if "workflowExecutionId" in execution:
-            execution["status"] = "HIBERNATING"
-    response.set_data(json.dumps(body))
-    return _edit_instances(lambda i: i.update(creationStatus="HIBERNATING"))(fault, request, response)
-
-
 _CHANGE: dict[str, Callable[[Fault, Request, Response], Response]] = {
-    "null_fields": _edit_instances(_null_fields),
-    "extra_fields": _edit_instances(lambda i: i.update(brandNewField={"a": [1]}, anotherOne="x")),
-    "unknown_status": _unknown_status,
+    "null_fields": _edit(_null_instance, _null_execution),
+    "extra_fields": _edit(_extend, _extend),
+    "unknown_status": _edit(_set(creationStatus="HIBERNATING"), _set(status="HIBERNATING")),
     "created_but_504": _created_but_lost,
-    "instance_in_progress": _edit_instances(lambda i: i.update(creationStatus="IN_PROGRESS")),
-    "instance_failed": _edit_instances(lambda i: i.update(creationStatus="FAILED")),
+    "instance_in_progress": _edit(_set(creationStatus="IN_PROGRESS")),
+    "instance_failed": _edit(_set(creationStatus="FAILED")),
     "wrong_content_type": _wrong_content_type,
     "truncated_body": _truncated,
     "account_disappears": _account_disappears,

@@ -15,6 +15,7 @@ import pytest
 from instances.amc.auth import LoginClient, TokenSource
 from instances.amc.client import AmcClient, Patience
 from instances.amc.errors import (
+    AmcError,
     AmcLimitError,
     AmcMalformedError,
     AmcNotFoundError,
@@ -170,6 +171,51 @@ def test_run_that_becomes_visible_late_is_neither_lost_nor_doubled(amc: LocalAmc
     amc.control("POST", "clock", {"advance": 46})
     found = calls.create_execution(INSTANCE, request, attempted_at=began)
     assert (found.execution_id, posts(amc)) == (created.execution_id, 1)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"fault": "created_but_504"}, {"fault": "created_but_504", "variant": "reset"}, {"fault": "truncated_body"},
+        {"fault": "wrong_content_type"}, {"fault": "slow", "seconds": 0.1}, {"fault": "null_fields"},
+        {"fault": "extra_fields"}, {"fault": "unknown_status"}, {"fault": "reset"}, {"fault": "bad_json"},
+        {"fault": "empty_200"}, {"fault": "hang", "seconds": 0.2}, {"fault": "server_error", "status": 500},
+        {"fault": "server_error", "status": 502, "variant": "html"}, {"fault": "server_error", "status": 504},
+        {"fault": "throttle", "variant": "none"}, {"fault": "execution_limit"}, {"fault": "exec_publishing"},
+        {"fault": "exec_failed"}, {"fault": "token_expired"},
+    ],
+    ids=lambda fault: "-".join(map(str, fault.values())),
+)  # fmt: skip
+def test_message_that_comes_again_makes_one_run(
+    amc: LocalAmcServer, calls: AmcClient, fault: dict[str, Any]
+) -> None:
+    amc.control("POST", "faults", {"route": "executions", "method": "POST", "count": 1, **fault})
+    request = asked()
+    outcomes = []
+    attempted_at = None
+    for _ in range(4):
+        try:
+            outcomes.append(calls.create_execution(INSTANCE, request, attempted_at=attempted_at).execution_id)
+        except AmcError:
+            outcomes.append("")
+        # The next delivery comes when the first could long be seen.
+        attempted_at = datetime.now(UTC) - VISIBILITY
+    [run] = amc.control("GET", "executions")["executions"]
+    assert run["workflowId"] == request.workflow_id
+    # Only the first delivery may have failed.
+    assert outcomes[1:] == [run["workflowExecutionId"]] * 3
+    assert outcomes[0] in ("", run["workflowExecutionId"])
+
+
+def test_odd_executions_are_read(amc: LocalAmcServer, calls: AmcClient) -> None:
+    done = finished(calls)
+    amc.arm("null_fields")
+    bare = calls.get_execution(INSTANCE, done.execution_id)
+    assert (bare.execution_id, bare.status, bare.created_at) == (done.execution_id, "SUCCEEDED", None)
+    amc.control("DELETE", "faults")
+    amc.arm("unknown_status")
+    odd = calls.get_execution(INSTANCE, done.execution_id)
+    assert (odd.status, odd.is_open) == ("HIBERNATING", True)
 
 
 def test_unknown_execution_is_not_found(amc: LocalAmcServer, calls: AmcClient) -> None:
