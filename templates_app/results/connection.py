@@ -15,6 +15,7 @@ from templates_app.results.errors import ResultMemoryError, ResultTimeoutError
 MEMORY_LIMIT = "128MB"
 _THREADS = "2"
 _SPILL_LIMIT = "8GB"
+_INTERRUPT_EVERY = 0.01
 
 
 @contextmanager
@@ -72,9 +73,9 @@ def _deadline(connection: duckdb.DuckDBPyConnection, seconds: float | None) -> I
     if seconds is None:
         yield
         return
-    timer = threading.Timer(seconds, connection.interrupt)
-    timer.daemon = True
-    timer.start()
+    is_over = threading.Event()
+    watch = threading.Thread(target=_interrupt, args=(connection, seconds, is_over), daemon=True)
+    watch.start()
     try:
         yield
     except duckdb.InterruptException:
@@ -82,7 +83,16 @@ def _deadline(connection: duckdb.DuckDBPyConnection, seconds: float | None) -> I
             f"This took longer than {seconds:g} seconds and was stopped. Use fewer filters, or download the result."
         ) from None
     finally:
-        timer.cancel()
+        is_over.set()
+        watch.join()
+
+
+def _interrupt(connection: duckdb.DuckDBPyConnection, seconds: float, is_over: threading.Event) -> None:
+    """Interrupt after so long, again and again: one that comes between two statements is lost."""
+    is_late = not is_over.wait(seconds)
+    while is_late:
+        connection.interrupt()
+        is_late = not is_over.wait(_INTERRUPT_EVERY)
 
 
 @contextmanager

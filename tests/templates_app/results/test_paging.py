@@ -229,6 +229,6 @@ def test_impossible_pages_are_a_bug_of_the_caller(table: Path, offset: int, size
 
 
 def test_a_page_is_given_up_after_its_time(make_result: MakeResult) -> None:
-    path, _ = make_result("v\n" + "".join(f"{'x' * 40}{number}\n" for number in range(60_000)))
+    path, _ = make_result("v\n" + "".join(f"{'x' * 40}{number}\n" for number in range(300_000)))
     with pytest.raises(ResultTimeoutError):
         page(path, search="y", timeout_seconds=0.0001)
