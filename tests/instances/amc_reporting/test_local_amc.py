@@ -181,7 +181,7 @@ def test_run_that_becomes_visible_late_is_neither_lost_nor_doubled(amc: LocalAmc
         {"fault": "extra_fields"}, {"fault": "unknown_status"}, {"fault": "reset"}, {"fault": "bad_json"},
         {"fault": "empty_200"}, {"fault": "hang", "seconds": 0.2}, {"fault": "server_error", "status": 500},
         {"fault": "server_error", "status": 502, "variant": "html"}, {"fault": "server_error", "status": 504},
-        {"fault": "throttle", "variant": "none"}, {"fault": "execution_limit"}, {"fault": "exec_publishing"},
+        {"fault": "execution_limit"}, {"fault": "exec_publishing"},
         {"fault": "exec_failed"}, {"fault": "token_expired"},
     ],
     ids=lambda fault: "-".join(map(str, fault.values())),
