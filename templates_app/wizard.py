@@ -31,9 +31,9 @@ from templates_app.forms.run import (
 from templates_app.models import Execution, InstanceTemplate, Schedule, Trigger
 from templates_app.planning.recurrence import zone_names
 from templates_app.services.diffs import side_by_side
-from templates_app.services.executions import start_execution
+from templates_app.services.executions import run_name, start_execution
 from templates_app.services.linting import lint_for
-from templates_app.services.preflight import preflight, run_name, schedule_name
+from templates_app.services.preflight import preflight, schedule_name
 from templates_app.services.run_preview import RecurrencePreview, WindowPreview, preview_once, preview_recurring
 from templates_app.services.schedules import create_schedule
 from templates_app.services.templates import get_template
@@ -131,11 +131,22 @@ class RunWizard(NamedUrlSessionWizardView):  # type: ignore[misc]  # the library
             return {"lag_days": self.template.instance.lag_days}
         return {"version": self.template.version} if step == "template" else {}
 
+    def get(self, *args: Any, **kwargs: Any) -> Any:
+        """Show a step; what is none of this run's leads to one that is, and starts nothing."""
+        if kwargs["step"] not in self.get_form_list():
+            is_done_step = kwargs["step"] == self.done_step_name
+            return self._go_to("review" if is_done_step else self.steps.first)
+        return super().get(*args, **kwargs)
+
     def post(self, *args: Any, **kwargs: Any) -> Any:
         """Keep what was typed on a step that somebody goes back from, right or wrong."""
-        if self.request.POST.get("wizard_goto_step") and self.steps.current in self.get_form_list():
-            form = self.get_form(data=self.request.POST)
-            self.storage.set_step_data(self.steps.current, self.process_step(form))
+        step = self.request.POST.get(f"{self.prefix}-current_step")
+        if step not in self.get_form_list():
+            messages.warning(self.request, "That step does not belong to this run any more. Go on from here.")
+            return self._go_to(self.steps.first)
+        self.storage.current_step = step
+        if self.request.POST.get("wizard_goto_step"):
+            self._keep(step)
         return super().post(*args, **kwargs)
 
     def get_context_data(self, form: BaseForm, **kwargs: Any) -> dict[str, Any]:
@@ -146,7 +157,7 @@ class RunWizard(NamedUrlSessionWizardView):  # type: ignore[misc]  # the library
             "instance": instance,
             "template": self.template,
             "step_titles": [(name, STEP_TITLES[name]) for name in self.get_form_list()],
-            "checks": preflight(self.template, self.request.user),
+            "checks": preflight(self.template),
             "zones": sorted(zone_names()),
             "tab": "templates",
             "breadcrumbs": [
@@ -163,41 +174,53 @@ class RunWizard(NamedUrlSessionWizardView):  # type: ignore[misc]  # the library
         return context
 
     def render_done(self, form: BaseForm, **kwargs: Any) -> Any:
-        """Finish in the POST itself, because a GET must not start anything."""
-        return super(NamedUrlSessionWizardView, self).render_done(form, **{**kwargs, "step": self.done_step_name})
-
-    def done(self, form_list: Any, form_dict: Mapping[str, Any], **kwargs: Any) -> HttpResponse:
-        """Start the run or save the schedule; a second submission leads to the first one's."""
-        name = form_dict["review"].cleaned_data["name"]
+        """Finish in the POST itself, because a GET must not start anything; what is refused keeps its steps."""
         try:
-            if self.kind == ONCE:
-                made: Any = start_execution(
-                    user=self.request.user,
-                    template=self.template,
-                    window=form_dict["once"].window(timezone.now()),
-                    name=name,
-                    trigger=Trigger.MANUAL,
-                    submission_key=self.key,
-                )
-                messages.success(self.request, "The run is on its way. This page follows it.")
-            else:
-                made = create_schedule(
-                    user=self.request.user,
-                    template=self.template,
-                    values=form_dict["recurring"].schedule_values(name),
-                    submission_key=self.key,
-                )
-                messages.success(self.request, f"{made.name} is planned.")
+            return super(NamedUrlSessionWizardView, self).render_done(
+                form, **{**kwargs, "step": self.done_step_name}
+            )
         except AmcHelperError as error:
             messages.error(self.request, error.message)
-            self.storage.current_step = "review"
-            return redirect(self.get_step_url("review"))
+            self._keep("review")
+            return self._go_to("review")
+
+    def done(self, form_list: Any, form_dict: Mapping[str, Any], **kwargs: Any) -> HttpResponse:
+        """Start the run or save the schedule; a second submission leads to the first one's. Raises AmcHelperError."""
+        name = form_dict["review"].cleaned_data["name"]
+        if self.kind == ONCE:
+            made: Any = start_execution(
+                user=self.request.user,
+                template=self.template,
+                window=form_dict["once"].window(timezone.now()),
+                name=name,
+                trigger=Trigger.MANUAL,
+                submission_key=self.key,
+            )
+            messages.success(self.request, "The run is on its way. This page follows it.")
+        else:
+            made = create_schedule(
+                user=self.request.user,
+                template=self.template,
+                values=form_dict["recurring"].schedule_values(name),
+                submission_key=self.key,
+            )
+            messages.success(self.request, f"{made.name} is planned.")
         return HttpResponseRedirect(made.get_absolute_url())
 
     @property
     def kind(self) -> str:
         """Give what step 2 says: once or recurring."""
         return str((self.storage.get_step_data("type") or {}).get("type-kind", ONCE))
+
+    def _go_to(self, step: str) -> HttpResponse:
+        self.storage.current_step = step
+        return redirect(self.get_step_url(step))
+
+    def _keep(self, step: str) -> None:
+        """Keep what was typed; of the review only a name of somebody's own, so that ours follows the dates."""
+        form = self.get_form(data=self.request.POST)
+        is_ours = step == "review" and form.data.get(form.add_prefix("name")) == self._suggested_name()
+        self.storage.set_step_data(step, None if is_ours else self.process_step(form))
 
     def _already_made(self, request: Any) -> Execution | Schedule | None:
         mine = {"submission_key": self.key}
@@ -244,7 +267,7 @@ def preview_of_form(form: BaseForm, lag_days: int) -> WindowPreview | Recurrence
     now = timezone.now()
     try:
         if isinstance(form, RecurringStep):
-            return preview_recurring(form.schedule_values("preview"), now, lag_days) if form.is_valid() else None
+            return preview_recurring(form.schedule_values("preview"), now, lag_days)
         if isinstance(form, OnceStep):
             return preview_once(form.window(now), now, lag_days)
     except (KeyError, TypeError, ValueError):

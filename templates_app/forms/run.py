@@ -8,6 +8,7 @@ from typing import Any
 from django import forms
 from django.utils import timezone
 
+from templates_app.errors import NotRunnableError
 from templates_app.planning.naming import MAX_LENGTH
 from templates_app.planning.recurrence import LAST_DAY, WEEKDAYS, Recurrence, RecurrenceError, zone_names
 from templates_app.planning.windows import (
@@ -19,7 +20,7 @@ from templates_app.planning.windows import (
     rolling_window,
     today_in,
 )
-from templates_app.services.schedules import ScheduleValues
+from templates_app.services.schedules import ScheduleValues, plan_first_slot
 
 MAX_SCHEDULE_NAME = 255
 ONCE, RECURRING = "once", "recurring"
@@ -144,7 +145,8 @@ class OnceStep(WindowStep):
             now = timezone.now()
             verdict = check_window(self.window(now), now)
             for finding in verdict.errors:
-                self.add_error("end" if data["mode"] == DATES else None, finding.message)
+                # Not at a field, which would lose its value, and with it the preview that shows the window.
+                self.add_error(None, finding.message)
         return data
 
 
@@ -173,14 +175,16 @@ class RecurringStep(WindowStep):
     )
 
     def clean(self) -> dict[str, Any]:
-        """Refuse recurrences that never come."""
+        """Refuse recurrences that never come, and windows their first run could not have."""
         data = super().clean()
         if not self.errors:
             try:
-                self.make_recurrence()
+                plan_first_slot(self.schedule_values(""), timezone.now())
             except RecurrenceError as problem:
                 for name, message in problem.errors.items():
                     self.add_error(name if name in self.fields else None, message)
+            except NotRunnableError as problem:
+                self.add_error(None, problem.message)
         return data
 
     def make_recurrence(self) -> Recurrence:

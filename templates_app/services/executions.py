@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from amchelper.exceptions import InvalidStateError
 from amchelper.models import User
-from instances.models import AMCInstance, Status
+from instances.models import AMCInstance
 from templates_app.errors import NotRunnableError
 from templates_app.models import InstanceTemplate, Schedule
 from templates_app.models.execution import AT_AMC, Execution, State, Trigger
@@ -20,6 +20,7 @@ from templates_app.planning.naming import MAX_LENGTH, execution_name
 from templates_app.planning.windows import Window, check_window
 from templates_app.services.execution_fetching import NOT_FETCHED
 from templates_app.services.execution_messages import send_steps
+from templates_app.services.run_refusals import instance_refusal, login_refusal, template_refusal
 from templates_app.services.templates import count_usage
 
 logger = logging.getLogger(__name__)
@@ -27,7 +28,7 @@ logger = logging.getLogger(__name__)
 _ON_THE_WAY = "AMC has finished this run already; its result is on the way."
 _ENDED = "This run has ended already, so there is nothing to cancel."
 
-__all__ = ["cancel", "fetch_again", "get_execution", "run_again", "start_execution"]
+__all__ = ["cancel", "fetch_again", "get_execution", "run_again", "run_name", "start_execution"]
 
 
 def get_execution(user: User, pk: UUID) -> Execution:
@@ -64,7 +65,7 @@ def start_execution(
         template_name=saved.name,
         template_version=saved.version,
         schedule=schedule,
-        name=name or _name(saved.instance, saved.name, window),
+        name=name or run_name(saved, window),
         trigger=trigger,
         source_sql=saved.source_sql,
         parameter_values=saved.parameter_values,
@@ -72,6 +73,20 @@ def start_execution(
         **_window_fields(window),
     )
     return _queue(execution, submission_key)
+
+
+def run_name(template: InstanceTemplate, window: Window) -> str:
+    """Give the name a run gets when nobody types one: the first brand's, else the instance's, and the dates."""
+    instance = template.instance
+    # In the order of the model, so that brands that were brought along cost no query.
+    brand = next(iter(instance.brands.all()), None)
+    return execution_name(
+        brand=brand.name if brand else None,
+        instance_name=instance.name,
+        template_name=template.name,
+        start=window.start,
+        end=window.end,
+    )
 
 
 def run_again(execution: Execution, *, user: User, as_is: bool, submission_key: UUID | None = None) -> Execution:
@@ -155,17 +170,15 @@ def _saved(user: User, template: InstanceTemplate) -> InstanceTemplate:
     saved = visible.filter(pk=template.pk).first()
     if saved is None:
         raise Http404("There is no such template.")
-    if saved.is_archived:
-        raise NotRunnableError("The template is archived. Bring it back before you run it.")
+    if refusal := template_refusal(saved):
+        raise NotRunnableError(refusal)
     return saved
 
 
 def _check(instance: AMCInstance, window: Window) -> None:
     """Raise NotRunnableError unless the instance can run something over this window now."""
-    if not instance.is_active:
-        raise NotRunnableError("The instance is disabled. Enable it before you run something there.")
-    if instance.status == Status.PENDING:
-        raise NotRunnableError("AMC has not accepted this instance yet. Check its connection, then run this.")
+    if refusal := instance_refusal(instance) or login_refusal(instance):
+        raise NotRunnableError(refusal)
     verdict = check_window(window, timezone.now())
     if not verdict.is_ok:
         raise NotRunnableError(" ".join(finding.message for finding in verdict.errors))
@@ -190,18 +203,6 @@ def _queue(execution: Execution, submission_key: UUID | None) -> Execution:
         return first
     logger.info("execution queued id=%s trigger=%s", execution.pk, execution.trigger)
     return execution
-
-
-def _name(instance: AMCInstance, template_name: str, window: Window) -> str:
-    brands = list(instance.brands.order_by("name").values_list("name", flat=True)[:2])
-    return execution_name(
-        # With several brands none of them is the run's.
-        brand=brands[0] if len(brands) == 1 else None,
-        instance_name=instance.name,
-        template_name=template_name,
-        start=window.start,
-        end=window.end,
-    )
 
 
 def _window_fields(window: Window) -> dict[str, Any]:

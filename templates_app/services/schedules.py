@@ -18,6 +18,7 @@ from templates_app.models import InstanceTemplate, Schedule
 from templates_app.models.schedule import MissedPolicy, ScheduleState, WindowKind
 from templates_app.planning.recurrence import Recurrence
 from templates_app.planning.windows import DEFAULT_LAG_DAYS, Window, WindowError, check_window, rolling_window
+from templates_app.services.run_refusals import template_refusal
 from templates_app.services.schedule_slots import settle_plan
 
 STALE = (
@@ -200,19 +201,24 @@ def _plannable_template(user: User, pk: UUID) -> InstanceTemplate:
     template = InstanceTemplate.objects.visible_to(user).select_related("instance").filter(pk=pk).first()
     if template is None:
         raise Http404("There is no such template.")
-    if template.is_archived:
-        raise NotRunnableError("This template is archived. Bring it back first.")
+    if refusal := template_refusal(template):
+        raise NotRunnableError(refusal)
     return template
 
 
 def _first_slot(values: ScheduleValues, now: dt.datetime) -> dt.datetime:
-    """Give the first slot, when it will have something to run; raises NotRunnableError."""
+    """Give the first slot of a schedule that can be saved; raises NotRunnableError."""
     if not values.name.strip():
         raise NotRunnableError("Give the schedule a name.")
     if len(values.name) > NAME_LENGTH:
         raise NotRunnableError(f"The name has {len(values.name)} characters; the most is {NAME_LENGTH}.")
     if values.lag_days < 0 or values.missed_policy not in MissedPolicy.values:
         raise NotRunnableError("Choose a lag of 0 days or more, and what happens to missed slots.")
+    return plan_first_slot(values, now)
+
+
+def plan_first_slot(values: ScheduleValues, now: dt.datetime) -> dt.datetime:
+    """Give the first slot after `now`, when it will have something to run; raises NotRunnableError."""
     first = values.recurrence.next_slot(now)
     if first is None:
         raise NotRunnableError("No run would ever come: the last day has passed. Choose a later one, or none.")

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+from datetime import date
 from typing import Any
 
 import time_machine
 from django.http import HttpResponse
 
+from instances.models import AmazonConnection, InstanceBrand
 from templates_app.models import Execution, InstanceTemplate, Schedule
-from templates_app.services.templates import Content, update_template
+from templates_app.planning.windows import Window
+from templates_app.services.executions import start_execution
+from templates_app.services.templates import Content, set_archived, update_template
 from tests.templates_app.test_template_pages import TemplateTestCase
 
 NOW = "2026-11-23T12:00:00Z"
@@ -123,6 +127,135 @@ class RunWizardTests(TemplateTestCase):
         schedule = Schedule.objects.get()
         self.assertEqual((schedule.name, schedule.kind, schedule.weekday), ("Mondays", "weekly", 1))
         self.assertEqual(schedule.next_run_at.isoformat(), "2026-11-30T08:00:00+00:00")
+
+    def hidden(self, response: HttpResponse, name: str) -> str:
+        """Give the value a browser would send back for a hidden field."""
+        found = re.search(rf'<input[^>]*name="{name}"[^>]*value="([^"]*)"', response.content.decode())
+        assert found is not None, name
+        return found[1]
+
+    def save_again(self, sql: str = "SELECT 2 AS y") -> None:
+        content = Content(name="Reach", source_sql=sql)
+        update_template(template=self.saved, user=self.alice, content=content, version=self.saved.version)
+        self.saved.refresh_from_db()
+
+    def test_page_that_asks_again_agrees_to_what_it_shows(self) -> None:
+        self.to_review()
+        self.save_again()
+        asked = self.post("review", name="Old", agreed_version=1)
+        self.post("review", name="New", agreed_version=self.hidden(asked, "review-agreed_version"))
+        self.assertEqual(Execution.objects.get().template_version, 2)
+
+    def test_review_that_is_opened_again_agrees_to_what_it_shows(self) -> None:
+        self.to_review()
+        self.post("review", name="Typed", agreed_version=1, wizard_goto_step="once")
+        self.save_again()
+        review = self.client.get(self.address + "review/")
+        self.assertEqual(self.hidden(review, "review-agreed_version"), "2")
+
+    def test_template_step_that_is_opened_again_has_seen_the_new_version(self) -> None:
+        self.to_review()
+        self.save_again()
+        seen = self.client.get(self.address + "template/")
+        self.assertContains(seen, "SELECT 2 AS y")
+        self.post("template", version=self.hidden(seen, "template-version"))
+        self.assertNotContains(self.client.get(self.address + "review/"), "saved again")
+
+    def test_get_never_starts_a_run(self) -> None:
+        self.to_review()
+        self.post("review", name="Typed", agreed_version=1, wizard_goto_step="once")
+        response = self.client.get(self.address + "finished/")
+        self.assertEqual(response.status_code, 302)
+        self.assertFalse(Execution.objects.exists())
+
+    def test_refused_start_says_why_and_keeps_what_was_typed(self) -> None:
+        self.to_review(days="60")
+        set_archived(self.saved, archived=True)
+        refused = self.post("review", name="My own name", agreed_version=1)
+        self.assertFalse(Execution.objects.exists())
+        page = self.client.get(refused["Location"]) if refused.status_code == 302 else refused
+        self.assertContains(page, "archived")
+        self.assertContains(page, "My own name")
+        self.assertContains(page, "60 days")
+
+    def test_suggested_name_follows_the_window(self) -> None:
+        self.to_review()
+        review = self.client.get(self.address + "review/")
+        name = self.hidden(review, "review-name")
+        self.assertIn("2026-10-11 - 2026-11-09", name)
+        self.post("review", name=name, agreed_version=1, wizard_goto_step="once")
+        self.to_review(days="7")
+        self.assertIn(
+            "2026-11-03 - 2026-11-09", self.hidden(self.client.get(self.address + "review/"), "review-name")
+        )
+
+    def test_refused_start_leaves_the_name_to_follow_the_window(self) -> None:
+        self.to_review()
+        name = self.hidden(self.client.get(self.address + "review/"), "review-name")
+        set_archived(self.saved, archived=True)
+        self.post("review", name=name, agreed_version=1)
+        set_archived(self.saved, archived=False)
+        self.to_review(days="7")
+        name = self.hidden(self.client.get(self.address + "review/"), "review-name")
+        self.assertIn("2026-11-03", name)
+        self.post("review", name=name, agreed_version=1)
+        self.assertEqual(Execution.objects.get().name, name)
+
+    def test_own_name_stays_when_the_window_changes(self) -> None:
+        self.to_review()
+        self.post("review", name="Own", agreed_version=1, wizard_goto_step="once")
+        self.to_review(days="7")
+        self.assertEqual(self.hidden(self.client.get(self.address + "review/"), "review-name"), "Own")
+
+    def test_name_starts_with_the_first_brand(self) -> None:
+        for brand in ("Zebra", "Acme"):
+            InstanceBrand.objects.create(instance=self.instance, name=brand, folded=brand.casefold())
+        self.to_review()
+        suggested = self.hidden(self.client.get(self.address + "review/"), "review-name")
+        self.assertEqual(suggested, "Acme - Reach - 2026-10-11 - 2026-11-09")
+        window = Window(date(2026, 10, 11), date(2026, 11, 9), "UTC")
+        # Nobody types a name for runs of schedules and of the API.
+        self.assertEqual(start_execution(user=self.alice, template=self.saved, window=window).name, suggested)
+
+    def test_step_of_the_other_kind_leads_back(self) -> None:
+        self.post("template", version=1)
+        self.post("type", kind="recurring")
+        page = self.client.get(self.address + "recurring/").content.decode()
+        step = re.search(r'name="([^"]*-current_step)"', page)
+        assert step is not None
+        # In another tab somebody changes his mind.
+        self.post("type", kind="once")
+        response = self.client.post(
+            self.address + "recurring/", {step[1]: "recurring", "recurring-mode": "rolling"}
+        )
+        self.assertEqual(response.status_code, 302)
+        self.assertEqual(self.client.post(self.address + "once/", {step[1]: "bogus"}).status_code, 302)
+
+    def test_unknown_choice_gets_a_message(self) -> None:
+        self.assertContains(self.to_review(mode="bogus"), "Select a valid choice")
+
+    def test_dates_that_no_slot_can_have_are_stopped_at_their_step(self) -> None:
+        self.post("template", version=1)
+        self.post("type", kind="recurring")
+        fields = {"mode": "dates", "start": "2024-01-01", "end": "2024-01-31", "zone": "UTC", "lag_days": "14"}
+        response = self.post("recurring", recurrence="daily", time="09:00", **fields)
+        self.assertEqual(response.status_code, 200)
+        self.assertContains(response, "AMC keeps the last 13 months", count=None)
+        self.assertContains(response, 'class="alert alert-danger"')
+
+    def test_schedule_inside_the_lag_is_a_warning(self) -> None:
+        self.post("template", version=1)
+        self.post("type", kind="recurring")
+        fields = {"mode": "rolling", "days": "7", "lag_days": "3", "zone": "UTC"}
+        self.post("recurring", recurrence="daily", time="09:00", **fields)
+        self.assertContains(self.client.get(self.address + "review/"), "still gain conversions")
+
+    def test_run_that_cannot_start_says_so_before_it_is_submitted(self) -> None:
+        self.to_review()
+        AmazonConnection.objects.update(state="RECONNECT_REQUIRED")
+        self.post("review", name="Blocked", agreed_version=1)
+        self.assertFalse(Execution.objects.exists())
+        self.assertContains(self.client.get(self.address + "review/"), "Reconnect it under Connections")
 
     def test_outsider_finds_nothing(self) -> None:
         self.client.force_login(self.charlie)

@@ -9,7 +9,7 @@ from django.http import Http404
 from django.utils import timezone
 
 from amchelper.exceptions import InvalidStateError
-from instances.models import Event, InstanceBrand
+from instances.models import AmazonConnection, Event, InstanceBrand
 from templates_app.errors import NotRunnableError
 from templates_app.models import Execution, InstanceTemplate, State, Trigger
 from templates_app.planning.windows import Window
@@ -59,6 +59,10 @@ class StartTests(ExecutionTestCase):
     def test_instance_that_amc_never_accepted_is_refused(self) -> None:
         type(self.instance).objects.filter(pk=self.instance.pk).update(status="PENDING")
         self.assert_refused("Check its connection")
+
+    def test_login_that_is_not_connected_is_refused(self) -> None:
+        AmazonConnection.objects.update(state=AmazonConnection.State.RECONNECT_REQUIRED)
+        self.assert_refused("Reconnect it under Connections")
 
     def test_window_that_cannot_run_is_refused(self) -> None:
         today = timezone.now().date()
