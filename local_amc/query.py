@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import re
+import sqlite3
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import IO, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -19,13 +23,15 @@ from local_amc.sql.catalogue import build
 from local_amc.sql.compiler import Rules, compile_query
 from local_amc.sql.errors import Source, SqlError
 from local_amc.sql.functions import Run
-from local_amc.sql.parameters import Declared, ParameterTypeError, declare
+from local_amc.sql.parameters import Declared, declare
 from local_amc.store import MEMORY, Store
 from local_amc.warehouse import Warehouse
 
 # The usual window of a run: 30 days that end when data are complete.
 _DAYS, _LAG = 30, timedelta(hours=48)
 _WIDEST = 60
+# What would break a line or move the cursor.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class UsageError(Exception):
@@ -35,6 +41,8 @@ class UsageError(Exception):
 def main(arguments: Sequence[str], out: IO[str] = sys.stdout, err: IO[str] = sys.stderr) -> int:
     """Run the query of a command line; gives 0, 1 for a refused query and 2 for a wrong argument."""
     options = _parser().parse_args(arguments)
+    if options.sql == "-":
+        options.sql = sys.stdin.read()
     try:
         titles, rows = run_query(options)
     except UsageError as problem:
@@ -43,22 +51,30 @@ def main(arguments: Sequence[str], out: IO[str] = sys.stdout, err: IO[str] = sys
     except SqlError as problem:
         err.write(f"{problem}\n")
         return 1
-    if options.format == "csv":
-        formatting.write(out, titles, rows, formatting.Format())
-    else:
-        _write_table(out, titles, [[formatting.cell(value) for value in row] for row in rows])
+    try:
+        if options.format == "csv":
+            formatting.write(out, titles, rows, formatting.Format())
+        else:
+            _write_table(out, titles, rows)
+        out.flush()
+    except BrokenPipeError:
+        # Whoever read, such as `head`, has seen enough; Python would complain once more at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 
 def run_query(options: argparse.Namespace) -> tuple[list[str], list[tuple[Any, ...]]]:
     """Give headers and rows; raises UsageError and SqlError."""
     instance = build_instances(options.seed).get(options.instance)
-    if instance is None:
-        raise UsageError(f"There is no instance {options.instance}; try amclocalus1.")
+    if instance is None or not instance.is_ready:
+        raise UsageError(f"There is no instance {options.instance} with data; try amclocalus1.")
     run = _run(options)
     source = Source(options.sql)
-    store = Store(options.store)
-    warehouse = Warehouse(None if options.store == MEMORY else f"{options.store}/data", options.seed)
+    try:
+        store = Store(options.store)
+        warehouse = Warehouse(None if options.store == MEMORY else f"{options.store}/data", options.seed)
+    except (OSError, sqlite3.Error) as problem:
+        raise UsageError(f"Cannot use {options.store} as --store: {problem}") from problem
     try:
         uploads = tuple(table_of(body) for body in store.records.all(UPLOADS, options.instance))
         compiled = compile_query(options.sql, run, build(uploads), Rules(accepts_order_by=True))
@@ -74,11 +90,14 @@ def run_query(options: argparse.Namespace) -> tuple[list[str], list[tuple[Any, .
 def _run(options: argparse.Namespace) -> Run:
     try:
         zone = ZoneInfo(options.zone)
-    except (ZoneInfoNotFoundError, ValueError) as problem:
+    except (ZoneInfoNotFoundError, ValueError, OSError) as problem:
         raise UsageError(f"{options.zone} is not an IANA time zone such as America/New_York.") from problem
     now = datetime.now(UTC)
     end = _moment(options.to, zone) or (now - _LAG).replace(hour=0, minute=0, second=0, microsecond=0)
-    start = _moment(options.from_, zone) or end - timedelta(days=_DAYS)
+    try:
+        start = _moment(options.from_, zone) or end - timedelta(days=_DAYS)
+    except OverflowError as problem:
+        raise UsageError(f"{options.to} is outside the calendar.") from problem
     if start >= end:
         raise UsageError("--from must be before --to; --to itself is not included.")
     return Run(
@@ -102,9 +121,11 @@ def _moment(text: str | None, zone: ZoneInfo) -> datetime | None:
 def _parameters(options: argparse.Namespace) -> dict[str, Declared]:
     try:
         values = json.loads(options.parameters)
-        definitions = [{"name": name, "dataType": _type(value)} for name, value in dict(values).items()]
+        if not isinstance(values, dict):
+            raise UsageError("this is not an object")
+        definitions = [{"name": name, "dataType": _type(value)} for name, value in values.items()]
         return declare(definitions, values)
-    except (ValueError, TypeError, ParameterTypeError) as problem:
+    except (ValueError, RecursionError, UsageError) as problem:
         raise UsageError(f'--parameters wants a JSON object such as {{"ids": ["1", "2"]}}: {problem}') from problem
 
 
@@ -116,24 +137,34 @@ def _type(value: Any) -> Any:
     return "LONG" if isinstance(value, int) else "DOUBLE" if isinstance(value, float) else "STRING"
 
 
-def _write_table(out: IO[str], titles: list[str], rows: list[list[str]]) -> None:
-    shown = [[_cut(text) for text in row] for row in [titles, *rows]]
+def _write_table(out: IO[str], titles: list[str], rows: list[tuple[Any, ...]]) -> None:
+    """Write columns of one width, numbers to the right, and how many rows there are."""
+    shown = [
+        [_cut(text) for text in row] for row in [titles, *([formatting.cell(v) for v in row] for row in rows)]
+    ]
     widths = [max(len(row[place]) for row in shown) for place in range(len(titles))]
+    aligns = [">" if _is_numeric(row[place] for row in rows) else "<" for place in range(len(titles))]
     for number, row in enumerate(shown):
-        out.write("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() + "\n")
+        line = "  ".join(f"{text:{align}{width}}" for text, align, width in zip(row, aligns, widths, strict=True))
+        out.write(line.rstrip() + "\n")
         if number == 0:
             out.write("  ".join("-" * width for width in widths) + "\n")
     out.write(f"({len(rows)} row{'' if len(rows) == 1 else 's'})\n")
 
 
+def _is_numeric(values: Iterable[Any]) -> bool:
+    filled = [value for value in values if value is not None]
+    return bool(filled) and all(isinstance(v, int | float | Decimal) and not isinstance(v, bool) for v in filled)
+
+
 def _cut(text: str) -> str:
-    line = text.replace("\n", " ")
+    line = _CONTROL.sub(" ", text)
     return line if len(line) <= _WIDEST else line[: _WIDEST - 1] + "…"
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="local_amc query", description="Run one AMC query on synthetic data.")
-    parser.add_argument("sql")
+    parser.add_argument("sql", help="one SELECT statement, or - to read it from standard input")
     parser.add_argument(
         "--instance", default="amclocalus1", help="AMC's ID of the instance (default: amclocalus1)"
     )
