@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -19,7 +20,7 @@ from templates_app.models.execution import AT_AMC, Execution, State, Trigger
 from templates_app.planning.naming import MAX_LENGTH, execution_name
 from templates_app.planning.windows import Window, check_window
 from templates_app.services.execution_fetching import NOT_FETCHED
-from templates_app.services.execution_messages import send_steps
+from templates_app.services.execution_messages import send_admission, send_steps
 from templates_app.services.run_refusals import instance_refusal, login_refusal, template_refusal
 from templates_app.services.templates import count_usage
 
@@ -28,7 +29,16 @@ logger = logging.getLogger(__name__)
 _ON_THE_WAY = "AMC has finished this run already; its result is on the way."
 _ENDED = "This run has ended already, so there is nothing to cancel."
 
-__all__ = ["cancel", "fetch_again", "get_execution", "run_again", "run_name", "start_execution"]
+__all__ = [
+    "cancel",
+    "fetch_again",
+    "get_execution",
+    "make_execution",
+    "queue_executions",
+    "run_again",
+    "run_name",
+    "start_execution",
+]
 
 
 def get_execution(user: User, pk: UUID) -> Execution:
@@ -57,22 +67,59 @@ def start_execution(
     if (first := _submitted(user, submission_key)) is not None:
         return first
     saved = _saved(user, template)
-    _check(saved.instance, window)
-    execution = Execution(
-        user=user,
-        instance=saved.instance,
-        template=saved,
-        template_name=saved.name,
-        template_version=saved.version,
-        schedule=schedule,
-        name=name or run_name(saved, window),
-        trigger=trigger,
-        source_sql=saved.source_sql,
-        parameter_values=saved.parameter_values,
-        sql_query=saved.sql_query,
-        **_window_fields(window),
+    execution = make_execution(
+        user=user, template=saved, window=window, name=name, trigger=trigger, schedule=schedule
     )
     return _queue(execution, submission_key)
+
+
+def make_execution(
+    *,
+    user: User,
+    template: InstanceTemplate,
+    window: Window,
+    name: str = "",
+    trigger: str = Trigger.MANUAL,
+    schedule: Schedule | None = None,
+) -> Execution:
+    """Give a run of the template as it was just read, not written yet; raises NotRunnableError.
+
+    The caller knows that the user may see the template. It costs no query when the template's instance, account,
+    login and brands were brought along.
+    """
+    if refusal := template_refusal(template):
+        raise NotRunnableError(refusal)
+    _check(template.instance, window)
+    return Execution(
+        user=user,
+        instance=template.instance,
+        template=template,
+        template_name=template.name,
+        template_version=template.version,
+        schedule=schedule,
+        name=name or run_name(template, window),
+        trigger=trigger,
+        source_sql=template.source_sql,
+        parameter_values=template.parameter_values,
+        sql_query=template.sql_query,
+        **_window_fields(window),
+    )
+
+
+def queue_executions(executions: Sequence[Execution]) -> None:
+    """Write new runs and count them, and tell the workers once that is committed; call it in a transaction.
+
+    A few statements, however many there are. Raises IntegrityError for a submission key that exists.
+    """
+    for execution in executions:
+        execution.requires_synthetic_data = execution.instance.instance_type.upper() == "SANDBOX"
+        execution.name = execution.name[:MAX_LENGTH]
+        execution.give_workflow_id()
+    Execution.objects.bulk_create(executions)
+    count_usage(execution.template for execution in executions if execution.template is not None)
+    transaction.on_commit(lambda: _tell_workers(executions), robust=True)
+    for execution in executions:
+        logger.info("execution queued id=%s trigger=%s", execution.pk, execution.trigger)
 
 
 def run_name(template: InstanceTemplate, window: Window) -> str:
@@ -170,8 +217,6 @@ def _saved(user: User, template: InstanceTemplate) -> InstanceTemplate:
     saved = visible.filter(pk=template.pk).first()
     if saved is None:
         raise Http404("There is no such template.")
-    if refusal := template_refusal(saved):
-        raise NotRunnableError(refusal)
     return saved
 
 
@@ -185,24 +230,26 @@ def _check(instance: AMCInstance, window: Window) -> None:
 
 
 def _queue(execution: Execution, submission_key: UUID | None) -> Execution:
-    """Write a new run and count it, both or neither, and tell the workers."""
+    """Write one new run; the same submission a moment earlier counts instead."""
     execution.submission_key = submission_key or uuid4()
-    execution.requires_synthetic_data = execution.instance.instance_type.upper() == "SANDBOX"
-    execution.name = execution.name[:MAX_LENGTH]
     try:
         with transaction.atomic():
-            execution.save(force_insert=True)
-            if execution.template_id is not None:
-                count_usage(execution.template_id)
-            transaction.on_commit(lambda: send_steps([execution.pk]), robust=True)
+            queue_executions([execution])
     except IntegrityError:
-        # The same submission, a moment earlier.
         first = _submitted(execution.user, submission_key)
         if first is None:
             raise
         return first
-    logger.info("execution queued id=%s trigger=%s", execution.pk, execution.trigger)
     return execution
+
+
+def _tell_workers(executions: Sequence[Execution]) -> None:
+    """Send a message per run, or for many one per account: only so many can begin."""
+    if len(executions) == 1:
+        send_steps([executions[0].pk])
+        return
+    for account in dict.fromkeys(execution.instance.account.ref for execution in executions):
+        send_admission(account)
 
 
 def _window_fields(window: Window) -> dict[str, Any]:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Case, DateTimeField, Value, When
 from django.utils import timezone
 
 from templates_app.models import Schedule, ScheduleRun
@@ -126,9 +129,16 @@ def _decide_safely(schedule: Schedule, now: dt.datetime) -> Decision | None:
 
 
 def _move_on(due: ScheduleQuerySet, decisions: list[Decision], now: dt.datetime) -> int:
+    """Move the plans on in one statement; many schedules share their next moment."""
+    following: defaultdict[dt.datetime, list[UUID]] = defaultdict(list)
     for decision in decisions:
-        decision.schedule.planned_until, decision.schedule.next_run_at = now, decision.next_run_at
-    return due.bulk_update([decision.schedule for decision in decisions], ["planned_until", "next_run_at"])
+        if decision.next_run_at is not None:
+            following[decision.next_run_at].append(decision.schedule.pk)
+    whens = [When(pk__in=pks, then=Value(moment)) for moment, pks in following.items()]
+    # Without a single moment PostgreSQL would not know that the case is one.
+    moments = Case(*whens, default=None, output_field=DateTimeField()) if whens else None
+    decided = due.filter(pk__in=[decision.schedule.pk for decision in decisions])
+    return decided.update(planned_until=now, next_run_at=moments)
 
 
 def _slots_to_run(policy: str, newest: list[dt.datetime], now: dt.datetime) -> list[dt.datetime]:

@@ -92,7 +92,7 @@ def _settle_batch(now: dt.datetime) -> int:
         ScheduleRun.objects.filter(state=SlotState.STARTED).bulk_update(
             slots, ["state", "reason", "attempts", "retry_at", "finished_at"]
         )
-        _count_failures(slots)
+        count_failures(slots)
     return len(slots)
 
 
@@ -126,7 +126,7 @@ def _is_transient(execution: Execution) -> bool:
     return execution.state == State.FAILED and execution.error_code in TRANSIENT_CODES
 
 
-def _count_failures(slots: Iterable[ScheduleRun]) -> None:
+def count_failures(slots: Iterable[ScheduleRun]) -> None:
     """Count the failures since the last success; `slots` come in the order their executions ended."""
     failures: defaultdict[UUID, int] = defaultdict(int)
     succeeded = set()

@@ -7,7 +7,7 @@ import logging
 import uuid
 
 from django.db import transaction
-from django.db.models import Exists, F, OuterRef, Q
+from django.db.models import Case, Exists, OuterRef, Q, UUIDField, Value, When
 from django.utils import timezone
 
 from amchelper.exceptions import AmcHelperError
@@ -26,14 +26,14 @@ from templates_app.models import (
 )
 from templates_app.models.schedule import SlotQuerySet
 from templates_app.planning.windows import Window, WindowError, check_window
-from templates_app.services.executions import start_execution
+from templates_app.services.executions import make_execution, queue_executions, start_execution
 from templates_app.services.schedule_slots import MISSED, ON_TIME
 from templates_app.services.schedules import ScheduleValues
-from templates_app.services.slot_outcomes import REASON_LENGTH, try_again
+from templates_app.services.slot_outcomes import REASON_LENGTH, count_failures, try_again
 
 logger = logging.getLogger(__name__)
 
-BATCH = 50
+BATCH = 250
 # Far longer than a batch takes; a slot whose worker died is taken up again after it.
 LEASE = dt.timedelta(minutes=3)
 # A slot that could not be started for a reason of ours is given up after this long.
@@ -42,12 +42,14 @@ _KEYS = uuid.UUID("6f1d1c5e-6c0e-4d51-9a56-51a7c9e0f0a4")
 
 
 def start_claimed(now: dt.datetime | None = None) -> int:
-    """Start every claimed slot that waits for it, retries and those left behind by a crash too; gives how many."""
+    """Start every claimed slot that waits for it, retries and those left behind by a crash too; gives how many.
+
+    A batch costs as many statements as one slot.
+    """
     started = 0
     # Each batch by its own clock: a lease that was counted from the first one would be over when it is given.
     while pks := _take(moment := now or timezone.now()):
-        slots = ScheduleRun.objects.filter(pk__in=pks, state=SlotState.CLAIMED)
-        started += sum(_start_safely(slot, moment) for slot in _with_all(slots).order_by("scheduled_for", "pk"))
+        started += _start_safely(pks, moment)
     if started:
         logger.info("slots started count=%s", started)
     return started
@@ -93,57 +95,133 @@ def _with_all(slots: SlotQuerySet) -> SlotQuerySet:
     newer = ScheduleRun.objects.filter(
         schedule=OuterRef("schedule"), scheduled_for__gt=OuterRef("scheduled_for")
     ).exclude(state=SlotState.SKIPPED)
-    return slots.select_related(
-        "schedule__user", "schedule__template", "schedule__instance__account__connection"
-    ).annotate(has_newer=Exists(newer))
+    # Not joined: many slots share few templates, owners and instances, and SQL can be long.
+    return slots.annotate(has_newer=Exists(newer)).prefetch_related(
+        "schedule__user",
+        "schedule__template",
+        "schedule__instance__account__connection",
+        "schedule__instance__brands",
+    )
 
 
-def _start_safely(slot: ScheduleRun, now: dt.datetime) -> bool:
-    """Start a slot; a bug at one must not keep the others from running, and it is tried again after the lease."""
+def _load(pks: list[int]) -> list[ScheduleRun]:
+    """Read slots that are still to be started, the oldest first."""
+    slots = ScheduleRun.objects.filter(pk__in=pks, state=SlotState.CLAIMED)
+    return list(_with_all(slots).order_by("scheduled_for", "pk"))
+
+
+def _start_safely(pks: list[int], now: dt.datetime) -> int:
+    """Start slots together, or one by one when that fails: a bug at one must not keep the others from running."""
+    slots = _load(pks)
     try:
-        return _start(slot, now)
+        return _start(slots, now)
     except Exception:
-        logger.exception("slot not started schedule=%s slot=%s", slot.schedule.schedule_id, slot.pk)
-        if slot.created_at <= now - GIVE_UP_AFTER:
-            _finish(slot, SlotState.FAILED, "Internal error. The administrator finds it in the log.", now)
-        return False
+        if len(slots) > 1:
+            logger.warning("slots not started together count=%s", len(slots), exc_info=True)
+            return sum(_start_safely([slot.pk], now) for slot in slots)
+        logger.exception("slot not started slot=%s", pks[0])
+        # What was planned for it was not written; read again, it is either left or given up.
+        if given_up := [slot for slot in _load(pks) if _give_up(slot, now)]:
+            _store(given_up, {})
+        return 0
 
 
-def _start(slot: ScheduleRun, now: dt.datetime) -> bool:
+def _start(slots: list[ScheduleRun], now: dt.datetime) -> int:
+    """Write what becomes of slots, all or nothing; gives how many were started."""
+    decided, wanted = [], {}
+    for slot in slots:
+        try:
+            execution = _judge(slot, now)
+        except Exception:
+            logger.exception("slot not started schedule=%s slot=%s", slot.schedule.schedule_id, slot.pk)
+            execution = None
+            if not _give_up(slot, now):
+                continue
+        decided.append(slot)
+        if execution is not None:
+            wanted[slot.pk] = execution
+    return _store(decided, wanted) if decided else 0
+
+
+def _store(slots: list[ScheduleRun], wanted: dict[int, Execution]) -> int:
+    """Write decided slots and the executions of those that start, by slot; gives how many those were."""
+    with transaction.atomic():
+        waiting = ScheduleRun.objects.filter(pk__in=[slot.pk for slot in slots], state=SlotState.CLAIMED)
+        # Whoever holds the rows decides; a worker whose reservation ran out meanwhile finds them decided.
+        mine = set(waiting.select_for_update(of=("self",)).order_by("pk").values_list("pk", flat=True))
+        wanted = _queue({pk: execution for pk, execution in wanted.items() if pk in mine})
+        if wanted:
+            tied = Case(
+                *(When(pk=pk, then=Value(execution.pk)) for pk, execution in wanted.items()),
+                output_field=UUIDField(),
+            )
+            ScheduleRun.objects.filter(pk__in=wanted).update(
+                state=SlotState.STARTED, execution=tied, reason="", retry_at=None
+            )
+        if others := [slot for slot in slots if slot.pk in mine and slot.pk not in wanted]:
+            ScheduleRun.objects.bulk_update(others, ["state", "reason", "attempts", "retry_at", "finished_at"])
+            count_failures(others)
+    return len(wanted)
+
+
+def _queue(wanted: dict[int, Execution]) -> dict[int, Execution]:
+    """Write the executions that do not exist yet; gives, by slot, those that count."""
+    keys = [execution.submission_key for execution in wanted.values()]
+    if not keys:
+        return {}
+    found = Execution.objects.filter(submission_key__in=keys).only("pk", "submission_key")
+    made = {execution.submission_key: execution for execution in found}
+    if new := [execution for execution in wanted.values() if execution.submission_key not in made]:
+        queue_executions(new)
+    return {pk: made.get(execution.submission_key, execution) for pk, execution in wanted.items()}
+
+
+def _judge(slot: ScheduleRun, now: dt.datetime) -> Execution | None:
+    """Say in the slot what becomes of it, and give the execution it is to have; nothing is written."""
+    schedule = slot.schedule
     if reason := _refusal(slot, now):
         _finish(slot, SlotState.SKIPPED, reason, now)
-        return False
-    schedule = slot.schedule
+        return None
+    template = schedule.template
+    # The same one, with its account, login and brands.
+    template.instance = schedule.instance
     try:
-        window = _window(slot, now)
-        execution = start_execution(
+        execution = make_execution(
             user=schedule.user,
-            template=schedule.template,
-            window=window,
+            template=template,
+            window=_window(slot, now),
             trigger=Trigger.SCHEDULE,
-            submission_key=submission_key(slot),
             schedule=schedule,
         )
     except WindowError as error:
         # Fixed dates need somebody to change them; a rolling window is only too old because the slot is so late.
         is_fixed = schedule.window_kind == WindowKind.FIXED
         _finish(slot, SlotState.FAILED if is_fixed else SlotState.SKIPPED, str(error), now)
-        return False
     except AmcHelperError as error:
         _fail(slot, error.message, now)
-        return False
-    mine = ScheduleRun.objects.filter(pk=slot.pk, state=SlotState.CLAIMED)
-    return bool(mine.update(state=SlotState.STARTED, execution=execution, reason="", retry_at=None))
+    else:
+        execution.submission_key = submission_key(slot)
+        return execution
+    return None
 
 
 def _fail(slot: ScheduleRun, error: str, now: dt.datetime) -> None:
     """End a slot that was refused, or try again while nobody could find out how its instance is."""
-    if slot.schedule.instance.health_status == Health.ERROR and try_again(slot, error, now):
-        ScheduleRun.objects.filter(pk=slot.pk, state=SlotState.CLAIMED).update(
-            attempts=slot.attempts, retry_at=slot.retry_at, reason=slot.reason
-        )
-    else:
+    if slot.schedule.instance.health_status != Health.ERROR or not try_again(slot, error, now):
         _finish(slot, SlotState.FAILED, error, now)
+
+
+def _give_up(slot: ScheduleRun, now: dt.datetime) -> bool:
+    """End a slot that could not be started for a reason of ours, once that has been so for long."""
+    if slot.created_at > now - GIVE_UP_AFTER:
+        return False
+    _finish(slot, SlotState.FAILED, "Internal error. The administrator finds it in the log.", now)
+    return True
+
+
+def _finish(slot: ScheduleRun, state: str, reason: str, now: dt.datetime) -> None:
+    """Say in a slot that it ends without an execution."""
+    slot.state, slot.reason, slot.finished_at, slot.retry_at = state, reason[:REASON_LENGTH], now, None
 
 
 def _window(slot: ScheduleRun, now: dt.datetime) -> Window:
@@ -188,13 +266,3 @@ def _is_left_behind(slot: ScheduleRun, now: dt.datetime) -> bool:
         return False
     policy = slot.schedule.missed_policy
     return policy == MissedPolicy.SKIP or (policy == MissedPolicy.LATEST and getattr(slot, "has_newer", False))
-
-
-def _finish(slot: ScheduleRun, state: str, reason: str, now: dt.datetime) -> None:
-    """End a slot that got no execution; a failure counts for its schedule."""
-    with transaction.atomic():
-        ended = ScheduleRun.objects.filter(pk=slot.pk, state=SlotState.CLAIMED).update(
-            state=state, reason=reason[:REASON_LENGTH], finished_at=now, retry_at=None
-        )
-        if ended and state == SlotState.FAILED:
-            Schedule.objects.filter(pk=slot.schedule_id).update(consecutive_failures=F("consecutive_failures") + 1)

@@ -12,6 +12,7 @@ from amchelper.cache import GenerationCache
 from templates_app.models import InstanceTemplate
 
 LIST_CACHE = GenerationCache("template-list", settings.TEMPLATE_CACHE_SECONDS)
+_MOST_BY_NAME = 20
 TEMPLATE_CACHE = GenerationCache("template", settings.TEMPLATE_CACHE_SECONDS)
 
 
@@ -46,10 +47,15 @@ def read_template(instance_pk: UUID, template_id: str) -> InstanceTemplate | Non
     return TEMPLATE_CACHE.get_or_load(f"{instance_pk}:{template_id}", lambda: _load(instance_pk, template_id))
 
 
-def forget(template: InstanceTemplate) -> None:
+def forget(*templates: InstanceTemplate) -> None:
     """Make cached copies unreachable; call it inside the transaction that writes."""
-    LIST_CACHE.invalidate(template.instance_id)
-    TEMPLATE_CACHE.invalidate(f"{template.instance_id}:{template.template_id}")
+    if len(templates) > _MOST_BY_NAME:
+        # Two writes in place of two for each: reading lists again is cheaper than naming all that changed.
+        LIST_CACHE.invalidate_all()
+        TEMPLATE_CACHE.invalidate_all()
+        return
+    LIST_CACHE.invalidate(*{template.instance_id for template in templates})
+    TEMPLATE_CACHE.invalidate(*{f"{template.instance_id}:{template.template_id}" for template in templates})
 
 
 def _load_list(instance_pk: UUID) -> tuple[TemplateCard, ...]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import Case, F, Value, When
 from django.http import Http404
 from django.utils import timezone
 
@@ -137,11 +138,19 @@ def delete_consequences(template: InstanceTemplate) -> list[str]:
     return said
 
 
-def count_usage(template_pk: UUID) -> None:
-    """Count one run of a template; call it in the transaction that creates the run, so that both happen or neither."""
-    InstanceTemplate.objects.filter(pk=template_pk).update(usage_count=F("usage_count") + 1)
-    template = InstanceTemplate.objects.only("pk", "template_id", "instance_id").get(pk=template_pk)
-    forget(template)
+def count_usage(templates: Iterable[InstanceTemplate]) -> None:
+    """Count a run of each template that is given; two statements however many there are.
+
+    Call it in the transaction that creates the runs, so that both happen or neither.
+    """
+    templates = list(templates)
+    runs = Counter(template.pk for template in templates)
+    used = InstanceTemplate.objects.filter(pk__in=runs)
+    # In one order, or two workers that count the same templates could wait for each other.
+    list(used.select_for_update(no_key=True).order_by("pk").values_list("pk"))
+    times = Case(*(When(pk=pk, then=Value(count)) for pk, count in runs.items()), default=Value(0))
+    used.update(usage_count=F("usage_count") + times)
+    forget(*{template.pk: template for template in templates}.values())
 
 
 def copied_name(name: str) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Any
 from unittest import mock
 
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -15,10 +16,10 @@ from templates_app.planning.windows import Window
 from templates_app.services import slot_starts
 from templates_app.services.executions import start_execution
 from templates_app.services.schedule_slots import claim_due
-from templates_app.services.schedules import ScheduleValues, delete_schedule
+from templates_app.services.schedules import ScheduleValues, delete_schedule, pause
 from templates_app.services.slot_starts import LEASE, start_claimed, submission_key
 from templates_app.services.templates import set_archived
-from tests.templates_app.schedules.base import ScheduleTestCase, moment
+from tests.templates_app.schedules.base import NOW, ScheduleTestCase, moment
 
 
 class StartTests(ScheduleTestCase):
@@ -78,7 +79,7 @@ class StartTests(ScheduleTestCase):
         claim_due(now)
         readings = [slot_starts._with_all(ScheduleRun.objects.all()).get() for _ in range(2)]
         # The second one gets the first one's run, and says that it started nothing.
-        self.assertEqual([slot_starts._start(slot, now) for slot in readings], [True, False])
+        self.assertEqual([slot_starts._start([slot], now) for slot in readings], [1, 0])
         self.assertEqual(Execution.objects.count(), 1)
 
     def test_keys_differ_between_slots_and_attempts_only(self) -> None:
@@ -114,6 +115,67 @@ class StartTests(ScheduleTestCase):
         claim_due(now)
         with mock.patch.object(slot_starts, "BATCH", 2):
             self.assertEqual(start_claimed(now), 5)
+
+    def test_a_batch_costs_the_same_statements_however_many_slots_it_has(self) -> None:
+        costs = []
+        for count, day in ((2, 2), (14, 3)):
+            for index in range(count - Schedule.objects.count()):
+                self.schedule(name=f"Schedule {day} {index}")
+            now = self.at(f"2026-03-0{day} 09:00")
+            claim_due(now)
+            with CaptureQueriesContext(connection) as queries:
+                self.assertEqual(start_claimed(now), count)
+            costs.append(len(queries))
+        self.assertEqual(costs[0], costs[1])
+        self.template.refresh_from_db()
+        self.assertEqual(self.template.usage_count, 16)
+
+    def test_every_slot_gets_its_own_run(self) -> None:
+        schedules = {self.schedule(name=f"Schedule {index}", window_days=index + 1).pk for index in range(4)}
+        self.tick("2026-03-02 09:00")
+        for slot in ScheduleRun.objects.select_related("execution", "schedule"):
+            assert slot.execution is not None
+            self.assertEqual(slot.execution.schedule, slot.schedule)
+            self.assertEqual(slot.execution.window.days, slot.schedule.window_days)
+            self.assertEqual(slot.execution.workflow_id, f"amchelper-{slot.execution.pk}")
+            schedules.remove(slot.schedule.pk)
+        self.assertFalse(schedules)
+
+    def test_refused_and_sound_slots_of_one_batch(self) -> None:
+        sound = self.schedule(name="A")
+        fixed = self.schedule(name="B", window_days=None, fixed_start=NOW.date(), fixed_end=NOW.date())
+        paused = self.schedule(name="C")
+        now = self.at("2026-03-02 09:00")
+        claim_due(now)
+        pause(schedule=paused, user=self.alice)
+        Schedule.objects.filter(pk=fixed.pk).update(fixed_start=dt.date(2020, 1, 1))
+        self.assertEqual(start_claimed(now), 1)
+        found = {schedule: self.slots(schedule)[0][1] for schedule in (sound, fixed, paused)}
+        self.assertEqual(found, {sound: "STARTED", fixed: "FAILED", paused: "SKIPPED"})
+        failures = dict(Schedule.objects.values_list("pk", "consecutive_failures"))
+        self.assertEqual(failures, {sound.pk: 0, fixed.pk: 1, paused.pk: 0})
+
+    def test_batch_that_cannot_be_written_is_started_one_by_one(self) -> None:
+        for index in range(3):
+            self.schedule(name=f"Schedule {index}")
+        now = self.at("2026-03-02 09:00")
+        claim_due(now)
+        failed: list[str] = []
+
+        def fail_once(execute: Any, sql: str, *arguments: Any) -> Any:
+            if sql.startswith('INSERT INTO "workflow_executions"') and not failed:
+                failed.append(sql)
+                raise OperationalError("disk I/O error")
+            return execute(sql, *arguments)
+
+        with (
+            connection.execute_wrapper(fail_once),
+            self.assertLogs("templates_app.services.slot_starts", "WARNING"),
+        ):
+            self.assertEqual(start_claimed(now), 3)
+        self.assertEqual(Execution.objects.count(), 3)
+        self.template.refresh_from_db()
+        self.assertEqual(self.template.usage_count, 3)
 
     def test_an_idle_tick_asks_once(self) -> None:
         self.schedule()
