@@ -44,6 +44,11 @@ class Table:
     advertiser_type: str | None
 
     @property
+    def is_in_sandbox(self) -> bool:
+        """Tell whether instances of type SANDBOX have it: they have no ad server tables."""
+        return not self.name.startswith("adserver_")
+
+    @property
     def has_users(self) -> bool:
         """Tell whether rows belong to users, so that thresholds apply."""
         return "user_id" in self.columns

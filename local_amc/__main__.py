@@ -68,6 +68,7 @@ def _app(options: argparse.Namespace) -> LocalAmc:
         has_control=options.control,
         terms_on_list=options.terms_on_list,
         accepts_order_by=options.accept_order_by,
+        refuses_at_post=options.refuse_at_post,
         wraps_answers=options.wrapped,
         rows_per_part=options.rows_per_part,
     )
@@ -87,6 +88,11 @@ def _parse() -> argparse.Namespace:
         "--terms-on-list", action="store_true", help="refuse the list of instances too before terms are accepted"
     )
     parser.add_argument("--accept-order-by", action="store_true", help="accept ORDER BY on the outermost SELECT")
+    parser.add_argument(
+        "--refuse-at-post",
+        action="store_true",
+        help="answer rejected SQL with 400, not with a REJECTED run",
+    )
     parser.add_argument(
         "--wrapped", action="store_true", help='answer single objects as {"workflowExecution": …}, {"workflow": …}'
     )

@@ -127,6 +127,7 @@ def _options(app: LocalAmc, body: dict[str, Any]) -> dict[str, Any]:
         raise ValueError("rows_per_part must be at least 1")
     app.terms_on_list, app.wraps_answers = after["terms_on_list"], after["wraps_answers"]
     app.rows_per_part, app.rules = after["rows_per_part"], Rules(accepts_order_by=after["accepts_order_by"])
+    app.refuses_at_post = after["refuses_at_post"]
     return after
 
 
@@ -144,6 +145,7 @@ def _shown_options(app: LocalAmc) -> dict[str, Any]:
         "wraps_answers": app.wraps_answers,
         "rows_per_part": app.rows_per_part,
         "accepts_order_by": app.rules.accepts_order_by,
+        "refuses_at_post": app.refuses_at_post,
     }
 
 

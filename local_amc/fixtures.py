@@ -107,6 +107,11 @@ class Instance:
         """Tell whether reporting works."""
         return self.body.get("creationStatus") in _READY
 
+    @property
+    def is_sandbox(self) -> bool:
+        """Tell whether it has synthetic data only, with rules of its own."""
+        return self.body.get("instanceType") == "SANDBOX"
+
 
 def save_fixtures(records: Records) -> None:
     """Keep the workflows and the schedule everybody starts with, unless others of that name are kept."""

@@ -95,6 +95,7 @@ class LocalAmc:
     wraps_answers: bool
     rows_per_part: int
     rules: Rules
+    refuses_at_post: bool
 
     def __init__(
         self,
@@ -106,6 +107,7 @@ class LocalAmc:
         has_control: bool = False,
         terms_on_list: bool = False,
         accepts_order_by: bool = False,
+        refuses_at_post: bool = False,
         wraps_answers: bool = False,
         rows_per_part: int = ROWS_PER_PART,
     ) -> None:
@@ -115,6 +117,7 @@ class LocalAmc:
             wraps_answers,
             rows_per_part,
             Rules(accepts_order_by=accepts_order_by),
+            refuses_at_post,
         )
         self.restore_options()
         self.clock = Clock()
@@ -132,7 +135,13 @@ class LocalAmc:
 
     def restore_options(self) -> None:
         """Set what can be changed while it runs back to what it was started with."""
-        self.terms_on_list, self.wraps_answers, self.rows_per_part, self.rules = self._started_with
+        (
+            self.terms_on_list,
+            self.wraps_answers,
+            self.rows_per_part,
+            self.rules,
+            self.refuses_at_post,
+        ) = self._started_with
 
     def close(self) -> None:
         """Stop what runs, and close all files; what is kept goes on after the next start."""

@@ -12,6 +12,7 @@ from local_amc.answers import json_answer, single
 from local_amc.fixtures import Instance
 from local_amc.paging import page
 from local_amc.reporting.checks import check_reporting, invalid
+from local_amc.reporting.computing import uploads_of
 
 if TYPE_CHECKING:
     from local_amc.server import LocalAmc
@@ -49,8 +50,13 @@ def data_source(app: LocalAmc, request: Request, instance_id: str, data_source_i
 def _tables(app: LocalAmc, found: Instance) -> list[tuple[Table, bool]]:
     """Give an instance's tables, and for each whether an advertiser has uploaded it."""
     types = found.body.get("advertiserTypes") or []
-    own = [table for table in TABLES.values() if table.advertiser_type is None or table.advertiser_type in types]
-    uploads = app.runner.uploads(found.instance_id)
+    own = [
+        table
+        for table in TABLES.values()
+        if (table.advertiser_type is None or table.advertiser_type in types)
+        and (table.is_in_sandbox or not found.is_sandbox)
+    ]
+    uploads = uploads_of(app, found.instance_id)
     return [(table, False) for table in own] + [(table, True) for table in uploads]
 
 

@@ -12,6 +12,7 @@ from werkzeug.wrappers import Request, Response
 from local_amc.answers import json_answer, single
 from local_amc.paging import page
 from local_amc.records import WORKFLOWS
+from local_amc.reporting import computing
 from local_amc.reporting.checks import (
     body_of,
     check_id,
@@ -25,6 +26,7 @@ from local_amc.reporting.checks import (
 from local_amc.reporting.execution import CANCELLED, OPEN, Execution
 from local_amc.reporting.windows import moment, window_of, zone_of
 from local_amc.reporting.workflows import check_workflow
+from local_amc.sql.errors import SqlError
 from local_amc.sql.parameters import ParameterTypeError, declare
 
 if TYPE_CHECKING:
@@ -84,9 +86,18 @@ def _create(app: LocalAmc, request: Request, instance_id: str) -> Response:
     fault = request.environ.get("local_amc.fault_spec")
     if fault is not None and fault.fault.startswith("exec_"):
         new.fate, new.fate_seconds, new.fate_variant = fault.fault, fault.seconds, fault.variant
+    if app.refuses_at_post:
+        _check_sql(app, new)
     created = new.to_json(new.created_at)
     app.runner.submit(new)
     return _answer(app, created)
+
+
+def _check_sql(app: LocalAmc, new: Execution) -> None:
+    try:
+        computing.check(app, new)
+    except SqlError as problem:
+        raise invalid(str(problem)) from problem
 
 
 def _workflow(app: LocalAmc, instance_id: str, body: dict[str, Any]) -> tuple[str, dict[str, Any]]:

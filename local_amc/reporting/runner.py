@@ -6,18 +6,14 @@ import logging
 import shutil
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import duckdb
 
-from amc_facts.tables import Table
-from local_amc import engine, formatting
-from local_amc.fixtures import Instance
-from local_amc.records import UPLOADS
+from local_amc import engine
+from local_amc.reporting import computing
 from local_amc.reporting.execution import (
     ALL_STATES,
     CANCELLED,
@@ -29,12 +25,7 @@ from local_amc.reporting.execution import (
     SUCCEEDED,
     Execution,
 )
-from local_amc.reporting.uploads import table_of
-from local_amc.sql.catalogue import build
-from local_amc.sql.compiler import Rules, compile_query
-from local_amc.sql.errors import Source, SqlError
-from local_amc.sql.functions import Run
-from local_amc.sql.parameters import declare
+from local_amc.sql.errors import SqlError
 
 if TYPE_CHECKING:
     from local_amc.server import LocalAmc
@@ -44,7 +35,6 @@ logger = logging.getLogger("local_amc")
 # Seconds until a run is validated, then until it starts, then until it ends; times the server's speed.
 VALIDATION, QUEUE, RUN = 2.0, 3.0, 5.0
 RUNNING_PER_INSTANCE, RUNNING_PER_ACCOUNT = 10, 200
-MOST_PARTS = 5
 # Real seconds a query may take, whatever timeout was asked for: this is somebody's own machine.
 _LONGEST_QUERY = 120.0
 _TICK = 0.1
@@ -304,12 +294,7 @@ class Runner:
 
     def _execute(self, job: _Job) -> None:
         app, execution = self._app, job.execution
-        instance = app.instances[execution.instance_id]
-        _check_data_kind(instance, execution)
-        source = Source(execution.sql)
-        uploads = self.uploads(execution.instance_id)
-        compiled = compile_query(execution.sql, self._run(execution), build(uploads), _rules(app.rules, execution))
-        with app.warehouse.cursor(instance, app.clock.now(), uploads) as cursor:
+        with computing.prepare(app, execution) as (cursor, compiled, source):
             job.cursors.append(cursor)
             timer = threading.Timer(_LONGEST_QUERY, job.interrupt_query)
             timer.daemon = True
@@ -321,7 +306,8 @@ class Runner:
                 execution.validated_at = execution.validated_at or self._now()
                 self._check_wanted(job)
                 if not (execution.is_dry_run or execution.skips_publishing):
-                    self._write(execution, prepared, engine.rows(cursor, prepared, source))
+                    rows = engine.rows(cursor, prepared, source)
+                    computing.write(execution, self._folder / execution.id, prepared, rows, app.rows_per_part)
             finally:
                 timer.cancel()
                 job.cursors.clear()
@@ -330,70 +316,9 @@ class Runner:
         if job.is_stopped or self._stop.is_set():
             raise duckdb.InterruptException("stopped")
 
-    def uploads(self, instance_id: str) -> tuple[Table, ...]:
-        """Give an instance's uploaded tables."""
-        return tuple(table_of(body) for body in self._app.store.records.all(UPLOADS, instance_id))
-
-    def _run(self, execution: Execution) -> Run:
-        start, end = execution.bounds
-        parameters = declare(execution.workflow.get("inputParameters") or [], execution.parameter_values)
-        return Run(
-            window_start=start.replace(tzinfo=None),
-            window_end=end.replace(tzinfo=None),
-            now=self._app.clock.now().replace(tzinfo=None),
-            parameters=parameters,
-        )
-
-    def _write(self, execution: Execution, prepared: engine.Prepared, rows: Iterator[tuple[Any, ...]]) -> None:
-        """Write the result in parts, each with the header row."""
-        folder = self._folder / execution.id
-        folder.mkdir(parents=True, exist_ok=True)
-        titles = [column.name for column in prepared.columns]
-        parts: list[str] = []
-        count = 0
-        while len(parts) < MOST_PARTS:
-            # The last part takes whatever is left.
-            size = self._app.rows_per_part if len(parts) < MOST_PARTS - 1 else None
-            batch = _Counted(islice(rows, size))
-            name = f"{len(parts) + 1}.csv"
-            with (folder / name).open("w", encoding="utf-8", newline="") as file:
-                formatting.write(file, titles, batch, execution.format)
-            if batch.count == 0 and parts:
-                (folder / name).unlink()
-                break
-            parts.append(name)
-            count += batch.count
-            if size is None or batch.count < size:
-                break
-        execution.parts, execution.rows = parts, count
-
     def _save(self, execution: Execution, *, only_from: tuple[str, ...] = OPEN) -> bool:
         execution.updated_at = self._now()
         return self._app.store.records.save_execution(execution.to_record(), only_from=only_from)
 
     def _now(self) -> float:
         return self._app.clock.timestamp()
-
-
-class _Counted:
-    def __init__(self, rows: Iterator[tuple[Any, ...]]) -> None:
-        self._rows, self.count = rows, 0
-
-    def __iter__(self) -> Iterator[tuple[Any, ...]]:
-        for row in self._rows:
-            self.count += 1
-            yield row
-
-
-def _check_data_kind(instance: Instance, execution: Execution) -> None:
-    is_sandbox = instance.body.get("instanceType") == "SANDBOX"
-    if is_sandbox and not execution.requires_synthetic_data:
-        raise SqlError("A SANDBOX instance runs on synthetic data only: set requireSyntheticData to true.")
-    if execution.disables_aggregation_controls and not (is_sandbox and execution.requires_synthetic_data):
-        raise SqlError("disableAggregationControls is only for synthetic data in a SANDBOX instance.")
-
-
-def _rules(rules: Rules, execution: Execution) -> Rules:
-    return Rules(
-        controls_aggregation=not execution.disables_aggregation_controls, accepts_order_by=rules.accepts_order_by
-    )

@@ -26,6 +26,7 @@ class Readable:
     place: str
     is_audience: bool = False
     is_uploaded: bool = False
+    is_in_sandbox: bool = True
 
     @property
     def has_users(self) -> bool:
@@ -53,10 +54,11 @@ class Catalogue:
         return self.tables.get(name.lower())
 
 
-def build(uploads: Iterable[Table] = ()) -> Catalogue:
-    """Build the catalogue of an instance with its uploaded tables; the same one for all without any."""
+def build(uploads: Iterable[Table] = (), *, is_sandbox: bool = False) -> Catalogue:
+    """Build the catalogue of an instance with its uploaded tables; the same one for all of a kind without any."""
     uploaded = {table.name: _uploaded(table) for table in uploads}
-    return Catalogue({**_AMAZON.tables, **uploaded}) if uploaded else _AMAZON
+    amazon = _SANDBOX if is_sandbox else _AMAZON
+    return Catalogue({**amazon.tables, **uploaded}) if uploaded else amazon
 
 
 def _amazon() -> dict[str, Readable]:
@@ -65,9 +67,11 @@ def _amazon() -> dict[str, Readable]:
         real = RETIRED_TABLES.get(name, name)
         table = TABLES[real]
         columns = {**table.columns, **RETIRED_COLUMNS.get(real, {})}
-        tables[name] = Readable(name, columns, table.time_column, f"{RAW}.{real}")
-        twin = name + AUDIENCE_SUFFIX
-        tables[twin] = Readable(twin, columns, table.time_column, f"{RAW}.{real}", is_audience=True)
+        shared = (columns, table.time_column, f"{RAW}.{real}")
+        for readable, is_audience in ((name, False), (name + AUDIENCE_SUFFIX, True)):
+            tables[readable] = Readable(
+                readable, *shared, is_audience=is_audience, is_in_sandbox=table.is_in_sandbox
+            )
     return tables
 
 
@@ -82,3 +86,4 @@ def place_of(table: Table) -> str:
 
 
 _AMAZON = Catalogue(_amazon())
+_SANDBOX = Catalogue({name: table for name, table in _AMAZON.tables.items() if table.is_in_sandbox})

@@ -244,6 +244,25 @@ class TestKinds:
         assert (refused["status"], "requireSyntheticData" in refused["statusReason"]) == ("REJECTED", True)
         assert api.run(SQL, **sandbox, **SYNTHETIC)["status"] == "SUCCEEDED"
 
+    def test_sandbox_has_no_ad_server_tables(self, api: Api) -> None:
+        sql = "SELECT campaign, COUNT(DISTINCT user_id) AS users FROM {} GROUP BY 1"
+        for table in ("adserver_traffic", "adserver_traffic_for_audiences"):
+            refused = api.run(sql.format(table), instance="amclocalsbx", **SYNTHETIC)
+            assert f"'{table}' not found" in refused["statusReason"]
+        assert api.run(sql.format("adserver_traffic"))["status"] == "SUCCEEDED"
+        listed = api.get("dataSources", instance="amclocalsbx")["dataSources"]
+        names = {source["dataSourceId"] for source in listed}
+        assert "dsp_impressions" in names
+        assert not [name for name in names if name.startswith("adserver_")]
+
+    def test_rejections_may_come_at_once(self, server: LocalAmcServer, api: Api) -> None:
+        server.control("POST", "options", {"refuses_at_post": True})
+        body = {"workflow": {"workflowId": "refused", "sqlQuery": SQL.replace("campaign", "campain")}}
+        code, details = api.refusal("POST", "workflowExecutions", body)
+        assert (code, "line 1, column 8" in details, "campain" in details) == (400, True, True)
+        assert api.get("workflowExecutions", workflowId="refused")["executions"] == []
+        assert api.run(SQL)["status"] == "SUCCEEDED"
+
     def test_rows_of_single_users_are_for_the_sandbox(self, api: Api) -> None:
         rows = {"disableAggregationControls": True}
         sql = "SELECT user_id, campaign FROM dsp_clicks"
