@@ -16,7 +16,7 @@ from django.views.decorators.http import require_GET, require_POST
 from formtools.wizard.views import NamedUrlSessionWizardView
 
 from amchelper.exceptions import AmcHelperError
-from amchelper.htmx import HtmxHttpRequest
+from amchelper.htmx import HtmxHttpRequest, wants_fragment
 from instances.services.access import get_instance_or_404
 from templates_app.forms.run import (
     ONCE,
@@ -30,7 +30,9 @@ from templates_app.forms.run import (
 )
 from templates_app.models import Execution, InstanceTemplate, Schedule, Trigger
 from templates_app.planning.recurrence import zone_names
+from templates_app.planning.windows import Window
 from templates_app.services.diffs import side_by_side
+from templates_app.services.dry_runs import DryRun, dry_run, subject_of
 from templates_app.services.executions import run_name, start_execution
 from templates_app.services.linting import lint_for
 from templates_app.services.preflight import preflight, schedule_name
@@ -147,6 +149,9 @@ class RunWizard(NamedUrlSessionWizardView):  # type: ignore[misc]  # the library
         self.storage.current_step = step
         if self.request.POST.get("wizard_goto_step"):
             self._keep(step)
+        elif step == "review" and "dry_run" in self.request.POST:
+            self._keep(step)
+            return self._dry_run()
         return super().post(*args, **kwargs)
 
     def get_context_data(self, form: BaseForm, **kwargs: Any) -> dict[str, Any]:
@@ -212,6 +217,35 @@ class RunWizard(NamedUrlSessionWizardView):  # type: ignore[misc]  # the library
         """Give what step 2 says: once or recurring."""
         return str((self.storage.get_step_data("type") or {}).get("type-kind", ONCE))
 
+    def _dry_run(self) -> HttpResponse:
+        """Let AMC check what the review shows; a fragment for htmx, the review again otherwise."""
+        window = self._window_now()
+        if window is None:
+            return self._go_to(self.steps.first)
+        made = dry_run(
+            user=self.request.user, template=self.template, window=window, earlier=self._latest_dry_run(window)
+        )
+        self.storage.extra_data = {**self.storage.extra_data, "dry_run": made.to_json()}
+        if not wants_fragment(self.request):
+            return self._go_to("review")
+        context = {"template": self.template, "instance": self.template.instance, **self._dry_run_shown(window)}
+        return render(self.request, "templates_app/_partials/dry_run.html", context)
+
+    def _latest_dry_run(self, window: Window) -> DryRun | None:
+        """Give the dry run of this very version and window, if there was one."""
+        kept = self.storage.extra_data.get("dry_run")
+        found = DryRun(**kept) if kept else None
+        return found if found is not None and found.subject == subject_of(self.template, window) else None
+
+    def _dry_run_shown(self, window: Window | None) -> dict[str, Any]:
+        found = self._latest_dry_run(window) if window is not None else None
+        return {"dry_run": found, "dry_run_failure": found.failure(self.template) if found else None}
+
+    def _window_now(self) -> Window | None:
+        """Give the window the review is about: of the run, or of a schedule's run at this moment."""
+        form, _ = self._planned()
+        return form.window(timezone.now()) if form is not None else None
+
     def _go_to(self, step: str) -> HttpResponse:
         self.storage.current_step = step
         return redirect(self.get_step_url(step))
@@ -252,6 +286,7 @@ class RunWizard(NamedUrlSessionWizardView):  # type: ignore[misc]  # the library
             "planned": form,
             "planned_step": step,
             "preview": self._preview(form) if form is not None else None,
+            **self._dry_run_shown(self._window_now()),
             "findings": lint_for(self.template.instance, self.template.sql_query),
             "changed_from": old,
             "diff": side_by_side(old.sql_query, self.template.sql_query) if old is not None else [],

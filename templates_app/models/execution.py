@@ -202,15 +202,15 @@ class Execution(models.Model):
 
     def save(self, *args: object, **kwargs: object) -> None:
         """Give a new run its own workflow ID before it is ever written."""
-        self.give_workflow_id()
+        self.complete()
         super().save(*args, **kwargs)  # type: ignore[arg-type]
 
     def get_absolute_url(self) -> str:
         """Give the execution's page."""
         return reverse("templates:execution-detail", args=[self.pk])
 
-    def give_workflow_id(self) -> None:
-        """Name the run for AMC; writing many at once does not go through `save`."""
+    def complete(self) -> None:
+        """Complete what AMC is told of a new run; writing many at once does not go through `save`."""
         self.workflow_id = self.workflow_id or f"{WORKFLOW_PREFIX}{self.pk}"
 
     @property

@@ -102,6 +102,7 @@ def make_execution(
         source_sql=template.source_sql,
         parameter_values=template.parameter_values,
         sql_query=template.sql_query,
+        requires_synthetic_data=_is_sandbox(template.instance),
         **_window_fields(window),
     )
 
@@ -112,9 +113,8 @@ def queue_executions(executions: Sequence[Execution]) -> None:
     A few statements, however many there are. Raises IntegrityError for a submission key that exists.
     """
     for execution in executions:
-        execution.requires_synthetic_data = execution.instance.instance_type.upper() == "SANDBOX"
         execution.name = execution.name[:MAX_LENGTH]
-        execution.give_workflow_id()
+        execution.complete()
     Execution.objects.bulk_create(executions)
     count_usage(execution.template for execution in executions if execution.template is not None)
     transaction.on_commit(lambda: _tell_workers(executions), robust=True)
@@ -161,6 +161,7 @@ def run_again(execution: Execution, *, user: User, as_is: bool, submission_key: 
         instance=old.instance,
         template=old.template,
         trigger=Trigger.RERUN,
+        requires_synthetic_data=_is_sandbox(old.instance),
         **{field: getattr(old, field) for field in copied},
         **_window_fields(old.window),
     )
@@ -241,6 +242,11 @@ def _queue(execution: Execution, submission_key: UUID | None) -> Execution:
             raise
         return first
     return execution
+
+
+def _is_sandbox(instance: AMCInstance) -> bool:
+    """Tell of an instance that has synthetic data only; runs there must say so."""
+    return instance.instance_type.upper() == "SANDBOX"
 
 
 def _tell_workers(executions: Sequence[Execution]) -> None:

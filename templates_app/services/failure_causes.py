@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from templates_app.models import Execution
@@ -62,18 +63,25 @@ def failure_of(execution: Execution) -> Failure | None:
     """Explain a run that did not succeed; None when there is nothing to explain."""
     if not execution.error:
         return None
-    advice = next((text for pattern, text in _CAUSES if re.search(pattern, execution.error, re.IGNORECASE)), "")
-    place = _POSITION.search(execution.error)
+    return explain(execution.error, execution.source_sql, execution.parameter_values)
+
+
+def explain(error: str, source_sql: str, values: Mapping[str, object]) -> Failure:
+    """Explain AMC's words about SQL that was made of a source and its values."""
+    advice = next((text for pattern, text in _CAUSES if re.search(pattern, error, re.IGNORECASE)), "")
+    place = _POSITION.search(error)
     if place is None:
-        return Failure(execution.error, advice)
+        return Failure(error, advice)
     line, column = int(place[1]), int(place[2])
-    return Failure(execution.error, advice, line, column, *_in_source(execution, line, column))
+    return Failure(error, advice, line, column, *_in_source(source_sql, values, line, column))
 
 
-def _in_source(execution: Execution, line: int, column: int) -> tuple[int | None, int | None]:
+def _in_source(
+    source_sql: str, values: Mapping[str, object], line: int, column: int
+) -> tuple[int | None, int | None]:
     """Give the place in the SQL as the user typed it."""
     try:
-        _, positions = substitute_with_map(execution.source_sql, execution.parameter_values)
+        _, positions = substitute_with_map(source_sql, values)
         found = positions.source_position(line, column)
     except (ParameterError, IndexError, ValueError):
         return None, None
