@@ -9,7 +9,6 @@ from typing import Any, BinaryIO
 
 from django.http import Http404
 
-from templates_app.errors import NotRunnableError
 from templates_app.models import Execution
 from templates_app.results.charts import ChartData, chart_series, suggest_chart
 from templates_app.results.columns import ResultFacts, read_facts
@@ -86,14 +85,21 @@ def chart_json(chart: ChartData) -> dict[str, Any]:
 
 
 def original_csv(execution: Execution) -> Iterator[bytes]:
-    """Stream the CSV as AMC sent it."""
-    with result_storage().open(execution.csv_file) as file:
+    """Stream the CSV as AMC sent it; raises Http404 before the first byte when it is gone."""
+    if not result_storage().exists(execution.csv_file):
+        raise Http404("This run has no stored result.")
+    return _chunks_of(execution.csv_file)
+
+
+def _chunks_of(name: str) -> Iterator[bytes]:
+    with result_storage().open(name) as file:
         while chunk := file.read(_CHUNK):
             yield chunk
 
 
 def safe_csv(execution: Execution) -> Iterator[bytes]:
-    """Stream the rows so that no spreadsheet takes a value for a formula."""
+    """Stream the rows so that no spreadsheet takes a value for a formula; raises ResultError before the first byte."""
+    facts_of(execution)
     return export_csv(result_path(execution), spreadsheet_safe=True)
 
 
@@ -103,12 +109,12 @@ def parquet(execution: Execution) -> BinaryIO:
 
 
 def xlsx(execution: Execution) -> BinaryIO:
-    """Write a spreadsheet to a temporary file and give it, rewound; raises NotRunnableError above its limit."""
+    """Write a spreadsheet to a temporary file and give it, rewound; raises ResultError, above its limit too."""
     file = tempfile.TemporaryFile()  # noqa: SIM115  the answer closes it once it is sent
     try:
         export_xlsx(result_path(execution), file)
-    except ValueError as problem:
+    except BaseException:
         file.close()
-        raise NotRunnableError(str(problem)) from problem
+        raise
     file.seek(0)
     return file

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from django.contrib import messages
 from django.core.paginator import Paginator
@@ -70,6 +70,7 @@ def execution_detail(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
         "position": queue_position(execution) if execution.state == State.QUEUED else None,
         "failure": failure_of(execution),
         "steps": _steps(execution),
+        "run_key": uuid4(),
         "breadcrumbs": [("Runs", reverse("templates:execution-list")), (execution.name, None)],
     }
     if wants_fragment(request):
@@ -96,9 +97,14 @@ def execution_rows(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
 @require_GET
 def execution_statistics(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
     execution = get_execution(request.user, pk)
+    try:
+        statistics = result_views.statistics_of(execution)
+    except AmcHelperError as error:
+        messages.error(request, error.message)
+        return redirect(execution)
     context = {
         "execution": execution,
-        "statistics": result_views.statistics_of(execution),
+        "statistics": statistics,
         "breadcrumbs": [
             ("Runs", reverse("templates:execution-list")),
             (execution.name, execution.get_absolute_url()),
@@ -114,11 +120,10 @@ def execution_download(request: HtmxHttpRequest, pk: UUID, kind: str) -> HttpRes
     execution = get_execution(request.user, pk)
     if not execution.has_result:
         raise Http404("This run has no stored result.")
-    name = f"{slugify(execution.name)[:120] or 'result'}"
+    if kind not in _DOWNLOADS:
+        raise Http404("There is no such format.")
     try:
-        return _DOWNLOADS[kind](execution, name)
-    except KeyError as problem:
-        raise Http404("There is no such format.") from problem
+        return _DOWNLOADS[kind](execution, slugify(execution.name)[:120] or "result")
     except AmcHelperError as error:
         messages.error(request, error.message)
         return redirect(execution)
@@ -138,9 +143,15 @@ def execution_cancel(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
 
 @require_POST
 def execution_again(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
+    """Run the same once more; the key makes a second click lead to the same run."""
     execution = get_execution(request.user, pk)
+    as_is = request.POST.get("what") != "template"
     try:
-        again = run_again(execution, user=request.user, as_is=request.POST.get("what") != "template")
+        key = UUID(request.POST.get("key", ""))
+    except ValueError:
+        key = uuid4()
+    try:
+        again = run_again(execution, user=request.user, as_is=as_is, submission_key=key)
     except AmcHelperError as error:
         messages.error(request, error.message)
         return redirect(execution)
@@ -160,29 +171,40 @@ def execution_fetch(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
 
 
 def _result(request: HtmxHttpRequest, execution: Execution) -> dict[str, Any]:
-    """Give rows, chart and what was asked for; a question that cannot be answered is a message beside them."""
+    """Give rows, chart and what was asked for; of a result that is gone or damaged only what is wrong with it."""
+    try:
+        return {**_rows(request, execution), **_chart(request, execution)}
+    except AmcHelperError as error:
+        return {"result_problem": error.message}
+    except Http404:
+        return {"result_problem": "The stored result is gone. Run it again to have it back."}
+
+
+def _rows(request: HtmxHttpRequest, execution: Execution) -> dict[str, Any]:
+    """Give a page of rows; a question that cannot be answered is a message beside the first one."""
     query = ResultQuery(request.GET)
     number = request.GET.get("rows", "1")
     wanted = int(number) if number.isdecimal() and len(number) < 9 else 1
+    asked: dict[str, Any] = {"order": query.order(), "conditions": query.conditions(), "search": query.text}
     problem = ""
     try:
-        rows = result_views.result_page(
-            execution, number=wanted, order=query.order(), conditions=query.conditions(), search=query.text
-        )
+        rows = result_views.result_page(execution, number=wanted, **asked)
     except AmcHelperError as error:
-        problem = error.message
-        rows = result_views.result_page(execution, number=1, order=[], conditions=[], search="")
+        problem, wanted = error.message, 1
+        asked = {"order": [], "conditions": [], "search": ""}
+        rows = result_views.result_page(execution, number=1, **asked)
     pages = max(1, -(-rows.filtered // result_views.ROWS_PER_PAGE))
+    if wanted > pages:
+        rows = result_views.result_page(execution, number=pages, **asked)
     return {
         "result": rows,
         "rows": [list(zip(rows.columns, row, strict=True)) for row in rows.rows],
         "query": query,
         "problem": problem,
-        "number": min(wanted, pages),
+        "number": max(1, min(wanted, pages)),
         "pages": pages,
         "first": rows.offset + 1,
         "last": rows.offset + len(rows.rows),
-        **_chart(request, execution),
     }
 
 
