@@ -112,13 +112,16 @@ class WindowStep(forms.Form):
                     self.add_error(name, f"Choose the {label} day.")
             if data.get("start") and data.get("end") and data["start"] > data["end"]:
                 self.add_error("end", "The last day is before the first.")
-        if data.get("lag_days") is None and "lag_days" not in self.errors:
+        if data.get("mode") == DATES and data.get("lag_days") is None:
+            # Fixed dates leave nothing out; the number only waits for a rolling window.
             data["lag_days"] = DEFAULT_LAG_DAYS
         return data
 
     def _clean_rolling(self, data: dict[str, Any]) -> None:
         if data.get("days") == CUSTOM and not data.get("custom_days") and "custom_days" not in self.errors:
             self.add_error("custom_days", f"Give a number of days from 1 to {MAX_ROLLING_DAYS}.")
+        if data.get("lag_days") is None and "lag_days" not in self.errors:
+            self.add_error("lag_days", "Give the days to leave out at the end, 0 for none.")
 
     @property
     def length(self) -> int:

@@ -231,6 +231,11 @@ class RunWizardTests(TemplateTestCase):
         self.assertEqual(response.status_code, 302)
         self.assertEqual(self.client.post(self.address + "once/", {step[1]: "bogus"}).status_code, 302)
 
+    def test_missing_lag_is_asked_for_and_not_made_up(self) -> None:
+        self.assertContains(self.to_review(lag_days=""), "Give the days to leave out at the end")
+        dates = self.to_review(mode="dates", start="2026-10-01", end="2026-10-31", lag_days="")
+        self.assertEqual(dates.status_code, 302)
+
     def test_unknown_choice_gets_a_message(self) -> None:
         self.assertContains(self.to_review(mode="bogus"), "Select a valid choice")
 
