@@ -32,7 +32,7 @@ demo: install .env
 	$(BIN)/python manage.py migrate --verbosity 0
 	$(BIN)/python manage.py seed_demo
 	$(BIN)/python manage.py seed_templates
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python scripts/run_processes.py start
+	exec env PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python scripts/run_processes.py start
 
 ## make test           install and run the whole test suite (SQLite, no services needed)
 test: install-dev
