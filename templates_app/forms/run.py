@@ -9,6 +9,7 @@ from django import forms
 from django.utils import timezone
 
 from templates_app.errors import NotRunnableError
+from templates_app.models import MissedPolicy
 from templates_app.planning.naming import MAX_LENGTH
 from templates_app.planning.recurrence import LAST_DAY, WEEKDAYS, Recurrence, RecurrenceError, zone_names
 from templates_app.planning.windows import (
@@ -176,6 +177,13 @@ class RecurringStep(WindowStep):
     time = forms.TimeField(
         initial=dt.time(9, 0), widget=forms.TimeInput(attrs={"type": "time"}, format="%H:%M"), label="At"
     )
+    missed_policy = forms.ChoiceField(
+        choices=MissedPolicy.choices,
+        initial=MissedPolicy.LATEST,
+        required=False,
+        label="Runs that were missed",
+        help_text="What happens to slots that passed while nothing was running here, for example during maintenance.",
+    )
 
     def clean(self) -> dict[str, Any]:
         """Refuse recurrences that never come, and windows their first run could not have."""
@@ -213,6 +221,7 @@ class RecurringStep(WindowStep):
             lag_days=data["lag_days"],
             fixed_start=None if is_rolling else data["start"],
             fixed_end=None if is_rolling else data["end"],
+            missed_policy=data["missed_policy"] or MissedPolicy.LATEST,
         )
 
 

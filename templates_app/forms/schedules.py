@@ -11,7 +11,7 @@ from django import forms
 from amchelper.models import User
 from instances.models import AMCInstance
 from templates_app.forms.run import CUSTOM, DATES, ROLLING, DateInput, RecurringStep
-from templates_app.models import MissedPolicy, Schedule, ScheduleState
+from templates_app.models import Schedule, ScheduleState
 from templates_app.planning.recurrence import Recurrence, RecurrenceError
 from templates_app.planning.windows import ROLLING_CHOICES
 from templates_app.services.schedules import NAME_LENGTH, ScheduleValues
@@ -26,11 +26,6 @@ class ScheduleForm(RecurringStep):
     name = forms.CharField(max_length=NAME_LENGTH)
     starts_on = forms.DateField(required=False, widget=DateInput(), label="First day of the schedule")
     ends_on = forms.DateField(required=False, widget=DateInput(), label="Last day of the schedule")
-    missed_policy = forms.ChoiceField(
-        choices=MissedPolicy.choices,
-        label="Runs that were missed",
-        help_text="What happens to slots that passed while nothing was running here, for example during maintenance.",
-    )
 
     def make_recurrence(self) -> Recurrence:
         """Give the recurrence with its bounds; raises RecurrenceError."""
@@ -44,8 +39,7 @@ class ScheduleForm(RecurringStep):
 
     def values(self) -> ScheduleValues:
         """Give what the services save; the form is valid."""
-        data = self.cleaned_data
-        return replace(self.schedule_values(data["name"]), missed_policy=data["missed_policy"])
+        return self.schedule_values(self.cleaned_data["name"])
 
     @staticmethod
     def initial_of(schedule: Schedule) -> dict[str, Any]:

@@ -207,3 +207,8 @@ class ScheduleRun(models.Model):
 
     def __str__(self) -> str:
         return f"{self.schedule} at {self.scheduled_for:%Y-%m-%d %H:%M} UTC"
+
+    @property
+    def is_open(self) -> bool:
+        """Tell whether something about it can still change."""
+        return self.state in (SlotState.CLAIMED, SlotState.STARTED)

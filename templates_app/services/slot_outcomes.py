@@ -105,6 +105,14 @@ def _follow(slot: ScheduleRun, now: dt.datetime) -> None:
     if execution.state == State.SUCCEEDED:
         slot.state, slot.reason, slot.finished_at = SlotState.SUCCEEDED, "", execution.finished_at
         return
+    if execution.state == State.CANCELLED:
+        # Somebody's wish, not a failure that needs a look.
+        slot.state, slot.reason, slot.finished_at = (
+            SlotState.SKIPPED,
+            "Its run was cancelled.",
+            execution.finished_at,
+        )
+        return
     error = execution.error or execution.get_state_display()
     if _is_transient(execution) and try_again(slot, error, now):
         return

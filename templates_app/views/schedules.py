@@ -19,7 +19,7 @@ from amchelper.htmx import HtmxHttpRequest, redirect_page, render_page, wants_fr
 from instances.services.access import get_instance_or_404
 from templates_app.errors import StaleScheduleError
 from templates_app.forms.schedules import ScheduleFilter, ScheduleForm, read_seen
-from templates_app.models import Schedule, ScheduleRun
+from templates_app.models import Schedule, ScheduleRun, Trigger
 from templates_app.planning.recurrence import zone_names
 from templates_app.services import schedules as services
 from templates_app.services.run_preview import preview_recurring
@@ -98,12 +98,16 @@ def schedule_detail(request: HtmxHttpRequest, schedule_id: str) -> HttpResponse:
     schedule = services.get_schedule(request.user, schedule_id)
     slots = ScheduleRun.objects.visible_to(request.user).filter(schedule=schedule).select_related("execution")
     values = services.ScheduleValues.of(schedule)
+    page = Paginator(slots, SLOTS_PER_PAGE).get_page(request.GET.get("page"))
+    by_hand = schedule.executions.visible_to(request.user).exclude(trigger=Trigger.SCHEDULE)
     context = {
         **_context(schedule),
-        "page": Paginator(slots, SLOTS_PER_PAGE).get_page(request.GET.get("page")),
+        "page": page,
+        # Asking again stops by itself once nothing that is shown can change.
+        "is_live": any(slot.is_open for slot in page),
         "values": values,
         "preview": preview_recurring(values, timezone.now()) if schedule.is_active else None,
-        "by_hand": schedule.executions.visible_to(request.user).filter(slot=None)[:5],
+        "by_hand": by_hand[:5],
         "run_key": uuid4(),
     }
     return render_page(

@@ -42,7 +42,8 @@ class OutcomeTests(ScheduleTestCase):
 
     def test_cancelled_run_is_no_success(self) -> None:
         slot = self.settled(State.CANCELLED)
-        self.assertEqual((slot.state, slot.reason), ("FAILED", "Cancelled"))
+        self.assertEqual((slot.state, slot.reason), ("SKIPPED", "Its run was cancelled."))
+        self.assertEqual(Schedule.objects.get().consecutive_failures, 0)
 
     def test_deleted_run_is_no_success(self) -> None:
         self.schedule()

@@ -135,6 +135,21 @@ class DetailTests(ScheduleTestCase):
             with self.subTest(page):
                 self.assertContains(self.client.get(page), "Paused after 5 failed runs in a row.")
 
+    def test_history_is_asked_for_again_while_a_slot_is_open(self) -> None:
+        schedule = self.schedule()
+        self.tick("2026-03-02 09:00")
+        self.assertContains(self.client.get(schedule.get_absolute_url()), 'hx-trigger="every 5s"')
+        ScheduleRun.objects.update(state="SUCCEEDED")
+        self.assertNotContains(self.client.get(schedule.get_absolute_url()), 'hx-trigger="every 5s"')
+
+    def test_earlier_tries_of_a_slot_are_not_outside_the_plan(self) -> None:
+        schedule = self.schedule()
+        self.tick("2026-03-02 09:00")
+        ScheduleRun.objects.update(execution=None, state="CLAIMED", attempts=1)
+        self.tick("2026-03-02 09:30")
+        self.assertEqual(schedule.executions.count(), 2)
+        self.assertNotContains(self.client.get(schedule.get_absolute_url()), "Runs outside the plan")
+
     def test_schedule_paused_by_hand_is_no_news_on_home(self) -> None:
         pause(schedule=self.schedule(), user=self.alice)
         self.assertNotContains(self.client.get(reverse("home")), "need a look.</strong>")
