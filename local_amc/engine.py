@@ -29,6 +29,16 @@ _TRANSLATIONS = tuple(
             "Cannot apply '{0}' to ({1})",
         ),
         (r'best candidate function for the function call "(\w+)\((.*?)\)"', "Cannot apply '{0}' to ({1})"),
+        (
+            r"Cannot deduce template type 'T' in function: '(\w+)\(",
+            "The arguments of '{0}' are of different types",
+        ),
+        (r"(UNNEST)\(\) can only be applied to lists, structs and NULL, not (\w+)", "Cannot apply '{0}' to ({1})"),
+        (r"QUANTILE can only take parameters", "PERCENTILE expects a fraction between 0 and 1"),
+        (r"More than one row returned by a subquery", "A subquery that stands for a value gave more than one row"),
+        (r"Could not convert string '(.*?)' to (\w+)", "Cannot convert '{0}' to {1}"),
+        (r'invalid (?:date|timestamp) field format: "(.*?)"', "Cannot convert '{0}' to a date or timestamp"),
+        (r"Overflow in (\w+) of \w+ \((.*?)\)", "Overflow in {0}: {1}"),
         (r"Macro (\w+)\(\) does not support", "Invalid number of arguments to function '{0}'"),
         (r"Function with name (\w+) does not exist", "No match found for function signature {0}"),
         (r'syntax error at or near "([^"]+)"', 'Encountered "{0}". Was expecting something else here'),
@@ -45,6 +55,8 @@ _AMC_NAMES = {
     "printf": "FORMAT", "array_remove_all": "ARRAY_REMOVE", "cardinality_of": "CARDINALITY", "trunc_to": "TRUNC",
     "quantile_cont": "PERCENTILE", "approx_quantile": "APPROX_PERCENTILE", "list_concat": "ARRAY_CAT",
     "list_contains": "ARRAY_CONTAINS", "string_split_regex": "REGEXP_SPLIT", "date_part": "EXTRACT",
+    "unnest": "EXPLODE", "square_root": "SQRT", "array_distinct_of": "ARRAY_DISTINCT", "unhex": "TO_VARBINARY",
+    "array_intersect_of": "ARRAY_INTERSECT", "from_base64": "TO_VARBINARY", "strftime": "FORMAT",
     "len": "CARDINALITY", "list_filter": "ARRAY_REMOVE", "timezone": "CONVERT_TIME_ZONE_FROM_UTC",
 }  # fmt: skip
 _AMC_TYPES = {
@@ -53,6 +65,13 @@ _AMC_TYPES = {
     "DATE": "DATE", "TIMESTAMP": "TIMESTAMP", "BLOB": "BINARY", "UUID": "STRING", "JSON": "STRING",
     "INTERVAL": "CALENDAR_INTERVAL",
 }  # fmt: skip
+# What the engine calls types in its messages.
+_TYPE_NAMES = {
+    "STRING_LITERAL": "VARCHAR", "INTEGER_LITERAL": "INTEGER", "BOOL": "BOOLEAN", "INT8": "TINYINT",
+    "INT16": "SMALLINT", "INT32": "INTEGER", "INT64": "BIGINT", "INT128": "BIGINT", "HUGEINT": "BIGINT",
+    "UBIGINT": "BIGINT", "BLOB": "BINARY",
+}  # fmt: skip
+_TYPE_NAME = re.compile(rf"\b(?:{'|'.join(_TYPE_NAMES)})\b")
 _SUMMABLE = frozenset({"LONG", "INTEGER", "SHORT", "BYTE", "DOUBLE", "FLOAT", "DECIMAL"})
 
 
@@ -91,7 +110,8 @@ def prepare(
     except duckdb.InterruptException:
         raise
     except duckdb.Error as problem:
-        raise rejected(problem, source) from problem
+        refusal = rejected(problem, source)
+        raise SqlRejectedError(refusal.message, refusal.span or source.whole()) from problem
     types = [str(row[1]) for row in described][: len(compiled.outputs)]
     columns = [
         _column(header(output.name, place), type_, output)
@@ -125,14 +145,18 @@ def rejected(problem: duckdb.Error, source: Source) -> SqlRejectedError:
     for pattern, words in _TRANSLATIONS:
         found = pattern.search(text)
         if found:
-            names = [_AMC_NAMES.get(part.lower(), part) for part in found.groups()]
+            names = [_AMC_NAMES.get(part.lower(), _typed(part)) for part in found.groups()]
             return SqlRejectedError(words.format(*names), source.span_of_word(names[0]) if names else None)
     if isinstance(problem, duckdb.OutOfMemoryException):
         return SqlRejectedError(
             "The query needs more memory than a run may use. Aggregate before joining, or shorten the window."
         )
     first = text.split("\n", 1)[0]
-    return SqlRejectedError(re.sub(r"^[A-Z][A-Za-z -]+ Error: ", "", first))
+    return SqlRejectedError(_typed(re.sub(r"^[A-Z][A-Za-z -]+ Error: ", "", first)).rstrip("!"))
+
+
+def _typed(text: str) -> str:
+    return _TYPE_NAME.sub(lambda found: _TYPE_NAMES[found[0]], text)
 
 
 def _with_maps_as_text(sql: str, types: Sequence[str], options: PrivacyOptions) -> str:

@@ -20,6 +20,8 @@ from local_amc.sql.parsing import DIALECT, parse
 from local_amc.sql.resolution import resolve
 from local_amc.sql.scans import resolve_time_windows, scan, tables_read
 from local_amc.sql.types import repair
+from local_amc.sql.validation import check_names, check_shapes, check_types
+from local_amc.sql.windows import expand_windows
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +79,20 @@ def _parse(sql: str, source: Source, rules: Rules) -> exp.Query:
 
 def _compile(tree: exp.Query, run: Run, catalogue: Catalogue, source: Source, rules: Rules) -> Compiled:
     resolve_time_windows(tree, source)
+    expand_windows(tree, source)
+    check_names(tree, source)
     tables = tables_read(tree, catalogue, source)
     rewrite(tree, run, source)
     tree = resolve(tree, catalogue, source)
+    check_shapes(tree, source)
     hoist_windows(tree)
     outputs = Lineage(catalogue, source, checks_literals=rules.controls_aggregation).of(tree)
     is_checked = rules.controls_aggregation and not _is_audience(tables, outputs)
     if is_checked:
         _check_output(tree, tables, outputs, source)
-    repair(annotate_types(tree, schema=catalogue.mapping, dialect=DIALECT))
+    annotate_types(tree, schema=catalogue.mapping, dialect=DIALECT)
+    check_types(tree, source)
+    repair(tree)
     scan(tree, run, catalogue)
     owner = next((table.name for table in tables if table.has_users), None)
     has_users = False

@@ -7,7 +7,7 @@ import re
 from sqlglot import exp
 
 from amc_facts.functions import FUNCTIONS
-from local_amc.sql.errors import Source, SqlSyntaxError
+from local_amc.sql.errors import Source, Span, SqlSyntaxError
 
 # Standard SQL that Calcite and Spark share and published queries use, beside the documented functions.
 _UNDOCUMENTED = """
@@ -37,6 +37,7 @@ _TYPE_NAMES = (
     "BOOLEAN", "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "DECIMAL(p, s)", "FLOAT", "REAL", "DOUBLE", "DATE",
     "TIMESTAMP", "CHAR", "VARCHAR", "BINARY",
 )  # fmt: skip
+_QUANTITY = re.compile(r"[+-]?\d+(\.\d+)?")
 _T = exp.DataType.Type
 _TYPES = frozenset(
     {
@@ -73,7 +74,6 @@ _CLAUSES = (
     "pivots",
     "laterals",
     "connect",
-    "windows",
     "into",
     "locks",
     "limit",
@@ -119,6 +119,16 @@ def _check_node(node: exp.Expr, source: Source) -> None:
         )
     if isinstance(node, exp.DataType) and node.this == exp.DataType.Type.ARRAY and not node.expressions:
         raise SqlSyntaxError("CAST to ARRAY needs the type of its elements, such as VARCHAR ARRAY", place)
+    _check_values_of(node, place)
+
+
+def _check_values_of(node: exp.Expr, place: Span | None) -> None:
+    """Check what has a form of its own: intervals, and calls that need an argument."""
+    literal = node.this if isinstance(node, exp.Interval) else None
+    if isinstance(literal, exp.Literal) and not _QUANTITY.fullmatch(literal.name.strip()):
+        raise SqlSyntaxError(f"Illegal interval literal '{literal.name}': a number is expected", place)
+    if isinstance(node, exp.Count) and node.this is None:
+        raise SqlSyntaxError("Invalid number of arguments to function 'COUNT'", place)
 
 
 def _is_callable(call: exp.Expr) -> bool:

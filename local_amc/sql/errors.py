@@ -8,6 +8,8 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.tokenizer_core import Token, TokenType
 
+from local_amc.sql.comments import blank
+
 
 @dataclass(frozen=True, slots=True)
 class Span:
@@ -39,10 +41,10 @@ class SqlRejectedError(SqlError):
 
 
 class Source:
-    """The text of a query and where things are in it."""
+    """The text of a query, without its comments, and where things are in it."""
 
     def __init__(self, text: str) -> None:
-        self.text = text
+        self.text = blank(text)
 
     def span(self, start: int, end: int) -> Span:
         """Give lines and columns of the characters from `start` to `end`, both included."""
@@ -61,10 +63,18 @@ class Source:
             return None
         return self.span(min(start for start, _ in places), max(end for _, end in places))
 
+    def whole(self) -> Span | None:
+        """Give where the statement stands."""
+        text = self.text.strip()
+        start = self.text.find(text)
+        return self.span(start, start + len(text) - 1) if text else None
+
     def span_of_word(self, word: str) -> Span | None:
-        """Give where a name is first written, in any case; comments and texts do not count."""
+        """Give where a name, or else a text, is first written, in any case."""
         words = [token for token in sqlglot.tokenize(self.text, dialect="duckdb") if token.text]
-        found = next((token for token in words if self._is(token, word)), None)
+        found = next((token for token in words if self._is(token, word)), None) or next(
+            (token for token in words if token.token_type == TokenType.STRING and token.text == word), None
+        )
         return self.span(found.start, found.end) if found else None
 
     def _is(self, token: Token, word: str) -> bool:

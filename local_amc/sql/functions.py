@@ -10,6 +10,7 @@ from datetime import datetime
 from sqlglot import exp
 
 from local_amc.sql.errors import Source, SqlRejectedError
+from local_amc.sql.formats import format_call, varbinary_call
 from local_amc.sql.parameters import Declared, resolve
 
 # Created once per connection; names as AMC documents them.
@@ -20,21 +21,25 @@ MACROS = (
     "regexp_substr(s, p) AS CASE WHEN regexp_matches(s, p) THEN regexp_extract(s, p) END",
     "percentile(x, p) AS quantile_cont(x, p)",
     "approx_percentile(x, p) AS approx_quantile(x, p)",
-    "epoch_to_utc_timestamp(s) AS CAST(make_timestamp(CAST(TRY_CAST(s AS DOUBLE) * 1000000 AS BIGINT)) AS TIMESTAMP)",
+    # Seconds up to the year 5138; what is larger are milliseconds.
+    "epoch_to_utc_timestamp(s) AS CAST(make_timestamp(TRY_CAST(TRY_CAST(s AS DOUBLE) * "
+    "CASE WHEN abs(TRY_CAST(s AS DOUBLE)) < 1e11 THEN 1e6 ELSE 1e3 END AS BIGINT)) AS TIMESTAMP)",
     "convert_time_zone_from_utc(t, z) AS timezone(z, timezone('UTC', CAST(t AS TIMESTAMP)))",
     "e() AS exp(1.0::DOUBLE)",
     "hash64(x) AS CAST(CAST(hash(x) AS HUGEINT) - 9223372036854775808 AS BIGINT)",
     "array_complement(a, b) AS list_filter(a, lambda item: NOT list_contains(b, item))",
     "array_remove_all(a, x) AS list_filter(a, lambda item: item IS DISTINCT FROM x)",
+    # In the order of first occurrence, as AMC gives them.
+    "array_distinct_of(a) AS list_filter(a, lambda item, place: list_position(a, item) = place)",
+    "array_intersect_of(a, b) AS "
+    "list_filter(a, lambda item, place: list_position(a, item) = place AND list_contains(b, item))",
+    "square_root(x) AS CASE WHEN x >= 0 THEN sqrt(x) END",
     "array_union(a, b) AS list_sort(list_distinct(list_concat(a, b)))",
     "str_to_map_of(s, pairs, keys) AS map_from_entries(list_transform(string_split(s, pairs), lambda item: "
     "{'k': split_part(item, keys, 1), "
     "'v': CASE WHEN contains(item, keys) THEN item[instr(item, keys) + len(keys):] END}))",
-    "to_varbinary(x) AS encode(CAST(x AS VARCHAR))",
-    "from_varbinary(x) AS decode(CAST(x AS BLOB))",
     "json_serialize(x) AS CAST(to_json(x) AS VARCHAR)",
     "cardinality_of(x) AS len(x)",
-    "format_text(f, x) AS printf(f, x)",
     "trunc_to(x, n) AS trunc(CAST(x AS DOUBLE) * power(10, n)) / power(10, n)",
 )
 # No regular expression of RE2 looks ahead; this one, too, never matches.
@@ -86,6 +91,8 @@ def _anonymous(node: exp.Expr, run: Run, source: Source) -> exp.Expr:
         if len(arguments) < 2:
             raise SqlRejectedError("CONTAINED_IN expects a value and those it may be", source.span_of(node))
         return exp.In(this=arguments[0], expressions=arguments[1:])
+    if name in ("to_varbinary", "from_varbinary"):
+        return varbinary_call(node, source)
     if name in _RENAMED:
         return exp.Anonymous(this=_RENAMED[name], expressions=[argument.copy() for argument in arguments])
     return node
@@ -114,8 +121,7 @@ def _collect(node: exp.Expr, source: Source) -> exp.Expr:
     items = argument.expressions if isinstance(argument, exp.Distinct) else [argument]
     if len(items) != 1:
         raise SqlRejectedError("COLLECT expects one column", source.span_of(node))
-    filled = exp.Not(this=exp.Is(this=items[0].copy(), expression=exp.null()))
-    return exp.Filter(this=exp.ArrayAgg(this=argument.copy()), expression=exp.Where(this=filled))
+    return exp.ArrayAgg(this=argument.copy())
 
 
 def _named_row(node: exp.Expr, source: Source) -> exp.Expr:
@@ -123,6 +129,9 @@ def _named_row(node: exp.Expr, source: Source) -> exp.Expr:
     keys = arguments[::2]
     if not arguments or len(arguments) % 2 or not all(key.is_string for key in keys):
         raise SqlRejectedError("NAMED_ROW expects pairs of a quoted name and a value", source.span_of(node))
+    names = [key.name.lower() for key in keys]
+    if len(set(names)) < len(names):
+        raise SqlRejectedError("NAMED_ROW expects each name once", source.span_of(node))
     return exp.Struct(
         expressions=[
             exp.PropertyEQ(this=exp.to_identifier(key.name, quoted=True), expression=value.copy())
@@ -199,9 +208,23 @@ def _now(node: exp.Expr, run: Run, source: Source) -> exp.Expr:
 
 
 def _format(node: exp.Expr, run: Run, source: Source) -> exp.Expr:
-    return exp.Anonymous(
-        this="printf", expressions=[node.this.copy(), *(item.copy() for item in node.expressions)]
-    )
+    return format_call(node, source)
+
+
+def _square_root(node: exp.Expr, run: Run, source: Source) -> exp.Expr:
+    """The root of a negative number is NULL."""
+    return exp.Anonymous(this="square_root", expressions=[node.this.copy()])
+
+
+def _distinct_items(node: exp.Expr, run: Run, source: Source) -> exp.Expr:
+    return exp.Anonymous(this="array_distinct_of", expressions=[node.this.copy()])
+
+
+def _common_items(node: exp.Expr, run: Run, source: Source) -> exp.Expr:
+    arguments = [argument.copy() for argument in node.expressions]
+    if len(arguments) != 2:
+        raise SqlRejectedError("ARRAY_INTERSECT expects two arrays", source.span_of(node))
+    return exp.Anonymous(this="array_intersect_of", expressions=arguments)
 
 
 def _remove(node: exp.Expr, run: Run, source: Source) -> exp.Expr:
@@ -250,6 +273,9 @@ _RULES: dict[type[exp.Expr], _Rule] = {
     exp.ArrayRemove: _remove,
     exp.StrToMap: _map,
     exp.Trunc: _truncate,
+    exp.Sqrt: _square_root,
+    exp.ArrayDistinct: _distinct_items,
+    exp.ArrayIntersect: _common_items,
     exp.Log: _log,
     exp.JSONExtract: _json,
 }

@@ -211,6 +211,10 @@ class _Select(_Expressions):
         found = super().outputs(self._select.expressions if projections is None else projections)
         for part in _parts(self._select):
             self.check_comparisons(part)
+        group = self._select.args.get("group")
+        for key in group.expressions if group is not None else []:
+            # Grouping compares too: a column that holds literals beside protected values would single one out.
+            self._check_comparison(key, [key])
         return found
 
 

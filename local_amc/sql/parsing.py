@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date, datetime
+
 import sqlglot
 from sqlglot import exp
 from sqlglot.errors import ParseError, TokenError
@@ -9,6 +11,7 @@ from sqlglot.tokenizer_core import Token, TokenType
 
 from local_amc.sql import dialect
 from local_amc.sql.carried import USERS, WINDOWED
+from local_amc.sql.comments import first_unclosed
 from local_amc.sql.errors import Source, SqlSyntaxError
 
 DIALECT = "duckdb"
@@ -50,11 +53,17 @@ def _check_text(sql: str) -> None:
         raise SqlSyntaxError("Lexical error: the query holds a NUL character.")
 
 
+def _not_closed(source: Source) -> SqlSyntaxError:
+    start = first_unclosed(source.text)
+    place = source.span(start, start) if start is not None else None
+    return SqlSyntaxError("Lexical error: a string or comment is not closed.", place)
+
+
 def _tokenize(source: Source) -> list[Token]:
     try:
         tokens = sqlglot.tokenize(source.text, dialect=DIALECT)
     except TokenError as problem:
-        raise SqlSyntaxError("Lexical error: a string or comment is not closed.") from problem
+        raise _not_closed(source) from problem
     # A closing semicolon is unnecessary and harmless.
     while tokens and tokens[-1].token_type == TokenType.SEMICOLON:
         tokens = tokens[:-1]
@@ -71,10 +80,27 @@ def _check_tokens(source: Source, tokens: list[Token]) -> None:
         advice = _advice(token, before)
         if advice:
             raise _encountered(source, token, advice)
+        if before is not None and token.token_type == TokenType.STRING:
+            _check_literal(source, token, before)
         depth += {TokenType.L_PAREN: 1, TokenType.R_PAREN: -1}.get(token.token_type, 0)
         deepest = max(deepest, depth)
     if deepest > MAX_DEPTH:
         raise SqlSyntaxError(f"Parentheses are nested deeper than {MAX_DEPTH}.")
+
+
+def _check_literal(source: Source, token: Token, before: Token) -> None:
+    """Check DATE '…' and TIMESTAMP '…'; CAST gives NULL for the same text."""
+    kind, text = before.text.upper(), token.text.strip()
+    try:
+        if kind == "DATE":
+            date.fromisoformat(text)
+        if kind == "TIMESTAMP":
+            datetime.fromisoformat(text)
+    except ValueError as problem:
+        form = "yyyy-MM-dd" + (" HH:mm:ss" if kind == "TIMESTAMP" else "")
+        raise SqlSyntaxError(
+            f"Illegal {kind} literal '{token.text}': not in format '{form}'", source.span(before.start, token.end)
+        ) from problem
 
 
 def _advice(token: Token, before: Token | None) -> str:

@@ -23,12 +23,13 @@ _DURATION = re.compile(
 
 
 def resolve_time_windows(tree: exp.Expr, source: Source) -> None:
-    """Replace `TABLE(EXTEND_TIME_WINDOW('t', before, after))` by the table, with the periods in its meta."""
+    """Replace `EXTEND_TIME_WINDOW('t', before, after)`, bare or in `TABLE(…)`, by the table with the periods."""
     for relation in list(tree.find_all(exp.Table)):
         call = relation.this
         if not isinstance(call, exp.Anonymous):
             continue
-        inner = call.expressions[0] if call.name.upper() == "TABLE" and len(call.expressions) == 1 else None
+        is_wrapped = call.name.upper() == "TABLE" and len(call.expressions) == 1
+        inner = call.expressions[0] if is_wrapped else call
         if not isinstance(inner, exp.Anonymous) or inner.name.upper() != "EXTEND_TIME_WINDOW":
             raise SqlRejectedError("TABLE expects EXTEND_TIME_WINDOW('table', 'P7D', 'P0D')", source.span_of(call))
         arguments = inner.expressions

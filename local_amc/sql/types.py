@@ -9,24 +9,64 @@ from sqlglot import exp
 _NUMBER = re.compile(r"-?\d{1,18}(?:\.\d{1,9})?")
 _TEXT = exp.DataType.TEXT_TYPES
 _NUMBERS = exp.DataType.NUMERIC_TYPES
+_FRACTIONS = exp.DataType.REAL_TYPES
 _COMPARISONS = (exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE)
 
 
 def repair(tree: exp.Expr) -> None:
     """Cast the number to text wherever a text and a number meet; the tree's types are annotated."""
     for node in list(tree.walk()):
-        if isinstance(node, _COMPARISONS):
-            _to_text([node.this, node.expression])
-        elif isinstance(node, exp.In):
-            _to_text([node.this, *_members(node)])
-        elif isinstance(node, exp.Between):
-            _to_text([node.this, node.args["low"], node.args["high"]])
-        elif isinstance(node, exp.Coalesce):
-            _to_text([node.this, *node.expressions])
-        elif isinstance(node, exp.Case):
-            _to_text(_branches(node))
-        elif isinstance(node, exp.If) and not isinstance(node.parent, exp.Case):
-            _to_text([part for part in (node.args["true"], node.args.get("false")) if part is not None])
+        if isinstance(node, exp.ArrayContains):
+            _match_elements(node)
+        elif isinstance(node, exp.TryCast):
+            _truncate(node)
+        elif isinstance(node, exp.Anonymous) and node.name.lower() == "convert_time_zone_from_utc":
+            _keep_date(node)
+        else:
+            _to_text(_alike(node))
+
+
+def _alike(node: exp.Expr) -> list[exp.Expr]:
+    """Give the parts of a node that must be of one type."""
+    if isinstance(node, _COMPARISONS):
+        return [node.this, node.expression]
+    if isinstance(node, exp.In):
+        return [node.this, *_members(node)]
+    if isinstance(node, exp.Between):
+        return [node.this, node.args["low"], node.args["high"]]
+    if isinstance(node, exp.Coalesce):
+        return [node.this, *node.expressions]
+    if isinstance(node, exp.Array):
+        return list(node.expressions)
+    if isinstance(node, exp.Case):
+        return _branches(node)
+    if isinstance(node, exp.If) and not isinstance(node.parent, exp.Case):
+        return [part for part in (node.args["true"], node.args.get("false")) if part is not None]
+    return []
+
+
+def _match_elements(node: exp.Expr) -> None:
+    """Look for a number among texts as the text it is, and for a text among numbers written as texts."""
+    kind = node.this.type
+    elements = kind.expressions[0] if kind is not None and kind.expressions else None
+    if elements is None:
+        return
+    if elements.is_type(*_TEXT) and node.expression.is_type(*_NUMBERS):
+        node.set("expression", exp.cast(node.expression.copy(), exp.DataType.Type.TEXT))
+    elif elements.is_type(*_NUMBERS) and node.expression.is_type(*_TEXT):
+        node.set("this", exp.cast(node.this.copy(), "VARCHAR[]", dialect="duckdb"))
+
+
+def _truncate(node: exp.Expr) -> None:
+    """A fraction becomes a whole number by cutting off, as in Java; DuckDB rounds."""
+    if node.args["to"].is_type(*exp.DataType.INTEGER_TYPES) and node.this.is_type(*_FRACTIONS):
+        node.set("this", exp.Anonymous(this="trunc", expressions=[node.this.copy()]))
+
+
+def _keep_date(node: exp.Expr) -> None:
+    """The result has the type of the moment given: a date stays a date."""
+    if node.expressions and node.expressions[0].is_type(exp.DataType.Type.DATE):
+        node.replace(exp.cast(node.copy(), exp.DataType.Type.DATE))
 
 
 def _members(node: exp.In) -> list[exp.Expr]:

@@ -55,7 +55,7 @@ SCALARS = [
     ("t + INTERVAL '1' DAY", "2026-10-26T22:11:33.000Z"), ("day - 7", "2026-10-18"),
     ("n < '10'", "true"), ("n = '3'", "true"), ("n IN ('3', 'x')", "true"), ("n BETWEEN '2' AND '10'", "true"),
     ("s = n", "false"), ("CAST(9007199254740993 AS BIGINT)", "9007199254740993"),
-    ("CAST(1e20 AS DOUBLE)", "100000000000000000000"), ("SQRT(-1)", "NaN"), ("POWER(10, 400)", "Infinity"),
+    ("CAST(1e20 AS DOUBLE)", "100000000000000000000"), ("SQRT(-1)", ""), ("POWER(10, 400)", "Infinity"),
     ("-POWER(10, 400)", "-Infinity"), ("TRUE AND NOT FALSE", "true"),
 ]  # fmt: skip
 AGGREGATES = [

@@ -85,8 +85,8 @@ REFUSED = [
     # Grouping.
     (f"SELECT campaign,\n  advertiser,\n  {I} GROUP BY 1", (2, 3), "Expression 'advertiser' is not being grouped"),
     (f"-- campaign\nSELECT campaign, {I}", (2, 8), "Expression 'campaign' is not being grouped"),
-    ("SELECT SUM(SUM(impressions)) AS i FROM dsp_impressions", None, "aggregate function calls cannot be nested"),
-    (f"SELECT campaign, {I} WHERE SUM(impressions) > 1 GROUP BY 1", None, "WHERE clause cannot contain aggregates"),
+    ("SELECT SUM(SUM(impressions)) AS i FROM dsp_impressions", (1, 12), "expressions cannot be nested"),
+    (f"SELECT campaign, {I} WHERE SUM(impressions) > 1 GROUP BY 1", (1, 67), "illegal in WHERE clause: use HAVING"),
     ("SELECT campaign FROM dsp_impressions", (1, 8), "no aggregate function"),
     ("SELECT campaign FROM dsp_impressions UNION ALL SELECT campaign FROM dsp_clicks", (1, 8), "no aggregate"),
     ("SELECT campaign, SUM(impressions) OVER () AS i FROM dsp_impressions", (1, 8), "no aggregate function"),

@@ -71,7 +71,7 @@ LEVELS = [
     (f"SELECT campaign AS x, COUNT(*) AS c {FROM_I} UNION ALL SELECT city_name, COUNT(*) FROM dsp_clicks GROUP BY 1",
      "HIGH"),
     ("SELECT x, COUNT(*) AS c FROM (SELECT city_name AS x FROM dsp_impressions UNION SELECT campaign FROM dsp_clicks "
-     "UNION ALL SELECT 'none') AS u GROUP BY 1", "HIGH"),
+     "UNION ALL SELECT NULL) AS u GROUP BY 1", "HIGH"),
     # Scalar subqueries.
     ("SELECT (SELECT MAX(city_name) FROM dsp_impressions) AS x, COUNT(*) AS c FROM dsp_clicks", "HIGH"),
     ("SELECT (SELECT COUNT(DISTINCT city_name) FROM dsp_impressions) AS x, COUNT(*) AS c FROM dsp_clicks", "NONE"),
@@ -148,6 +148,7 @@ LITERALS_ELSEWHERE = [
     "WITH a AS (SELECT 'Oslo' AS c) SELECT COUNT(*) AS n FROM dsp_impressions CROSS JOIN a WHERE city_name = c",
     "SELECT COUNT(*) AS n FROM (SELECT city_name AS z FROM dsp_impressions WHERE city_name = 'Oslo') AS t",
     "SELECT campaign, COUNT(*) AS n FROM dsp_impressions GROUP BY campaign, city_name = 'Oslo'",
+    "SELECT COUNT(*) AS n FROM (SELECT city_name AS x FROM dsp_impressions UNION ALL SELECT 'Oslo') AS u GROUP BY x",
 ]
 HARMLESS = [
     "city_name IS NULL", "user_id IS NOT NULL AND city_name IS NOT NULL", "campaign = 'a' AND postal_code = city_name",
