@@ -7,7 +7,7 @@ JOBS ?= 2
 TEST_DATABASE_URL ?= postgres://postgres@127.0.0.1:5432/postgres
 TEST_REDIS_URL ?= redis://127.0.0.1:6379
 
-.PHONY: help install install-dev demo test check test-services e2e bench corpus clean
+.PHONY: help install install-dev demo test check test-services e2e bench campaign corpus clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -48,7 +48,7 @@ check: install-dev
 
 # Tests that touch neither a database nor a cache give the same answer on all of them.
 PURE := tests/local_amc tests/templates_app/sql tests/templates_app/results tests/templates_app/test_windows.py \
-	tests/templates_app/test_recurrence.py tests/templates_app/test_naming.py
+	tests/templates_app/test_recurrence.py tests/templates_app/test_naming.py tests/instances/amc tests/instances/amc_reporting
 
 ## make test-services  the suite on PostgreSQL and Redis (TEST_DATABASE_URL, TEST_REDIS_URL)
 test-services: install-dev
@@ -62,6 +62,10 @@ e2e: install-dev
 ## make bench          benchmarks, printed as ratios
 bench: install-dev
 	for file in tests/bench/*.py; do [ "$$(basename $$file)" = __init__.py ] || $(BIN)/python $$file; done
+
+## make campaign       kill workers under 1,000 runs with faults (TEST_DATABASE_URL, TEST_REDIS_URL; minutes)
+campaign: install-dev
+	TEST_DATABASE_URL=$(TEST_DATABASE_URL) TEST_REDIS_URL=$(TEST_REDIS_URL) $(BIN)/python -m tests.campaign
 
 ## make corpus         run the queries of AMC_CORPUS against a local AMC and print the outcomes
 corpus: install-dev
