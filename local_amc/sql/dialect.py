@@ -113,6 +113,9 @@ def _check_node(node: exp.Expr, source: Source) -> None:
         raise SqlSyntaxError(no_such_function(node.name), place)
     if isinstance(node, exp.Star) and any(node.args.values()):
         raise SqlSyntaxError("Only a plain * is supported by AMC SQL", place)
+    if isinstance(node, exp.Star) and not _stands_alone(node):
+        # The engine would read it as all columns, whatever is around it.
+        raise SqlSyntaxError("* is only supported as a column of its own and in COUNT(*)", place)
     if isinstance(node, exp.DataType) and node.this not in _TYPES:
         raise SqlSyntaxError(
             f"Type {node.sql()} is not supported by AMC SQL: cast to one of {', '.join(_TYPE_NAMES)}", place
@@ -120,6 +123,13 @@ def _check_node(node: exp.Expr, source: Source) -> None:
     if isinstance(node, exp.DataType) and node.this == exp.DataType.Type.ARRAY and not node.expressions:
         raise SqlSyntaxError("CAST to ARRAY needs the type of its elements, such as VARCHAR ARRAY", place)
     _check_values_of(node, place)
+
+
+def _stands_alone(star: exp.Expr) -> bool:
+    if isinstance(star.parent, exp.Count):
+        return star.parent.this is star
+    whole = star.parent if isinstance(star.parent, exp.Column) else star
+    return isinstance(whole.parent, exp.Select) and whole.arg_key == "expressions"
 
 
 def _check_values_of(node: exp.Expr, place: Span | None) -> None:

@@ -18,6 +18,7 @@ _DATE_PARTS = {
 }  # fmt: skip
 _DATE_PART = re.compile("|".join(sorted(_DATE_PARTS, key=len, reverse=True)))
 _NUMBER = re.compile(r"(?P<whole>[#0,]*[#0])(?:\.(?P<decimals>[#0]+))?")
+_WIDEST = 1_000
 _ENCODERS = {"utf-8": "encode", "hex": "unhex", "base64": "from_base64"}
 _DECODERS = {"utf-8": "decode", "hex": "hex", "base64": "to_base64"}
 
@@ -52,6 +53,9 @@ def _has_specifiers(node: exp.Expr) -> bool:
 def _printf(pattern: str, values: Sequence[exp.Expr], node: exp.Expr, source: Source) -> exp.Expr:
     """Cast every value to what its specifier prints, as Java does for %s."""
     kinds = [found["kind"] for found in _SPECIFIER.finditer(pattern) if found["kind"] != "%"]
+    sizes = [int(size) for found in _SPECIFIER.finditer(pattern) for size in re.findall(r"\d+", found["size"])]
+    if max(sizes, default=0) > _WIDEST:
+        raise SqlRejectedError(f"FORMAT gives at most {_WIDEST} characters per value", source.span_of(node))
     if len(kinds) != len(values) or not all(kind.lower() in _ARGUMENT_TYPES for kind in kinds):
         raise SqlRejectedError(
             f"FORMAT: the pattern '{pattern}' does not fit {len(values)} value{'' if len(values) == 1 else 's'}",
@@ -69,8 +73,12 @@ def varbinary_call(node: exp.Expr, source: Source) -> exp.Expr:
     """Give `TO_VARBINARY(text, encoding)` or `FROM_VARBINARY(binary, encoding)`; the encoding is UTF-8 without one."""
     name, arguments = node.name.upper(), node.expressions
     functions, kind = (_ENCODERS, "VARCHAR") if name == "TO_VARBINARY" else (_DECODERS, "BLOB")
-    encoding = arguments[1].name.lower() if len(arguments) == 2 and arguments[1].is_string else "utf-8"
-    if len(arguments) not in (1, 2) or (len(arguments) == 2 and encoding not in functions):
+    encoding = arguments[1].name.lower() if len(arguments) == 2 else "utf-8"
+    if (
+        len(arguments) not in (1, 2)
+        or not all(item.is_string for item in arguments[1:])
+        or encoding not in functions
+    ):
         raise SqlRejectedError(
             f"{name} expects a value and one of 'hex', 'base64' and 'utf-8'", source.span_of(node)
         )

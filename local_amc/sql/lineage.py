@@ -29,7 +29,12 @@ _COMPARISONS = (
     exp.NullSafeNEQ, exp.ArrayContains, exp.Nullif, exp.StrPosition,
 )  # fmt: skip
 # As the rewrite calls them: they look for one value in another, or tell which of two is larger.
-_SEARCHES = frozenset({"REGEXP_MATCHES", "REGEXP_SUBSTR", "GREATEST", "LEAST"})
+_SEARCHES = frozenset(
+    {
+        "REGEXP_MATCHES", "REGEXP_SUBSTR", "GREATEST", "LEAST", "ARRAY_INTERSECT_OF", "ARRAY_REMOVE_ALL",
+        "ARRAY_COMPLEMENT",
+    }
+)  # fmt: skip
 _MATCHES = frozenset({"REGEXP_MATCHES"})
 _QUERIES = exp.Subquery | exp.Select | exp.Union | exp.Values
 

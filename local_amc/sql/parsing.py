@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, datetime
 
 import sqlglot
@@ -22,6 +23,12 @@ MAX_DEPTH = 300
 _STATEMENTS = {TokenType.SELECT, TokenType.WITH, TokenType.L_PAREN}
 # Names the engine gives to its own columns and tables.
 _RESERVED = frozenset({USERS, WINDOWED})
+_SIGN = re.compile(r"[^\w\s]+")
+_SIGNS = frozenset(
+    ["(", ")", "[", "]", ",", ".", ";", "+", "-", "*", "/", "%", "=", "<>", "!=", "<", "<=", ">", ">="]
+)
+_NO_SIGNS = {"||": "Concatenate with CONCAT(a, b).", "::": "Convert with CAST(x AS type)."}
+_QUOTED = {TokenType.STRING, TokenType.IDENTIFIER, TokenType.NUMBER}
 _BEFORE_A_STAR = {TokenType.SELECT, TokenType.DISTINCT, TokenType.ALL, TokenType.COMMA, TokenType.DOT}
 
 
@@ -116,10 +123,10 @@ def _advice(token: Token, before: Token | None) -> str:
         return "Was expecting SELECT before FROM."
     if token.text.lower() in _RESERVED:
         return "This name is reserved: choose another."
+    if _SIGN.fullmatch(token.text) and token.token_type not in _QUOTED and token.text not in _SIGNS:
+        return _NO_SIGNS.get(token.text, "This sign is not part of AMC SQL.")
     return {
         TokenType.SEMICOLON: "Only one statement can be run at a time.",
-        TokenType.DPIPE: "Concatenate with CONCAT(a, b).",
-        TokenType.DCOLON: "Convert with CAST(x AS type).",
     }.get(token.token_type, "")
 
 

@@ -27,6 +27,12 @@ def resolve(tree: exp.Query, catalogue: Catalogue, source: Source) -> exp.Query:
         raise _refusal(problem, before, catalogue, source) from problem
     if not isinstance(qualified, exp.Query):
         raise SqlRejectedError("Exactly one SELECT statement is expected.")
+    for row in qualified.find_all(exp.TableColumn):
+        # A table's name alone is its whole row to the engine, with every column in it.
+        columns = [column for column in before.find_all(exp.Column) if column.name.lower() == row.name.lower()]
+        raise SqlRejectedError(
+            f"Column '{row.name}' not found in any table", source.span_of(columns[0] if columns else None)
+        )
     return qualified
 
 

@@ -123,6 +123,56 @@ LANGUAGE = [
     "SELECT COUNT(*) AS c FROM dsp_impressions, LATERAL (SELECT 1) AS x",
     "SELECT COUNT(*) AS c FROM dsp_impressions PIVOT (COUNT(*) FOR campaign IN ('a'))",
 ]
+# Names that hide, and places where a name is easily overlooked.
+HIDDEN = [
+    "SELECT COUNT(*) AS c FROM (SELECT * FROM '/etc/passwd')",
+    "WITH a AS (SELECT * FROM read_csv('/etc/passwd')) SELECT COUNT(*) AS c FROM a",
+    'WITH a AS (SELECT 1 AS x) SELECT x FROM a, "/etc/passwd"',
+    'SELECT u.x FROM (WITH "x.csv" AS (SELECT 1 AS x) SELECT x FROM "x.csv") t, "x.csv" u',
+    "SELECT a FROM $$/etc/passwd$$",
+    "SELECT a FROM $x$/etc/passwd$x$ t",
+    "SELECT U&'\\0041' AS a",
+    "SELECT a FROM TABLE(read_csv('/etc/passwd'))",
+    "SELECT a FROM EXTEND_TIME_WINDOW('/etc/passwd', 'P1D', 'P0D')",
+    "SELECT a FROM EXTEND_TIME_WINDOW('read_csv(''/etc/passwd'')', 'P1D', 'P0D')",
+    "SELECT COUNT(*) AS c FROM EXTEND_TIME_WINDOW('data.raw.dsp_clicks', 'P1D', 'P0D')",
+    "SELECT COUNT(*) AS c FROM EXTEND_TIME_WINDOW('dsp_clicks\"; DROP TABLE x; --', 'P1D', 'P0D')",
+    "SELECT COUNT(*) AS c FROM EXTEND_TIME_WINDOW(EXTEND_TIME_WINDOW('dsp_clicks', 'P1D', 'P1D'), 'P1D', 'P0D')",
+    "SELECT COUNT(*) AS c FROM dsp_impressions WHERE campaign IN (SELECT value FROM duckdb_settings())",
+    "SELECT a FROM duckdb_functions() AS t(a)",
+    "SELECT \"getenv\"/**/('HOME') AS a",
+    "SELECT system.main.getenv('HOME') AS a",
+    "SELECT ('HOME').getenv() AS a",
+    "SELECT campaign.upper() AS a, COUNT(*) AS c FROM dsp_impressions GROUP BY 1",
+    "SELECT getvariable('x') AS a",
+    "SELECT @@version AS a",
+    "SELECT a FROM (COPY (SELECT 1) TO 'x')",
+    "FROM dsp_impressions SELECT campaign",
+    "SELECT COUNT(*) AS c FROM dsp_impressions AT (VERSION => 1)",
+    "SELECT COUNT(*) AS c FROM dsp_impressions ASOF JOIN dsp_clicks USING (user_id)",
+]
+# A table's name or a star inside an expression is a whole row to the engine, with the user in it.
+WHOLE_ROWS = [
+    "SELECT d AS a, COUNT(*) AS c FROM dsp_impressions d GROUP BY 1",
+    "SELECT dsp_impressions AS a, COUNT(*) AS c FROM dsp_impressions GROUP BY 1",
+    "SELECT COLLECT(x) AS a FROM (SELECT user_id FROM dsp_impressions) x",
+    "WITH q AS (SELECT user_id FROM dsp_clicks) SELECT MD5(CAST(q AS VARCHAR)) AS m, COUNT(*) AS c FROM q GROUP BY 1",
+    "SELECT COUNT(*) AS c FROM dsp_impressions d WHERE JSON_SERIALIZE(d) LIKE '%a%'",
+    "SELECT COLLECT(d.*) AS a FROM dsp_impressions d",
+    "SELECT CONCAT(*) AS a, COUNT(*) AS c FROM (SELECT user_id FROM dsp_impressions) GROUP BY 1",
+    "SELECT NAMED_ROW('a', d.*) AS a, COUNT(*) AS c FROM dsp_impressions d GROUP BY 1",
+    "SELECT ARRAY[*] AS a FROM (SELECT user_id FROM dsp_impressions) d",
+    "SELECT (d.*) AS a FROM dsp_impressions d",
+    "SELECT campaign, COUNT(*) AS c FROM dsp_impressions GROUP BY *",
+    "SELECT x.u AS a, COUNT(*) AS c FROM (SELECT NAMED_ROW('u', user_id) AS x FROM dsp_impressions) GROUP BY 1",
+]
+# Much work or memory from few characters.
+GREEDY = [
+    "SELECT COUNT(*) AS c FROM UNNEST(generate_series(1, 1000000000)) AS t(x)",
+    "SELECT repeat('x', 1000000000) AS a",
+    "SELECT FORMAT('%2000000000d', 1) AS a",
+    "SELECT FORMAT('%.2000000000f', 1) AS a",
+]
 # Looks like something else, and is nothing.
 UNICODE = [
     "SELECT COUNT(*) AS c FROM ｄsp_impressions",
@@ -135,7 +185,7 @@ UNICODE = [
 ]
 
 
-@pytest.mark.parametrize("sql", [*FILES, *SETTINGS, *OTHERS, *LANGUAGE, *UNICODE])
+@pytest.mark.parametrize("sql", [*FILES, *SETTINGS, *OTHERS, *LANGUAGE, *HIDDEN, *WHOLE_ROWS, *GREEDY, *UNICODE])
 def test_refused_before_anything_runs(amc: Amc, sql: str) -> None:
     refusal = amc.refusal(sql)
     assert refusal
@@ -219,6 +269,25 @@ class TestConnection:
         assert found["temp_directory"] == ""
         assert found["TimeZone"] == "UTC"
         assert set(databases) == {"data", "memory", "system", "temp"}
+
+    @pytest.mark.parametrize(
+        ("start", "twice"),
+        [("SELECT 'a23456789a123456' AS x", "CONCAT(x, x)"), ("SELECT ARRAY[1, 2] AS x", "ARRAY_CAT(x, x)")],
+    )
+    def test_a_value_that_doubles_ends_with_a_message(self, amc: Amc, start: str, twice: str) -> None:
+        ctes = [f"t{n} AS (SELECT {twice} AS x FROM t{n - 1})" for n in range(1, 31)]
+        refusal = amc.refusal(
+            f"WITH t0 AS ({start}), {', '.join(ctes)} SELECT MD5(CAST(x AS VARCHAR)) AS a FROM t30"
+        )
+        assert "needs more memory than a run may use" in refusal
+
+    def test_parameters_are_values_whatever_is_in_them(self, amc: Amc) -> None:
+        for text in ("'; DROP TABLE x; --", "/etc/passwd", "' OR '1'='1", "$$x$$", 'a"b', "\\'", "{x}", "%s"):
+            one = [{"name": "p", "dataType": "STRING", "defaultValue": text}]
+            assert amc.values("SELECT CUSTOM_PARAMETER('p') AS a", definitions=one) == [text]
+            assert amc.refusal("SELECT a FROM CUSTOM_PARAMETER('p')", definitions=one)
+            window = "SELECT COUNT(*) AS c FROM EXTEND_TIME_WINDOW(CUSTOM_PARAMETER('p'), 'P1D', 'P0D')"
+            assert "three quoted texts" in amc.refusal(window, definitions=one)
 
     def test_an_exploding_query_ends_with_a_message(self, amc: Amc) -> None:
         sql = "SELECT COUNT(DISTINCT CONCAT(a.user_id, b.user_id, c.user_id)) AS c FROM dsp_impressions a " \
