@@ -43,6 +43,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--embedded-runs", type=int, default=200, help="executions on SQLite")
     parser.add_argument("--only", choices=["services", "embedded"])
     parser.add_argument("--kill-every", type=float, default=5.0, help="seconds between two killed workers")
+    parser.add_argument("--keep", type=Path, help="a new folder for logs and files, which stays")
     parser.add_argument("--minutes", type=float, default=30.0, help="after which it counts as failed")
     return parser.parse_args()
 
@@ -51,7 +52,7 @@ def _run(title: str, runs: int, urls: dict[str, str], options: argparse.Namespac
     """Run one shape in a process of its own, because settings are read once; tells whether it failed."""
     sys.stdout.write(f"== {title}: {runs} executions\n")
     sys.stdout.flush()
-    with tempfile.TemporaryDirectory(prefix="amc-campaign-") as folder:
+    with _folder(options.keep, "services" if urls else "embedded") as folder:
         environment = {
             **{name: value for name, value in os.environ.items() if not name.endswith("_URL")},
             "READ_DOT_ENV": "false",
@@ -67,9 +68,21 @@ def _run(title: str, runs: int, urls: dict[str, str], options: argparse.Namespac
             "PYTHONUNBUFFERED": "1",
             **urls,
         }
-        command = [sys.executable, "-m", "tests.campaign.shape", folder]
+        command = [sys.executable, "-m", "tests.campaign.shape", str(folder)]
         numbers = [str(runs), str(options.kill_every), str(options.minutes)]
         return bool(subprocess.run([*command, *numbers], cwd=ROOT, env=environment, check=False).returncode)
+
+
+@contextmanager
+def _folder(keep: Path | None, name: str) -> Iterator[Path]:
+    """Lend a folder for everything a shape writes; it goes unless somebody wants to look at it."""
+    if keep is None:
+        with tempfile.TemporaryDirectory(prefix="amc-campaign-") as folder:
+            yield Path(folder)
+        return
+    folder = keep.resolve() / name
+    folder.mkdir(parents=True)
+    yield folder
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The processes of a campaign: a local AMC, workers that get killed, beats."""
+"""The processes of a campaign: a local AMC, workers that get killed, beats, and one that starts runs."""
 
 from __future__ import annotations
 
@@ -11,21 +11,23 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from tests.shared_data import DATA
 
 CELERY = (sys.executable, "-m", "celery", "--quiet", "-A", "amchelper")
 WORKER = ("--pool", "threads", "--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "INFO")
+# Two cores start several Python processes at once.
+_LONGEST_START_SECONDS = 90.0
 
 
 class Process:
     """A child of ours with a log file, which can be killed and started again."""
 
-    def __init__(self, name: str, command: tuple[str, ...], log: Path) -> None:
+    def __init__(self, name: str, command: tuple[str, ...], log: Path, *, ready: bytes = b" ready.\n") -> None:
         self.name, self.command, self.log = name, command, log
-        self.starts = 0
-        self._log_begins = 0
+        self._ready = ready
+        self._log_begins, self._started_at = 0, 0.0
         self._child: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -33,12 +35,17 @@ class Process:
         self._log_begins = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as file:
             self._child = subprocess.Popen(self.command, stdout=file, stderr=subprocess.STDOUT)
-        self.starts += 1
+        self._started_at = time.monotonic()
 
-    def kill(self) -> None:
-        """Kill it with SIGKILL, as a machine that lost power would."""
+    def send_kill(self) -> None:
+        """Kill it with SIGKILL, as a machine that lost power would, without waiting for its end."""
         if self._child is not None:
             self._child.kill()
+
+    def kill(self) -> None:
+        """Kill it and wait until it is gone."""
+        self.send_kill()
+        if self._child is not None:
             self._child.wait()
 
     def stop(self) -> None:
@@ -52,14 +59,28 @@ class Process:
             self.kill()
 
     @property
-    def is_alive(self) -> bool:
-        """Tell whether it runs."""
-        return self._child is not None and self._child.poll() is None
+    def exit_code(self) -> int | None:
+        """Give how it ended, None while it runs."""
+        return None if self._child is None else self._child.poll()
 
     @property
     def is_ready(self) -> bool:
-        """Tell whether a worker said, since its last start, that it takes work."""
-        return self.is_alive and b" ready" in self.log.read_bytes()[self._log_begins :]
+        """Tell whether it said, since its last start, that it takes work; raises AssertionError when it cannot."""
+        assert self.exit_code is None, f"{self.name} ended by itself:\n{self.tail()}"
+        if self._ready in self.said():
+            return True
+        is_late = time.monotonic() > self._started_at + _LONGEST_START_SECONDS
+        assert not is_late, f"{self.name} did not start:\n{self.tail()}"
+        return False
+
+    def wait_until_ready(self) -> None:
+        """Wait until it takes work; raises AssertionError when it does not come up."""
+        while not self.is_ready:
+            time.sleep(0.1)
+
+    def said(self) -> bytes:
+        """Give what it logged since its last start."""
+        return self.log.read_bytes()[self._log_begins :]
 
     def tail(self, lines: int = 15) -> str:
         """Give the end of its log."""
@@ -67,25 +88,37 @@ class Process:
 
 
 class LocalAmc:
-    """A local AMC in a process of its own."""
+    """A local AMC in a process of its own, whose store survives it."""
 
     def __init__(self, folder: Path) -> None:
         self.store = folder / "amc"
         self.store.mkdir()
         DATA.mkdir(parents=True, exist_ok=True)
         (self.store / "data").symlink_to(DATA)
-        self._log: IO[bytes] = (folder / "amc.log").open("ab")
-        # fmt: off
+        self._log = folder / "amc.log"
+        self.process = self._process(port=0)
+        self.start()
+        found = re.search(rb"http://\S+:(\d+)", self.process.said())
+        assert found is not None
+        self.url = f"http://127.0.0.1:{int(found[1])}"
+        # Where clients look for it after a restart.
+        self.process.command = self._process(port=int(found[1])).command
+
+    def _process(self, *, port: int) -> Process:
         command = (
-            sys.executable, "-m", "local_amc", "--port", "0", "--speed", "0.1", "--control", "--log-level", "ERROR",
-            "--store", str(self.store), "--rows-per-part", "7",
-        )
-        # fmt: on
-        self._child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self._log)
-        assert self._child.stdout is not None
-        found = re.search(rb"http://\S+", self._child.stdout.readline())
-        assert found is not None, "the local AMC did not start"
-        self.url = found[0].decode()
+            sys.executable, "-m", "local_amc", "--port", str(port), "--speed", "0.1", "--control",
+            "--log-level", "ERROR", "--store", str(self.store), "--rows-per-part", "7",
+        )  # fmt: skip
+        return Process("local AMC", command, self._log, ready=b"listens on http")
+
+    def start(self) -> None:
+        """Start it and wait until it listens."""
+        self.process.start()
+        self.process.wait_until_ready()
+
+    def stop(self) -> None:
+        """End it."""
+        self.process.stop()
 
     def control(self, method: str, route: str, body: dict[str, Any] | None = None) -> Any:
         """Call a control route."""
@@ -106,44 +139,55 @@ class LocalAmc:
             part.read_bytes().removeprefix(header + b"\n") for part in parts[1:]
         )
 
-    def stop(self) -> None:
-        """End it."""
-        self._child.terminate()
-        self._child.wait(timeout=30)
-        self._log.close()
+
+class Fleet:
+    """Two workers, two beats, and a process that starts runs as the web would."""
+
+    def __init__(self, folder: Path, runs: int) -> None:
+        self.workers = [
+            Process(
+                f"worker {n}",
+                (*CELERY, "worker", *WORKER, "--concurrency", "10", "-n", f"w{n}@%h"),
+                folder / f"worker{n}.log",
+            )
+            for n in (1, 2)
+        ]
+        self.beats = [
+            Process(
+                f"beat {n}", (*CELERY, "beat", "--schedule", str(folder / f"beat{n}")), folder / f"beat{n}.log"
+            )
+            for n in (1, 2)
+        ]
+        starter = (sys.executable, "-m", "tests.campaign.starter", str(runs))
+        self.starter = Process("starter", starter, folder / "starter.log")
+
+    @property
+    def all(self) -> list[Process]:
+        """Give all of them."""
+        return [*self.workers, *self.beats, self.starter]
+
+    @property
+    def has_started_all(self) -> bool:
+        """Tell whether the starter has done its work; raises AssertionError when it failed."""
+        code = self.starter.exit_code
+        assert code in (None, 0), f"the starter failed:\n{self.starter.tail()}"
+        return code == 0
+
+    def start(self) -> None:
+        """Start all, again after a kill too."""
+        for process in self.all:
+            process.start()
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[list[Process]]:
-    """Run two workers and two beats; gives the workers."""
-    workers = [
-        Process(
-            f"worker {n}",
-            (*CELERY, "worker", *WORKER, "--concurrency", "10", "-n", f"w{n}@%h"),
-            folder / f"w{n}.log",
-        )
-        for n in (1, 2)
-    ]
-    beats = [
-        Process(f"beat {n}", (*CELERY, "beat", "--schedule", str(folder / f"beat{n}")), folder / f"beat{n}.log")
-        for n in (1, 2)
-    ]
-    for process in [*workers, *beats]:
-        process.start()
+def running(folder: Path, runs: int) -> Iterator[Fleet]:
+    """Run a fleet; raises AssertionError when a beat ended."""
+    fleet = Fleet(folder, runs)
     try:
-        yield workers
-        for beat in beats:
-            assert beat.is_alive, f"{beat.name} ended:\n{beat.tail()}"
+        fleet.start()
+        yield fleet
+        for beat in fleet.beats:
+            assert beat.exit_code is None, f"{beat.name} ended:\n{beat.tail()}"
     finally:
-        for process in [*workers, *beats]:
+        for process in fleet.all:
             process.stop()
-
-
-def wait_until_up(process: Process, seconds: float = 60) -> None:
-    """Wait until a worker says that it is ready."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if process.is_ready:
-            return
-        time.sleep(0.2)
-    raise AssertionError(f"{process.name} did not start:\n{process.tail()}")

@@ -7,60 +7,75 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from statistics import quantiles
-from typing import TYPE_CHECKING
+from uuid import UUID
 
-from tests.campaign.faults import arm, expire_tokens, fired
-from tests.campaign.processes import LocalAmc, running, wait_until_up
-
-if TYPE_CHECKING:
-    from templates_app.models import Execution
+from tests.campaign.faults import Strikes
+from tests.campaign.logs import findings
+from tests.campaign.processes import LocalAmc, running
+from tests.campaign.report import report, say, states
 
 _REPORT_EVERY, _EXPIRE_EVERY, _SAMPLE_EVERY = 20.0, 15.0, 1.0
+# How much has been started, and how much has ended, when everything dies at once.
+_BLACKOUTS = ((0.5, 0.0), (1.0, 0.5))
+# Of all runs.
+_PLANNED_SHARE = 0.2
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line says about a shape; `runs` counts those of slots too."""
+
+    folder: Path
+    runs: int
+    kill_every: float
+    minutes: float
 
 
 def main() -> int:
     """Prepare, run, judge; gives the exit code."""
-    folder, runs, kill_every, minutes = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), float(sys.argv[4])
-    amc = LocalAmc(folder)
+    options = Options(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), float(sys.argv[4]))
+    amc = LocalAmc(options.folder)
     try:
         os.environ.update(LOCAL_AMC_URL=amc.url, DJANGO_SETTINGS_MODULE="amchelper.settings")
         subprocess.run([sys.executable, "manage.py", "migrate", "--verbosity", "0"], check=True)
         import django
 
         django.setup()
-        return Campaign(amc, folder, kill_every=kill_every, minutes=minutes).run(runs)
+        return Campaign(amc, options).run()
     finally:
         amc.stop()
 
 
 class Campaign:
-    """Start runs, kill workers, and look at what became of it."""
+    """Start runs, kill workers, kill everything, and look at what became of it."""
 
-    def __init__(self, amc: LocalAmc, folder: Path, *, kill_every: float, minutes: float) -> None:
-        self.amc, self.folder = amc, folder
-        self.kill_every, self.end = kill_every, time.monotonic() + minutes * 60
-        self.kills = 0
+    def __init__(self, amc: LocalAmc, options: Options) -> None:
+        self.amc, self.options = amc, options
+        self.end = time.monotonic() + options.minutes * 60
+        self.strikes = Strikes(amc)
+        self.kills = self.blackouts = 0
         self.most_open: Counter[str] = Counter()
 
-    def run(self, count: int) -> int:
-        """Let so many runs go through it; gives the exit code."""
-        from tests.campaign.verification import violations
-        from tests.campaign.world import build, start_runs
+    def run(self) -> int:
+        """Let the runs go through it; gives the exit code."""
+        from tests.campaign.world import SLOTS, build, plan, templates
 
-        templates = build()
-        arm(self.amc)
+        build()
+        planned = plan(templates(), int(self.options.runs * _PLANNED_SHARE))
+        self.slots = SLOTS * len(planned)
+        self.started = self.options.runs - self.slots
+        self.strikes.arm()
         began = time.monotonic()
-        with running(self.folder) as workers:
-            self.workers = workers
-            for worker in workers:
-                wait_until_up(worker)
-            started = start_runs(templates, count)
-            say(f"started {len(started)} runs in {time.monotonic() - began:.0f} s")
+        with running(self.options.folder, self.started) as fleet:
+            self.fleet = fleet
             self._wait()
-        self._report(time.monotonic() - began)
-        found = violations(self.amc, templates, dict(self.most_open))
+        report(time.monotonic() - began, kills=self.kills, blackouts=self.blackouts, strikes=self.strikes)
+        say(f"most runs open at once per instance: {dict(self.most_open)}")
+        found = list(self._violations(planned))
         for violation in found[:30]:
             say(f"VIOLATION {violation}")
         say(f"violations: {len(found)}")
@@ -68,16 +83,14 @@ class Campaign:
 
     def _wait(self) -> None:
         """Kill workers in turn until all runs have ended."""
-        from templates_app.models import Execution
-
         due = dict.fromkeys(("kill", "report", "expire", "sample"), time.monotonic())
-        due["kill"] += self.kill_every
-        while Execution.objects.open().exists() and time.monotonic() < self.end:
+        due["kill"] += self.options.kill_every
+        while time.monotonic() < self.end and not self._is_over():
             now = time.monotonic()
             for name, every, act in (
-                ("kill", self.kill_every, self._kill_one),
+                ("kill", self.options.kill_every, self._kill_one),
                 ("report", _REPORT_EVERY, self._say_progress),
-                ("expire", _EXPIRE_EVERY, lambda: expire_tokens(self.amc)),
+                ("expire", _EXPIRE_EVERY, self.strikes.expire_tokens),
                 ("sample", _SAMPLE_EVERY, self._sample),
             ):
                 if now >= due[name]:
@@ -85,8 +98,15 @@ class Campaign:
                     due[name] = now + every
             time.sleep(0.1)
 
+    def _is_over(self) -> bool:
+        from templates_app.models import Execution, ScheduleRun
+
+        if not self.fleet.has_started_all or Execution.objects.open().exists():
+            return False
+        return ScheduleRun.objects.filter(finished_at__isnull=False).count() >= self.slots
+
     def _kill_one(self) -> None:
-        worker, other = (self.workers[(self.kills + n) % 2] for n in (0, 1))
+        worker, other = (self.fleet.workers[(self.kills + n) % 2] for n in (0, 1))
         if not (worker.is_ready and other.is_ready):
             return  # else nobody would ever work
         worker.kill()
@@ -94,7 +114,7 @@ class Campaign:
         worker.start()
 
     def _sample(self) -> None:
-        """Remember how many runs an instance ever had open at once."""
+        """Remember how many runs an instance ever had open at once, and see whether it is time to kill everything."""
         from django.db.models import Count
 
         from templates_app.models import Execution
@@ -102,43 +122,39 @@ class Campaign:
         rows = Execution.objects.at_amc().order_by().values_list("instance__instance_id").annotate(Count("pk"))
         for instance_id, count in rows:
             self.most_open[instance_id] = max(self.most_open[instance_id], count)
+        if self.blackouts < len(_BLACKOUTS):
+            started, ended = _BLACKOUTS[self.blackouts]
+            by_hand = Execution.objects.filter(schedule=None).count()
+            all_ended = Execution.objects.filter(finished_at__isnull=False).count()
+            if by_hand >= started * self.started and all_ended >= ended * self.options.runs:
+                self._black_out()
+
+    def _black_out(self) -> None:
+        """Kill everything of ours in the same moment, the local AMC too, and start it again as it is."""
+        self.strikes.keep()
+        victims = [*self.fleet.all, self.amc.process]
+        for process in victims:
+            process.send_kill()
+        for process in victims:
+            process.kill()
+        self.blackouts += 1
+        say(f"  everything killed, the {self.blackouts}. time")
+        self.amc.start()
+        self.strikes.arm()
+        self.fleet.start()
 
     def _say_progress(self) -> None:
-        from templates_app.models import Execution
+        self.strikes.count_calls()
+        say(f"  {states()}")
 
-        states = Counter(Execution.objects.values_list("state", flat=True))
-        say("  " + ", ".join(f"{state} {count}" for state, count in sorted(states.items())))
+    def _violations(self, planned: dict[UUID, set[datetime]]) -> Iterator[str]:
+        from tests.campaign.verification import violations
 
-    def _report(self, seconds: float) -> None:
-        from templates_app.models import Execution
-
-        done = list(Execution.objects.filter(finished_at__isnull=False))
-        say(
-            f"{len(done)} runs ended in {seconds:.0f} s ({len(done) / seconds:.1f}/s), {self.kills} workers killed"
-        )
-        say(f"states: {dict(Counter(run.state for run in done))}")
-        if len(done) > 1:
-            say(f"seconds from queued to stored: {_spread(done)}")
-        strikes = fired(self.amc)
-        calls = len(self.amc.control("GET", "requests")["requests"])
-        share = sum(strikes.values()) / max(1, calls)
-        say(
-            f"calls to AMC: {calls}{'+' if calls >= 20_000 else ''}, faults: {sum(strikes.values())} ({share:.0%})"
-        )
-        say("faults: " + ", ".join(f"{name} {count}" for name, count in sorted(strikes.items())))
-        say(f"most runs open at once per instance: {dict(self.most_open)}")
-
-
-def _spread(done: list[Execution]) -> str:
-    seconds = sorted((run.finished_at - run.queued_at).total_seconds() for run in done if run.finished_at)
-    cuts = quantiles(seconds, n=20)
-    return f"median {cuts[9]:.0f}, 95 % within {cuts[18]:.0f}, longest {seconds[-1]:.0f}"
-
-
-def say(text: str) -> None:
-    """Print a line at once."""
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
+        yield from violations(self.amc, started=self.started, planned=planned, most_open=self.most_open)
+        yield from findings(sorted(self.options.folder.glob("*.log")))
+        yield from (f"this fault never struck: {name}" for name in self.strikes.idle())
+        if not self.kills or self.blackouts < len(_BLACKOUTS):
+            yield f"only {self.kills} workers were killed, and everything {self.blackouts} times"
 
 
 if __name__ == "__main__":

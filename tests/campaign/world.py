@@ -1,14 +1,18 @@
-"""The world of a campaign: three users with logins, instances and templates, and the runs they start."""
+"""The world of a campaign: users with logins, instances and templates, the runs they start and the slots they plan."""
 
 from __future__ import annotations
 
+import uuid
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 from amchelper.models import User
 from instances.models import AmazonConnection, AMCAccount, AMCInstance, Status
-from templates_app.models import Execution, InstanceTemplate, Trigger
+from templates_app.models import InstanceTemplate, MissedPolicy, Schedule, Trigger
+from templates_app.planning.recurrence import Recurrence
 from templates_app.planning.windows import Window
 from templates_app.services.executions import start_execution
+from templates_app.services.schedules import ScheduleValues, create_schedule
 from templates_app.services.templates import Content, create_template
 
 US, CA, DE, JP = "ATVPDKIKX0DER", "A2EUQ1WTGCTBG2", "A1PA6795UKMFR9", "A1VC38T7YXB528"
@@ -17,10 +21,12 @@ PLACES = (
     ("ENTITYLOCALUS1", US, "NA", "amclocalus2"),
     ("ENTITYLOCALUS1", CA, "NA", "amclocalca1"),
     ("ENTITYLOCALDE1", DE, "EU", "amclocalde1"),
-    ("ENTITYLOCALJP1", JP, "FE", "amclocaljp001"),
-    ("ENTITYLOCALJP1", JP, "FE", "amclocaljp002"),
+    *(("ENTITYLOCALJP1", JP, "FE", f"amclocaljp{number:03}") for number in range(1, 9)),
 )
-USERS = 3
+USERS = 6
+# Of each schedule.
+SLOTS = 5
+_KEYS = uuid.UUID("0b7bcf36-6c0b-4f0b-8f5c-0d5a1f4f6e52")
 SQL = (
     "SELECT campaign, {number} AS template_number, SUM(impressions) AS impressions, COUNT(DISTINCT user_id) AS users "
     "FROM {table} GROUP BY campaign"
@@ -28,7 +34,7 @@ SQL = (
 TABLES = ("dsp_impressions", "sponsored_ads_traffic")
 
 
-def build() -> list[InstanceTemplate]:
+def build() -> None:
     """Create users, logins, instances and two templates for each instance."""
     users = [User.objects.create_user(f"user{n}@example.com", "not used") for n in range(USERS)]
     logins = [
@@ -36,7 +42,6 @@ def build() -> list[InstanceTemplate]:
         for user in users
     ]
     accounts: dict[tuple[str, str], AMCAccount] = {}
-    templates = []
     for number, (entity, marketplace, region, instance_id) in enumerate(PLACES):
         login = logins[number // 2]
         key = entity, marketplace
@@ -55,24 +60,50 @@ def build() -> list[InstanceTemplate]:
             status=Status.ACTIVE,
         )
         for table in TABLES:
-            content = Content(name=f"{table} {number}", source_sql=SQL.format(number=len(templates), table=table))
-            templates.append(create_template(user=owner, instance=instance, content=content))
-    return templates
+            sql = SQL.format(number=number, table=table)
+            content = Content(name=f"{table} {number:02}", source_sql=sql)
+            create_template(user=owner, instance=instance, content=content)
 
 
-def start_runs(templates: list[InstanceTemplate], count: int) -> list[Execution]:
-    """Start so many runs, each over a window of its own."""
-    today = datetime.now(UTC).date()
-    runs = []
-    for number in range(count):
-        template = templates[number % len(templates)]
-        start = today - timedelta(days=60 + number % 200)
-        runs.append(
-            start_execution(
-                user=template.user,
-                template=template,
-                window=Window(start, start + timedelta(days=number % 30), "UTC"),
-                trigger=Trigger.API,
-            )
+def templates() -> list[InstanceTemplate]:
+    """Give the templates in the order of their making."""
+    return list(InstanceTemplate.objects.select_related("user").order_by("name"))
+
+
+def start_run(known: list[InstanceTemplate], number: int) -> None:
+    """Start the run of this number, over a window of its own, unless it was started before."""
+    template = known[number % len(known)]
+    start = datetime.now(UTC).date() - timedelta(days=60 + number % 200)
+    start_execution(
+        user=template.user,
+        template=template,
+        window=Window(start, start + timedelta(days=number % 30), "UTC"),
+        trigger=Trigger.API,
+        submission_key=uuid.uuid5(_KEYS, str(number)),
+    )
+
+
+def plan(known: list[InstanceTemplate], count: int) -> dict[UUID, set[datetime]]:
+    """Make schedules with so many slots, most of them missed, the last of each due soon; gives them by schedule."""
+    planned = {}
+    now = datetime.now(UTC).replace(second=0, microsecond=0)
+    for number in range(count // SLOTS):
+        template = known[number % len(known)]
+        last = now + timedelta(minutes=1 + number % 3)
+        slots = [last - timedelta(days=days) for days in range(SLOTS)]
+        schedule = create_schedule(
+            user=template.user,
+            template=template,
+            values=ScheduleValues(
+                name=f"Schedule {number}",
+                recurrence=Recurrence("daily", last.time(), "UTC"),
+                window_days=1 + number % 30,
+                missed_policy=MissedPolicy.ALL,
+            ),
         )
-    return runs
+        # As if nothing had been running for days.
+        Schedule.objects.filter(pk=schedule.pk).update(
+            planned_until=slots[-1] - timedelta(hours=1), next_run_at=slots[-1]
+        )
+        planned[schedule.pk] = set(slots)
+    return planned
