@@ -86,6 +86,8 @@ def _create(app: LocalAmc, request: Request, instance_id: str) -> Response:
     fault = request.environ.get("local_amc.fault_spec")
     if fault is not None and fault.fault.startswith("exec_"):
         new.fate, new.fate_seconds, new.fate_variant = fault.fault, fault.seconds, fault.variant
+    elif fault is not None and fault.fault == "created_but_504" and fault.seconds:
+        new.fate, new.fate_seconds = "exec_slow_visible", fault.seconds
     if app.refuses_at_post:
         _check_sql(app, new)
     created = new.to_json(new.created_at)

@@ -9,8 +9,10 @@ from tests.campaign.processes import LocalAmc
 
 # Each is thrown for every call that the ones above let pass.
 FAULTS: tuple[dict[str, Any], ...] = (
-    {"fault": "created_but_504", "probability": 0.06},
-    {"fault": "created_but_504", "variant": "reset", "probability": 0.06},
+    {"fault": "created_but_504", "probability": 0.05},
+    {"fault": "created_but_504", "variant": "reset", "probability": 0.05},
+    # AMC has it and shows nothing of it for a while: whoever posts again too soon doubles it.
+    {"fault": "created_but_504", "seconds": 45, "probability": 0.02},
     {"fault": "exec_slow_visible", "probability": 0.03},
     {"fault": "download_truncated", "probability": 0.08},
     {"fault": "download_expired", "probability": 0.04},
@@ -73,5 +75,6 @@ class Strikes:
 
 
 def _label(fault: dict[str, Any]) -> str:
-    parts = (fault["fault"], fault.get("variant"), fault.get("status"), fault.get("route"))
+    seconds = f"{fault['seconds']:g}s" if fault.get("seconds") else ""
+    parts = (fault["fault"], fault.get("variant"), fault.get("status"), fault.get("route"), seconds)
     return " ".join(str(part) for part in parts if part)

@@ -90,6 +90,14 @@ def test_created_although_the_answer_is_504(server: LocalAmcServer, api: Api) ->
     assert read_csv(requests.get(api.links(found)[0], timeout=10)) == [["x"], ["1"], ["2"], ["3"]]
 
 
+def test_created_hidden_and_the_answer_is_lost(server: LocalAmcServer, api: Api) -> None:
+    server.arm("created_but_504", count=1, seconds=45)
+    assert api.call("POST", "workflowExecutions", BODY).status_code == 504
+    assert (api.get("workflowExecutions", workflowId="app-run-1")["executions"], len(created(server))) == ([], 1)
+    server.control("POST", "clock", {"advance": 46})
+    assert len(api.get("workflowExecutions", workflowId="app-run-1")["executions"]) == 1
+
+
 def test_what_is_refused_anyway_is_not_created_by_a_lost_answer(server: LocalAmcServer, api: Api) -> None:
     server.arm("created_but_504", count=1)
     answer = api.call("POST", "workflowExecutions", {"workflow": {"sqlQuery": ""}})
