@@ -7,7 +7,7 @@ import re
 from sqlglot import exp
 
 from amc_facts.functions import FUNCTIONS
-from local_amc.sql.errors import Source, Span, SqlSyntaxError
+from local_amc.sql.errors import Source, SqlSyntaxError
 
 # Standard SQL that Calcite and Spark share and published queries use, beside the documented functions.
 _UNDOCUMENTED = """
@@ -106,23 +106,28 @@ def check(tree: exp.Expr, source: Source) -> None:
 
 
 def _check_node(node: exp.Expr, source: Source) -> None:
-    place = source.span_of(node) or source.span_of(node.parent)
+    fault = _fault(node) or _fault_of_values(node)
+    if fault:
+        # Looking for the place walks all that is below, so it is done for what is wrong only.
+        raise SqlSyntaxError(fault, source.span_of(node) or source.span_of(node.parent))
+
+
+def _fault(node: exp.Expr) -> str:
+    """Tell what is wrong with a node; empty when it is part of AMC SQL."""
     if not isinstance(node, _ALLOWED):
-        raise SqlSyntaxError(f"{_written(node)} is not supported by AMC SQL", place)
+        return f"{_written(node)} is not supported by AMC SQL"
     if isinstance(node, exp.Anonymous) and not _is_callable(node):
-        raise SqlSyntaxError(no_such_function(node.name), place)
+        return no_such_function(node.name)
     if isinstance(node, exp.Star) and any(node.args.values()):
-        raise SqlSyntaxError("Only a plain * is supported by AMC SQL", place)
+        return "Only a plain * is supported by AMC SQL"
     if isinstance(node, exp.Star) and not _stands_alone(node):
         # The engine would read it as all columns, whatever is around it.
-        raise SqlSyntaxError("* is only supported as a column of its own and in COUNT(*)", place)
+        return "* is only supported as a column of its own and in COUNT(*)"
     if isinstance(node, exp.DataType) and node.this not in _TYPES:
-        raise SqlSyntaxError(
-            f"Type {node.sql()} is not supported by AMC SQL: cast to one of {', '.join(_TYPE_NAMES)}", place
-        )
+        return f"Type {node.sql()} is not supported by AMC SQL: cast to one of {', '.join(_TYPE_NAMES)}"
     if isinstance(node, exp.DataType) and node.this == exp.DataType.Type.ARRAY and not node.expressions:
-        raise SqlSyntaxError("CAST to ARRAY needs the type of its elements, such as VARCHAR ARRAY", place)
-    _check_values_of(node, place)
+        return "CAST to ARRAY needs the type of its elements, such as VARCHAR ARRAY"
+    return ""
 
 
 def _stands_alone(star: exp.Expr) -> bool:
@@ -132,13 +137,14 @@ def _stands_alone(star: exp.Expr) -> bool:
     return isinstance(whole.parent, exp.Select) and whole.arg_key == "expressions"
 
 
-def _check_values_of(node: exp.Expr, place: Span | None) -> None:
-    """Check what has a form of its own: intervals, and calls that need an argument."""
+def _fault_of_values(node: exp.Expr) -> str:
+    """Tell what is wrong with what has a form of its own: intervals, and calls that need an argument."""
     literal = node.this if isinstance(node, exp.Interval) else None
     if isinstance(literal, exp.Literal) and not _QUANTITY.fullmatch(literal.name.strip()):
-        raise SqlSyntaxError(f"Illegal interval literal '{literal.name}': a number is expected", place)
+        return f"Illegal interval literal '{literal.name}': a number is expected"
     if isinstance(node, exp.Count) and node.this is None:
-        raise SqlSyntaxError("Invalid number of arguments to function 'COUNT'", place)
+        return "Invalid number of arguments to function 'COUNT'"
+    return ""
 
 
 def _is_callable(call: exp.Expr) -> bool:

@@ -192,19 +192,32 @@ def _check_comparable(node: exp.Expr, source: Source) -> None:
 
 
 def _check_union(union: exp.Union, source: Source) -> None:
-    left, right = _width_of(union.left), _width_of(union.right)
-    if left is None or right is None:
+    """Compare all arms of a UNION with its first; one that continues another was seen with it."""
+    if isinstance(union.parent, exp.Union) and union.arg_key == "this":
         return
-    if len(left) != len(right):
+    arms: list[exp.Expr] = []
+    first: exp.Expr = union
+    while isinstance(first, exp.Union):
+        arms.append(first.expression)
+        first = first.this
+    for arm in reversed(arms):
+        _check_arms(_width_of(first), _width_of(arm), arm, source)
+
+
+def _check_arms(
+    first: Sequence[exp.Expr] | None, other: Sequence[exp.Expr] | None, arm: exp.Expr, source: Source
+) -> None:
+    if first is None or other is None:
+        return
+    if len(first) != len(other):
         raise SqlRejectedError(
-            f"Column count mismatch in UNION: {len(left)} columns above, {len(right)} below",
-            source.span_of(union.right),
+            f"Column count mismatch in UNION: {len(first)} columns above, {len(other)} below", source.span_of(arm)
         )
-    for place, (above, below) in enumerate(zip(left, right, strict=True), start=1):
+    for place, (above, below) in enumerate(zip(first, other, strict=True), start=1):
         if not _are_alike(_family(above), _family(below)):
             raise SqlRejectedError(
                 f"Type mismatch in column {place} of UNION: {_family(above)} above, {_family(below)} below",
-                source.span_of(below) or source.span_of(union.right),
+                source.span_of(below) or source.span_of(arm),
             )
 
 
@@ -242,8 +255,10 @@ def _is_fraction(text: str) -> bool:
 
 def _own(node: exp.Expr) -> Iterator[exp.Expr]:
     """Give a node and what is below it, but nothing of subqueries."""
-    if isinstance(node, _QUERIES):
-        return
-    yield node
-    for child in node.iter_expressions():
-        yield from _own(child)
+    for below in node.walk(prune=_is_query):
+        if not _is_query(below):
+            yield below
+
+
+def _is_query(node: exp.Expr) -> bool:
+    return isinstance(node, _QUERIES)
