@@ -1,6 +1,7 @@
 """Run the campaign on both shapes of the product: `python -m tests.campaign [--only services|embedded]`.
 
-The grown shape needs TEST_DATABASE_URL and TEST_REDIS_URL; its database is created and dropped. Exits with 1 when
+The grown shape needs TEST_DATABASE_URL and TEST_REDIS_URL; it makes a database of its own and drops it, and uses
+the numbers 12 and 13 of Redis, so that only one campaign at a time may run on a server. Exits with 1 when
 anything was lost, doubled or changed.
 """
 
