@@ -18,11 +18,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
 _MOVABLE = ("-m", "tests.e2e.clock")
 EMAIL, PASSWORD = "alice@example.com", "correct horse battery"
+# Milliseconds: enough for a machine that does much else, and no success waits for it.
+PATIENCE = 45_000
+expect.set_options(timeout=PATIENCE)
 # The background-networking flags keep Chromium from looking for its maker's servers.
 CHROMIUM_FLAGS = [
     "--no-sandbox",
@@ -164,7 +167,7 @@ def page(browser: Browser, product: Product) -> Iterator[Page]:
     context = browser.new_context(
         viewport={"width": 1500, "height": 900}, base_url=product.url, reduced_motion="reduce"
     )
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(PATIENCE)
     opened = context.new_page()
     problems: list[str] = []
     opened.on("pageerror", lambda error: problems.append(str(error)))
