@@ -39,13 +39,13 @@ def lint(
     sql: str,
     *,
     tables: Mapping[str, Table] = TABLES,
-    uploaded_tables: Collection[str] = (),
+    uploaded_tables: Collection[str] | None = None,
     advertiser_types: Collection[str] | None = None,
     aggregation_controls: bool = True,
 ) -> list[Finding]:
     """Check a template as typed, placeholders included, and give what was found by position.
 
-    `uploaded_tables` and `advertiser_types` are those of the instance; None means that its types are not known.
+    `uploaded_tables` and `advertiser_types` are those of the instance; None means that they are not known.
     Without `aggregation_controls`, as in AMC's sandbox, rows need not be aggregated. Never raises.
     """
     if not sql.strip():

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
+from difflib import SequenceMatcher, get_close_matches
 
 from amc_facts.tables import AUDIENCE_SUFFIX, RETIRED_COLUMNS, RETIRED_TABLES, Column, Table, is_audience_table
 
 # Comparing longer words costs time and never yields a typing error.
 _LONGEST_TYPO = 64
+# How alike two names are that differ by a letter or two.
+_SLIP = 0.9
 # AMC joins uploaded tables on this column, whatever else they hold.
 _UPLOADED_COLUMNS = {"user_id": Column("user_id", "VARCHAR", "DIMENSION", "VERY_HIGH")}
 
@@ -29,9 +32,11 @@ class KnownTable:
 class Catalogue:
     """Finds tables by name: documented, retired, uploaded ones and the twins for audiences."""
 
-    def __init__(self, tables: Mapping[str, Table], uploaded_tables: Collection[str]) -> None:
+    def __init__(self, tables: Mapping[str, Table], uploaded_tables: Collection[str] | None) -> None:
         self._tables = tables
-        self._uploaded = {name.lower() for name in uploaded_tables}
+        # Without a list of the uploaded tables, any name may be one.
+        self.knows_uploads = uploaded_tables is not None
+        self._uploaded = {name.lower() for name in uploaded_tables or ()}
         self._found: dict[str, KnownTable | None] = {}
 
     def find(self, name: str) -> KnownTable | None:
@@ -81,3 +86,11 @@ def closest(word: str, candidates: Iterable[str]) -> str | None:
         return None
     matches = get_close_matches(word.lower(), list(candidates), n=1, cutoff=0.72)
     return matches[0] if matches else None
+
+
+def is_slip(word: str, meant: str) -> bool:
+    """Tell whether a word is `meant` with a slip of the finger in it, and hardly a name of its own."""
+    word = word.lower()
+    if word.count("_") != meant.count("_") or re.findall(r"\d", word) != re.findall(r"\d", meant):
+        return False
+    return SequenceMatcher(None, word, meant, autojunk=False).ratio() >= _SLIP

@@ -15,8 +15,13 @@ _SIMPLE = {TokenType.STRING, TokenType.NUMBER, TokenType.VAR, TokenType.IDENTIFI
 # A chain beside one of these may belong to a larger operand than the words tell.
 _BINDS_CLOSER = {
     TokenType.PLUS, TokenType.DASH, TokenType.STAR, TokenType.SLASH, TokenType.MOD, TokenType.DCOLON,
-    TokenType.DOT, TokenType.L_BRACKET, TokenType.R_BRACKET, TokenType.OVER,
+    TokenType.DOT, TokenType.L_BRACKET, TokenType.R_BRACKET, TokenType.OVER, TokenType.COLLATE,
+    TokenType.INTERVAL, TokenType.IN, TokenType.FILTER,
+    # A type in front of a string makes its literal: DATE '2025-01-31'.
+    *Parser.TYPE_TOKENS,
 }  # fmt: skip
+# AT TIME ZONE and WITHIN GROUP, of words that are no keywords to the tokenizer.
+_GOES_ON = {"AT", "WITHIN"}
 
 # Nobody wants the fix of a longer chain.
 _MOST_OPERANDS = 20
@@ -47,7 +52,7 @@ def find_chains(source: Source) -> Iterator[Chain]:
 def _operands(source: Source, index: int) -> list[tuple[int, int]] | None:
     """Give first and last token of each operand of the chain whose first operator is at `index`."""
     first = _operand_before(source, index - 1)
-    if first is None or _kind(source, first[0] - 1) in _BINDS_CLOSER:
+    if first is None or _kind(source, first[0] - 1) in _BINDS_CLOSER | _SIMPLE:
         return None
     operands = [first]
     while _kind(source, index) == TokenType.DPIPE:
@@ -58,7 +63,12 @@ def _operands(source: Source, index: int) -> list[tuple[int, int]] | None:
         if len(operands) > _MOST_OPERANDS:
             return None
         index = operand[1] + 1
-    return None if _kind(source, index) in _BINDS_CLOSER else operands
+    return None if _goes_on(source, index) else operands
+
+
+def _goes_on(source: Source, index: int) -> bool:
+    kind = _kind(source, index)
+    return kind in _BINDS_CLOSER or (kind == TokenType.VAR and source.tokens[index].text.upper() in _GOES_ON)
 
 
 def _kind(source: Source, index: int) -> TokenType | None:

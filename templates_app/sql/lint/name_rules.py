@@ -8,7 +8,7 @@ from sqlglot import exp
 from sqlglot.optimizer.scope import Scope
 
 from amc_facts.tables import AUDIENCE_SUFFIX
-from templates_app.sql.lint.catalogue import KnownTable, closest
+from templates_app.sql.lint.catalogue import KnownTable, closest, is_slip
 from templates_app.sql.lint.findings import Finding, Fix
 from templates_app.sql.lint.query import (
     BaseColumn,
@@ -18,6 +18,7 @@ from templates_app.sql.lint.query import (
     is_array_call,
     outer_scope,
     selects,
+    written,
 )
 
 # These old tables' rows are a part of the successor's, so that a rename would change results.
@@ -35,7 +36,7 @@ def tables(query: Query) -> Iterator[Finding]:
         if table is None:
             yield _unknown_table(query, node, name, start, end)
         elif table.is_audience:
-            yield _audience_table(query, table, start, end)
+            yield _audience_table(query, node, table, start, end)
         elif table.successor:
             yield _retired_table(query, node, table, start, end)
 
@@ -55,19 +56,38 @@ def _unknown_table(query: Query, node: exp.Table, name: str, start: int, end: in
     if not name:
         message = "AMC reads tables only; the one table function is TABLE(EXTEND_TIME_WINDOW('table', …))."
         return query.source.finding("unknown-table", "error", message, start, end)
-    ctes = [cte.alias for cte in query.tree.find_all(exp.CTE) if cte.alias != name]
+    # The subquery in which the table is read is not the one that is meant.
+    around = {cte.alias for cte in _enclosing_ctes(node)}
+    ctes = [cte.alias for cte in query.tree.find_all(exp.CTE) if cte.alias not in (*around, name)]
     similar = closest(name, ctes) or query.catalogue.similar_table(name)
-    if similar is None:
-        message = f"Object '{typed}' not found: it is neither an AMC table nor an uploaded one of this instance."
-        return query.source.finding("unknown-table", "error", message, start, end)
-    message = f"Object '{typed}' not found. Did you mean {similar}?"
-    fix = Fix(f"Replace with {similar}", start, end, similar)
+    is_upload = (
+        not query.catalogue.knows_uploads
+        and not node.db
+        and name.isidentifier()
+        and not (similar and is_slip(name, similar))
+    )
+    fix = Fix(f"Replace with {similar}", start, end, written(similar)) if similar else None
+    if is_upload:
+        message = f"'{typed}' is none of Amazon's tables: AMC refuses it unless it was uploaded to this instance."
+        return query.source.finding("unknown-table", "warning", message + _did_you_mean(similar), start, end, fix)
+    message = f"Object '{typed}' not found"
+    message += (
+        f".{_did_you_mean(similar)}"
+        if similar
+        else (": it is neither an AMC table nor an uploaded one of this instance.")
+    )
     return query.source.finding("unknown-table", "error", message, start, end, fix)
 
 
-def _audience_table(query: Query, table: KnownTable, start: int, end: int) -> Finding:
+def _enclosing_ctes(node: exp.Expr) -> Iterator[exp.CTE]:
+    while (parent := node.find_ancestor(exp.CTE)) is not None:
+        yield parent
+        node = parent
+
+
+def _audience_table(query: Query, node: exp.Table, table: KnownTable, start: int, end: int) -> Finding:
     base = table.name.removesuffix(AUDIENCE_SUFFIX)
-    fix = Fix(f"Use {base}", start, end, base)
+    fix = Fix(f"Use {base}", start, end, _renamed(query, node, table, base))
     message = f"{table.name} is for creating audiences. A reporting run is refused; there the table is {base}."
     return query.source.finding("audience-table", "warning", message, start, end, fix)
 
@@ -77,12 +97,14 @@ def _retired_table(query: Query, node: exp.Table, table: KnownTable, start: int,
     if table.name in _PART_OF_SUCCESSOR:
         message += " The successor holds more rows: filter on exposure_type."
         return query.source.finding("retired-table", "warning", message, start, end)
-    replacement = table.successor or ""
-    is_qualifier = any(column.table == table.name for column in query.tree.find_all(exp.Column))
-    if is_qualifier and not node.alias and extended_table(node) is None:
-        replacement += f" AS {table.name}"
-    fix = Fix(f"Use {table.successor}", start, end, replacement)
+    fix = Fix(f"Use {table.successor}", start, end, _renamed(query, node, table, table.successor or ""))
     return query.source.finding("retired-table", "warning", message, start, end, fix)
+
+
+def _renamed(query: Query, node: exp.Table, table: KnownTable, name: str) -> str:
+    """Give another table's name, under the old one where columns are qualified by it."""
+    is_qualifier = any(column.table == table.name for column in query.tree.find_all(exp.Column))
+    return f"{name} AS {table.name}" if is_qualifier and not node.alias and extended_table(node) is None else name
 
 
 def advertiser_types(query: Query, available: Collection[str] | None) -> Iterator[Finding]:
@@ -179,7 +201,7 @@ def _check_qualified(query: Query, scope: Scope, node: exp.Column) -> Iterator[F
     start, end = query.source.span(node.args["table"])
     similar = closest(node.table, [item.name for item in visible])
     message = f"Nothing in FROM is called '{query.source.sql[start:end]}'."
-    fix = Fix(f"Replace with {similar}", start, end, similar) if similar else None
+    fix = Fix(f"Replace with {similar}", start, end, written(similar)) if similar else None
     yield query.source.finding("unknown-alias", "error", message + _did_you_mean(similar), start, end, fix)
 
 
@@ -202,7 +224,7 @@ def _unknown_column(query: Query, node: exp.Column, items: list[FromItem]) -> Fi
         message += f" Tables that have it: {', '.join(elsewhere)}."
         return query.source.finding("unknown-column", "error", message, start, end)
     similar = closest(node.name, sorted({name for item in items for name in item.columns or {}}))
-    fix = Fix(f"Replace with {similar}", start, end, similar) if similar else None
+    fix = Fix(f"Replace with {similar}", start, end, written(similar)) if similar else None
     return query.source.finding("unknown-column", "error", message + _did_you_mean(similar), start, end, fix)
 
 

@@ -8,7 +8,7 @@ from sqlglot import exp
 from sqlglot.optimizer.scope import Scope
 
 from templates_app.sql.lint.findings import Finding, Fix
-from templates_app.sql.lint.query import Query, selects
+from templates_app.sql.lint.query import Query, selects, written
 
 # Aggregates of AMC the parser does not know as such.
 _AGGREGATES = {"collect", "percentile", "approx_percentile", "skewness"}
@@ -53,9 +53,9 @@ def _star_fix(query: Query, scope: Scope, projection: exp.Expr, start: int, end:
     if outputs is None or not is_plain or len(selects(scope)) > 1:
         return None
     names = [output.name for output in outputs]
-    if len(set(names)) < len(names) or not all(name.isidentifier() for name in names):
+    if len(set(names)) < len(names) or not all(names):
         return None
-    return Fix("Name the columns", start, end, ", ".join(names))
+    return Fix("Name the columns", start, end, ", ".join(map(written, names)))
 
 
 def no_aggregate(query: Query) -> Iterator[Finding]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import dropwhile, pairwise
 
 from sqlglot import Token, TokenType
 
@@ -11,7 +12,14 @@ from templates_app.sql.lint.findings import Finding, Fix, Level
 from templates_app.sql.lint.reading import Source
 
 _ROW_LIMITS = {TokenType.LIMIT, TokenType.FETCH, TokenType.OFFSET}
-_AFTER_ORDER_BY = _ROW_LIMITS | {TokenType.SEMICOLON}
+# Where a clause at the end of a SELECT ends itself.
+_AFTER_LIMIT = {TokenType.SEMICOLON, TokenType.UNION, TokenType.EXCEPT, TokenType.INTERSECT}
+_AFTER_ORDER_BY = _ROW_LIMITS | _AFTER_LIMIT
+# Otherwise the word is a name.
+_COUNTS_ROWS = {
+    TokenType.NUMBER, TokenType.STRING, TokenType.VAR, TokenType.PLACEHOLDER, TokenType.L_PAREN, TokenType.ALL,
+    TokenType.FIRST, TokenType.NEXT,
+}  # fmt: skip
 _LEADING_TO_LIMIT = {TokenType.L_PAREN, TokenType.COMMA, TokenType.DOT, TokenType.SELECT, TokenType.ALIAS}
 
 
@@ -32,17 +40,24 @@ def line_comments(source: Source) -> Iterator[Finding]:
 
 def semicolons(source: Source) -> Iterator[Finding]:
     """Refuse several statements; point out a semicolon at the end."""
-    ends = [index for index, token in enumerate(source.tokens) if token.token_type == TokenType.SEMICOLON]
+    ends = [token for token in source.tokens if token.token_type == TokenType.SEMICOLON]
     if not ends:
         return
-    following = next((t for t in source.tokens[ends[0] :] if t.token_type != TokenType.SEMICOLON), None)
-    if following is not None and ends[0] > 0:
+    # Semicolons in front of the first word end nothing.
+    words = dropwhile(_is_semicolon, source.tokens)
+    following = next(dropwhile(_is_semicolon, dropwhile(lambda token: not _is_semicolon(token), words)), None)
+    if following is not None:
         message = "AMC runs one statement at a time: save each as a template of its own."
         yield _at(source, following, "several-statements", "error", message)
         return
-    first = source.tokens[ends[0]]
-    fix = Fix("Remove the semicolon", first.start, first.end + 1, "")
-    yield _at(source, first, "trailing-semicolon", "info", "AMC needs no semicolon at the end.", fix)
+    between = [source.sql[left.end + 1 : right.start] for left, right in pairwise(ends)]
+    label = "Remove the semicolons" if between else "Remove the semicolon"
+    fix = Fix(label, ends[0].start, ends[-1].end + 1, "".join(between))
+    yield _at(source, ends[0], "trailing-semicolon", "info", "AMC needs no semicolon at the end.", fix)
+
+
+def _is_semicolon(token: Token) -> bool:
+    return token.token_type == TokenType.SEMICOLON
 
 
 def row_limits(source: Source) -> Iterator[Finding]:
@@ -52,9 +67,11 @@ def row_limits(source: Source) -> Iterator[Finding]:
             continue
         if source.tokens[index - 1].token_type in _LEADING_TO_LIMIT:
             continue
+        if index + 1 == len(source.tokens) or source.tokens[index + 1].token_type not in _COUNTS_ROWS:
+            continue
         word = source.word(token).upper()
         message = f"AMC's documentation says {word} is refused. Rank rows with ROW_NUMBER() in a subquery instead."
-        yield _at(source, token, "row-limit", "warning", message, _removal(source, index, {TokenType.SEMICOLON}))
+        yield _at(source, token, "row-limit", "warning", message, _removal(source, index, _AFTER_LIMIT))
 
 
 def outermost_order(source: Source) -> Iterator[Finding]:

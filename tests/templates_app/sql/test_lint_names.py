@@ -55,8 +55,48 @@ def test_anything_but_a_table_is_refused(table):
 def test_uploaded_tables_are_known_by_name_in_any_case():
     join = "FROM dsp_clicks a JOIN My_CRM b ON a.user_id = b.user_id"
     sql = f"SELECT COUNT(DISTINCT a.user_id) AS n, b.tier {join} GROUP BY b.tier"
-    assert [f.rule for f in errors(sql)] == ["unknown-table"]
+    assert [f.rule for f in errors(sql, uploaded_tables=[])] == ["unknown-table"]
     assert errors(sql, uploaded_tables=["my_crm"]) == []
+
+
+@pytest.mark.parametrize(
+    "name", ["crm_customers", "my_conversions", "conversions_2025", "dsp_impressions_offline"]
+)
+def test_what_may_be_an_uploaded_table_is_no_error(name):
+    sql = f"SELECT COUNT(DISTINCT user_id) AS n, tier FROM {name} GROUP BY tier"
+    assert errors(sql) == []
+    finding = only(sql, "unknown-table")
+    assert (finding.level, "uploaded" in finding.message) == ("warning", True)
+    assert [f.rule for f in errors(sql, uploaded_tables=["other"])] == ["unknown-table"]
+
+
+def test_a_subquery_is_no_suggestion_for_the_upload_it_reads():
+    cte = "WITH crm_users AS (SELECT user_id FROM crm_user)"
+    finding = only(f"{cte} SELECT COUNT(DISTINCT user_id) AS n FROM crm_users", "unknown-table")
+    assert (finding.level, finding.fix) == ("warning", None)
+
+
+@pytest.mark.parametrize(
+    ("sql", "rule", "wanted"),
+    [
+        ('WITH a AS (SELECT site AS "the site" FROM dsp_clicks) SELECT "the sit", 1 AS x FROM a', "unknown-column",
+         'SELECT "the site", 1'),
+        ('WITH a AS (SELECT site AS "order" FROM dsp_clicks) SELECT orders, 1 AS x FROM a', "unknown-column",
+         'SELECT "order", 1'),
+        ('WITH a AS (SELECT site AS "x""y" FROM dsp_clicks) SELECT "x""yz", 1 AS x FROM a', "unknown-column",
+         'SELECT "x""y", 1'),
+        ('WITH "my data" AS (SELECT site FROM dsp_clicks) SELECT site FROM "my dat"', "unknown-table",
+         'FROM "my data"'),
+        ('SELECT SUM("my aliaz".clicks) AS c FROM dsp_clicks AS "my alias"', "unknown-alias",
+         'SUM("my alias".clicks)'),
+        ('WITH a AS (SELECT site AS "order", SUM(clicks) AS c FROM dsp_clicks GROUP BY 1) SELECT * FROM a',
+         "select-star", 'SELECT "order", c FROM a'),
+    ],
+)  # fmt: skip
+def test_fixes_put_unusual_names_into_quotes(sql, rule, wanted):
+    repaired = fixed(sql, only(sql, rule))
+    assert wanted in repaired
+    assert not {rule, "syntax-error"} & {f.rule for f in lint(repaired)}
 
 
 def test_ctes_shadow_tables_and_are_found_in_any_case():
@@ -101,6 +141,8 @@ def test_audience_tables_are_a_warning_and_may_return_users():
     finding = only(sql, "audience-table")
     assert finding.level == "warning"
     assert fixed(sql, finding) == "SELECT user_id FROM dsp_impressions WHERE campaign = 'x'"
+    qualified = "SELECT SUM(dsp_clicks_for_audiences.clicks) AS c FROM dsp_clicks_for_audiences"
+    assert lint(fixed(qualified, only(qualified, "audience-table"))) == []
     assert [f.rule for f in lint(sql)] == ["audience-table"]
 
 

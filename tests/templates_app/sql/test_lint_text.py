@@ -128,6 +128,37 @@ def test_what_is_no_query_is_refused(sql):
     assert found(sql, "not-a-query").level == "error"
 
 
+def test_several_statements_are_refused_behind_a_first_semicolon_too():
+    assert found(f"; {GOOD}; {GOOD}", "several-statements").level == "error"
+    assert rules(f"; {GOOD}") == {"trailing-semicolon"}
+
+
+@pytest.mark.parametrize("end", [";;", "; /* the end */ ;", ";\n;\n"])
+def test_all_trailing_semicolons_are_removed_at_once(end):
+    sql = GOOD + end
+    finding = found(sql, "trailing-semicolon")
+    assert finding.fix is not None
+    repaired = apply_fix(sql, finding.fix)
+    assert lint(repaired) == []
+    assert repaired == sql.replace(";", "")
+
+
+@pytest.mark.parametrize("clause", ["ORDER BY 1", "LIMIT 5", "ORDER BY 1 LIMIT 5"])
+def test_removing_a_clause_keeps_the_other_branches_of_a_union(clause):
+    sql = f"{GOOD} {clause} UNION ALL {GOOD}"
+    for rule in rules(sql):
+        fix = found(sql, rule).fix
+        assert fix is not None
+        assert apply_fix(sql, fix).count("SELECT") == 2
+
+
+def test_columns_called_like_clauses_limit_nothing():
+    cte = 'WITH a AS (SELECT site AS "offset", clicks AS "limit" FROM dsp_clicks)'
+    assert "row-limit" not in rules(
+        f"{cte} SELECT offset, SUM(limit) AS x FROM a WHERE offset > 'a' GROUP BY offset"
+    )
+
+
 def test_trailing_semicolon_can_be_removed():
     fix = found(GOOD + " ;\n", "trailing-semicolon").fix
     assert fix is not None
@@ -166,7 +197,16 @@ def test_concatenation_is_refused_with_a_fix(expression, fixed):
 
 
 @pytest.mark.parametrize(
-    "expression", ["1 + clicks || 'x'", "site || CASE WHEN TRUE THEN 'a' END", "site || clicks::VARCHAR"]
+    "expression",
+    [
+        "1 + clicks || 'x'",
+        "site || CASE WHEN TRUE THEN 'a' END",
+        "site || clicks::VARCHAR",
+        "DATE '2025-01-31' || site",
+        "click_dt AT TIME ZONE 'UTC' || site",
+        "site || click_dt AT TIME ZONE 'UTC'",
+        "site || 'x' COLLATE y",
+    ],
 )
 def test_concatenation_of_unclear_operands_has_no_fix(expression):
     sql = f"SELECT COUNT({expression}) AS c FROM dsp_clicks"
