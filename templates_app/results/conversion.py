@@ -70,7 +70,7 @@ def _write_with_patience(
         return _write(csv_path, target, shape, declared, _LARGE_MEMORY_LIMIT)
     except ResultMemoryError:
         raise ResultError(
-            "The rows of this result are too long to be kept as a table. Select fewer or shorter columns, then run again."
+            "The rows of this result are too long for a table. Select fewer or shorter columns and run it again."
         ) from None
 
 
