@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
-from itertools import zip_longest
+from itertools import islice, takewhile, zip_longest
 
 # Unchanged lines shown around a change.
 CONTEXT = 3
+# Nobody reads more, and no browser likes it.
+MOST_ROWS = 3_000
+# Pairs of equal lines the comparison looks at, again and again; beyond this the texts are a few lines repeated.
+_MOST_PAIRS = 200_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,22 +29,43 @@ class DiffLine:
 
 def side_by_side(old: str, new: str) -> list[DiffLine]:
     """Give the rows of the comparison; long unchanged stretches become one gap. Empty when nothing differs."""
-    before, after = old.splitlines(), new.splitlines()
-    if before == after:
+    if old == new:
         return []
-    return list(_rows(before, after))
+    rows = list(islice(_rows(_lines(old), _lines(new)), MOST_ROWS + 1))
+    return rows if len(rows) <= MOST_ROWS else [*rows[:MOST_ROWS], DiffLine("gap")]
+
+
+def _lines(text: str) -> list[str]:
+    # Not splitlines(): whether the last line ends is a difference too.
+    return text.split("\n") if text else []
 
 
 def _rows(before: list[str], after: list[str]) -> Iterator[DiffLine]:
-    matcher = SequenceMatcher(None, before, after, autojunk=False)
-    for group_number, group in enumerate(matcher.get_grouped_opcodes(CONTEXT)):
-        if group_number or group[0][1] > 0:
+    skipped = max(_equal_from_the_start(before, after) - CONTEXT, 0)
+    for group_number, group in enumerate(_groups(before[skipped:], after[skipped:])):
+        if group_number or skipped + group[0][1] > 0:
             yield DiffLine("gap")
         for tag, old_start, old_end, new_start, new_end in group:
-            olds = range(old_start, old_end)
-            news = range(new_start, new_end)
+            olds = range(skipped + old_start, skipped + old_end)
+            news = range(skipped + new_start, skipped + new_end)
             for left, right in zip_longest(olds, news):
                 yield _row(tag, left, right, before, after)
+
+
+def _equal_from_the_start(before: Sequence[str], after: Sequence[str]) -> int:
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(before, after, strict=False)))
+
+
+def _groups(before: list[str], after: list[str]) -> Iterator[Sequence[tuple[str, int, int, int, int]]]:
+    """Give the changes with the lines around them, as `SequenceMatcher.get_grouped_opcodes` does."""
+    kept = max(_equal_from_the_start(before[::-1], after[::-1]) - CONTEXT, 0)
+    before, after = before[: len(before) - kept], after[: len(after) - kept]
+    counts = Counter(after)
+    if sum(counts[line] for line in before) > _MOST_PAIRS:
+        # Matching would take minutes and show nothing.
+        yield [("replace", 0, len(before), 0, len(after))]
+    else:
+        yield from SequenceMatcher(None, before, after, autojunk=False).get_grouped_opcodes(CONTEXT)
 
 
 def _row(tag: str, left: int | None, right: int | None, before: list[str], after: list[str]) -> DiffLine:
