@@ -9,7 +9,9 @@ from django import forms
 from amchelper.models import User
 from instances.models import AMCInstance
 from templates_app.models import InstanceTemplate
+from templates_app.services.parameter_fields import MOST_FIELDS
 from templates_app.services.templates import Content
+from templates_app.sql.parameters import detect
 
 # AMC documents no limit; beyond this no query is sensible, and the database and the browser suffer.
 MAX_SQL = 200_000
@@ -41,13 +43,23 @@ class TemplateForm(forms.ModelForm):
             "source_sql": "Write parameters as {{name}}, :name or $name. They appear beside the editor.",
         }
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # What is saved is what was shown: white space around it, and so the numbers of lines, included.
+        self.fields["source_sql"].strip = False  # type: ignore[attr-defined]  # a CharField
+
     def clean_source_sql(self) -> str:
         """Refuse SQL nobody could mean."""
         sql = str(self.cleaned_data["source_sql"]).replace("\r\n", "\n")
+        if not sql.strip():
+            raise forms.ValidationError(self.fields["source_sql"].error_messages["required"], code="required")
         if len(sql) > MAX_SQL:
             raise forms.ValidationError(f"This SQL has {len(sql):,} characters; the most is {MAX_SQL:,}.")
         if "\x00" in sql:
             raise forms.ValidationError("SQL must not hold the null character.")
+        count = len(detect(sql))
+        if count > MOST_FIELDS:
+            raise forms.ValidationError(f"This SQL has {count:,} parameters; the most is {MOST_FIELDS}.")
         return sql
 
     def clean_tags(self) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,10 +12,14 @@ from templates_app.sql.parameters import Parameter, ParameterError, detect, prev
 from templates_app.sql.values import ValueProblem, read_items
 
 VALUE, AUTO, TOUCHED = "value:", "auto:", "touched:"
+_NO_MARK = "0"
 _GROUPS = {"date": "Dates", "asin": "ASINs", "campaign": "Campaigns", "text": "Texts and numbers"}
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 # Not wrong yet: a value is still to come.
 _WAITING = ("missing", "empty")
+# Each input is three fields of the form, of which Django takes a thousand; AMC itself has 100 parameters at most.
+MOST_FIELDS = 300
+_MOST_PROBLEMS = 50
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,11 @@ class ParameterField:
     removed: Sequence[str] = ()
 
     @property
+    def auto_mark(self) -> str:
+        """Give what the form sends back beside the value: which text came from the mappings."""
+        return _mark(self.text) if self.is_auto else _NO_MARK
+
+    @property
     def is_set(self) -> bool:
         """Tell whether it has a value."""
         return bool(self.text.strip())
@@ -68,19 +78,23 @@ def fields_of(
     sql: str, values: Mapping[str, Any], mapped: Mapped, *, auto: Sequence[str] = (), touched: Sequence[str] = ()
 ) -> list[ParameterField]:
     """Give the inputs of a template with saved values, filled where the mappings may fill."""
-    return [_field(p, as_text(values.get(p.name)), mapped, p.name in auto, p.name in touched) for p in detect(sql)]
+    return [
+        _field(p, as_text(values.get(p.name)), mapped, p.name in auto, p.name in touched)
+        for p in detect(sql)[:MOST_FIELDS]
+    ]
 
 
 def submitted_fields(sql: str, posted: Mapping[str, str], mapped: Mapped) -> list[ParameterField]:
     """Give the inputs of a template as a form sent them; a new parameter is filled, a cleared one is not."""
     fields = []
-    for parameter in detect(sql):
+    for parameter in detect(sql)[:MOST_FIELDS]:
         name = parameter.name
         text = posted.get(VALUE + name, "").replace("\r\n", "\n")
-        auto = posted.get(AUTO + name) == "1"
-        # Without JavaScript nobody marks an input as edited; an emptied one shows it by itself.
-        touched = posted.get(TOUCHED + name) == "1" or (auto and not text.strip())
-        fields.append(_field(parameter, text, mapped, auto and not touched, touched))
+        sent = posted.get(AUTO + name, _NO_MARK)
+        # Without JavaScript nobody marks an input as edited; its mark no longer fits then.
+        is_edited = sent not in (_NO_MARK, _mark(text))
+        touched = posted.get(TOUCHED + name) == "1" or is_edited
+        fields.append(_field(parameter, text, mapped, sent != _NO_MARK and not touched, touched))
     return fields
 
 
@@ -109,6 +123,8 @@ class Preview:
     text: str
     problems: Sequence[ParameterError]
     marks: Sequence[str]
+    # How many problems are left out.
+    more_problems: int = 0
 
 
 def preview_of(sql: str, fields: Sequence[ParameterField]) -> Preview:
@@ -125,7 +141,9 @@ def preview_of(sql: str, fields: Sequence[ParameterField]) -> Preview:
         breaks = piece.text.count("\n")
         line += breaks
         column = len(piece.text) - piece.text.rfind("\n") if breaks else column + len(piece.text)
-    return Preview("".join(texts), problems, marks)
+    shown = slice(_MOST_PROBLEMS)
+    more = len(problems[_MOST_PROBLEMS:])
+    return Preview("".join(texts), problems[shown], marks[shown], more)
 
 
 def grouped(fields: Sequence[ParameterField]) -> list[tuple[str, list[ParameterField]]]:
@@ -166,4 +184,11 @@ def _field(parameter: Parameter, text: str, mapped: Mapped, auto: bool, touched:
         now, before = set(items_of(parameter.type, "\n".join(offered))), set(held)
         added = [item for item in offered if item not in before]
         removed = [item for item in held if item not in now]
+    # What was typed and is emptied later was emptied on purpose.
+    touched = touched or (bool(text.strip()) and not auto)
     return ParameterField(parameter.name, parameter.type, text, auto, touched, added=added, removed=removed)
+
+
+def _mark(text: str) -> str:
+    """Give a short text that stands for what an input holds."""
+    return hashlib.sha256(text.strip().encode()).hexdigest()[:16]

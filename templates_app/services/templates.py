@@ -18,6 +18,7 @@ from instances.models import AMCInstance
 from templates_app.errors import IncompleteTemplateError, StaleTemplateError
 from templates_app.models import InstanceTemplate, TemplateVersion
 from templates_app.models.template import TemplateContent, tag_index
+from templates_app.services.parameter_fields import as_text
 from templates_app.services.template_cache import forget
 from templates_app.sql.parameters import ParameterError, substitute
 
@@ -46,6 +47,13 @@ class Content:
             tags=tuple(saved.tags),
             parameter_values=dict(saved.parameter_values),
             autofilled=tuple(saved.autofilled),
+        )
+
+    def details(self) -> str:
+        """Give everything but the SQL as lines, for comparing."""
+        values = (f"{name}: {as_text(value)}" for name, value in sorted(self.parameter_values.items()))
+        return "\n".join(
+            [f"Name: {self.name}", f"Description: {self.description}", f"Tags: {', '.join(self.tags)}", *values]
         )
 
     def complete_sql(self) -> str:
@@ -112,10 +120,13 @@ def restore_version(*, template: InstanceTemplate, user: User, number: int, vers
 
 
 def set_archived(template: InstanceTemplate, *, archived: bool) -> None:
-    """Put a template away, or bring it back; its schedules skip while it is away."""
+    """Put a template away, or bring it back; its schedules skip while it is away. Raises Http404 when it is gone."""
+    now = timezone.now()
     with transaction.atomic():
-        template.archived_at = timezone.now() if archived else None
-        template.save(update_fields=["archived_at", "updated_at"])
+        archived_at = now if archived else None
+        if not InstanceTemplate.objects.filter(pk=template.pk).update(archived_at=archived_at, updated_at=now):
+            raise Http404("The template was deleted meanwhile.")
+        template.archived_at = archived_at
         forget(template)
 
 

@@ -147,8 +147,12 @@ def _save(
         form.add_error(None, error.message)
         # What is shown is what a second, deliberate save goes on top of.
         form.data = {**form.data.dict(), "version": error.current.version}  # type: ignore[attr-defined]  # POST
-        diff = side_by_side(error.current.source_sql, content.source_sql)
-        return _page(request, instance, template, form, fields, stale=error.current, diff=diff)
+        current = services.Content.of(error.current)
+        diffs = {
+            "diff": side_by_side(current.source_sql, content.source_sql),
+            "details_diff": side_by_side(current.details(), content.details()),
+        }
+        return _page(request, instance, template, form, fields, stale=error.current, **diffs)
     messages.success(request, f"{saved.name} is saved as version {saved.version}.")
     return redirect_page(request, saved)
 
@@ -229,7 +233,7 @@ def _fixed(instance: AMCInstance, sql: str, action: str) -> str:
     """Apply the fix a button without JavaScript asks for: the number of its finding in the list."""
     findings = lint_for(instance, sql)
     number = action.removeprefix("fix:")
-    if number.isdecimal() and int(number) < len(findings):
+    if is_number(number) and int(number) < len(findings):
         fix = findings[int(number)].fix
         return apply_fix(sql, fix) if fix is not None else sql
     return sql
@@ -241,6 +245,11 @@ def _texts(posted: QueryDict) -> dict[str, str]:
 
 def _sql(posted: QueryDict) -> str:
     return (posted.get("source_sql") or "").replace("\r\n", "\n")
+
+
+def is_number(text: str) -> bool:
+    """Tell whether a text of a request is a number that can count something."""
+    return text.isascii() and text.isdecimal() and len(text) < 9
 
 
 def trail(instance: AMCInstance) -> list[tuple[str, str | None]]:

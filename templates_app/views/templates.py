@@ -21,7 +21,7 @@ from templates_app.services import templates as services
 from templates_app.services.diffs import side_by_side
 from templates_app.services.template_cache import list_templates, read_template
 from templates_app.sql.parameters import detect
-from templates_app.views.template_editor import trail
+from templates_app.views.template_editor import is_number, trail
 
 PER_PAGE = 24
 VERSIONS_SHOWN = 50
@@ -125,6 +125,9 @@ def template_versions(request: HtmxHttpRequest, pk: UUID, template_id: str) -> H
         after=after,
         old_title=f"Version {before.number}" if before else "Nothing before",
         new_title=f"Version {after.number}",
+        details_diff=side_by_side(
+            services.Content.of(before).details() if before else "", services.Content.of(after).details()
+        ),
         source_diff=side_by_side(before.source_sql if before else "", after.source_sql),
         finished_diff=side_by_side(before.sql_query if before else "", after.sql_query),
     )
@@ -137,7 +140,7 @@ def template_restore(request: HtmxHttpRequest, pk: UUID, template_id: str, numbe
     version = request.POST.get("version", "")
     try:
         saved = services.restore_version(
-            template=template, user=request.user, number=number, version=int(version) if version.isdecimal() else 0
+            template=template, user=request.user, number=number, version=int(version) if is_number(version) else 0
         )
     except AmcHelperError as error:
         messages.error(request, error.message)
@@ -159,4 +162,4 @@ def _context(template: InstanceTemplate, here: str, **extra: Any) -> dict[str, A
 
 def _number(request: HtmxHttpRequest, name: str, default: int) -> int:
     text = request.GET.get(name, "")
-    return int(text) if text.isdecimal() and len(text) < 9 else default
+    return int(text) if is_number(text) else default

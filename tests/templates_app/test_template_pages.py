@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from django.db import connection
+from django.http import Http404
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
@@ -12,7 +14,7 @@ from instances.models import AMCInstance, InstanceBrand
 from instances.models.mapping import MappingKind
 from instances.services.mappings import Entry, add_mappings
 from templates_app.models import InstanceTemplate, TemplateVersion
-from templates_app.services.templates import Content, create_template
+from templates_app.services.templates import Content, create_template, set_archived
 from tests.base import CastTestCase
 from tests.factories import AccountFactory, ConnectionFactory, InstanceFactory
 
@@ -73,6 +75,60 @@ class EditorTests(TemplateTestCase):
         template.refresh_from_db()
         self.assertEqual((template.name, template.version), ("First", 2))
         self.assertContains(response, 'name="version" value="2"')
+
+    def test_the_difference_names_changed_values_and_tags(self) -> None:
+        template = self.template()
+        form = self.form(version=1, tags="mine", **{"value:word": "Mine"})
+        theirs = self.form(version=1, tags="theirs", **{"value:word": "Theirs"})
+        self.client.post(self.url("update", template.template_id), theirs)
+        response = self.client.post(self.url("update", template.template_id), form)
+        for text in ("Name, tags and values", "Tags: theirs", "Tags: mine", "word: Theirs", "word: Mine"):
+            self.assertContains(response, text)
+        versions = self.client.get(self.url("versions", template.template_id))
+        self.assertContains(versions, "word: Theirs")
+
+    def test_sql_is_saved_and_shown_with_the_white_space_around_it(self) -> None:
+        sql = f"\n\n  {SQL} \n"
+        self.client.post(self.url("create"), self.form(source_sql=sql.replace("\n", "\r\n")))
+        saved = InstanceTemplate.objects.get()
+        self.assertEqual(saved.source_sql, sql)
+        self.assertEqual(saved.sql_query, sql.replace("{{word}}", "Trail"))
+        # A browser drops the first line break of a textarea.
+        editor = self.client.get(self.url("update", saved.template_id)).content.decode()
+        self.assertIn(">\n\n\n  SELECT campaign", editor)
+        page = self.client.get(self.url("detail", saved.template_id)).content.decode()
+        self.assertIn(">\n\n\n  SELECT campaign", page)
+        preview = self.client.post(self.url("preview"), self.form(source_sql=sql)).content.decode()
+        self.assertIn(">\n\n\n  SELECT campaign", preview)
+
+    def test_blank_sql_is_refused(self) -> None:
+        response = self.client.post(self.url("create"), self.form(source_sql=" \r\n "))
+        self.assertContains(response, "This field is required")
+        self.assertFalse(InstanceTemplate.objects.exists())
+
+    def test_more_parameters_than_a_form_can_hold_are_refused(self) -> None:
+        sql = "SELECT " + ", ".join(f"{{{{p{number}}}}}" for number in range(301))
+        response = self.client.post(self.url("create"), self.form(source_sql=sql))
+        self.assertContains(response, "301 parameters; the most is 300")
+        self.assertEqual(response.content.count(b'name="value:'), 300)
+        self.assertFalse(InstanceTemplate.objects.exists())
+
+    def test_of_very_many_problems_the_first_are_shown(self) -> None:
+        response = self.client.post(self.url("preview"), {"source_sql": "{{1}} " * 60})
+        self.assertContains(response, "data-goto", 50)
+        self.assertContains(response, "10 more problems")
+
+    def test_numbers_no_database_knows_are_wrong_numbers(self) -> None:
+        template = self.template()
+        for number in ("9" * 30, "9" * 5000):
+            saving = self.client.post(self.url("update", template.template_id), self.form(version=number))
+            self.assertEqual(saving.status_code, 200)
+            url = self.url("restore", template.template_id, 1)
+            self.assertEqual(self.client.post(url, {"version": number}).status_code, 302)
+            fix = self.client.post(self.url("create"), self.form(action=f"fix:{number}"))
+            self.assertEqual(fix.status_code, 200)
+        template.refresh_from_db()
+        self.assertEqual(template.version, 1)
 
     def test_parameters_and_preview_follow_the_text(self) -> None:
         posted = {"source_sql": "SELECT {{day_date}}, :asin_list", "value:day_date": "2026-01-02"}
@@ -139,6 +195,12 @@ class TemplatePageTests(TemplateTestCase):
         self.client.post(self.url("archive", template.template_id), {"archived": "0"})
         self.assertContains(self.client.get(self.url("list")), "Reach</a>")
 
+    def test_archiving_what_was_deleted_meanwhile_says_so(self) -> None:
+        template = self.template()
+        InstanceTemplate.objects.all().delete()
+        with self.assertRaises(Http404):
+            set_archived(template, archived=True)
+
     def test_restore_makes_a_new_version(self) -> None:
         template = self.template()
         self.client.post(self.url("update", template.template_id), self.form(version=1, name="Second"))
@@ -182,6 +244,12 @@ class AutofillTests(TemplateTestCase):
         sql = "SELECT 1 FROM t WHERE a IN ({{asins}}) AND c IN ({{campaign_ids}}) AND x = {{word}}"
         return self.client.post(self.url("parameters"), {"source_sql": sql, **posted}).content.decode()
 
+    @staticmethod
+    def mark(html: str) -> str:
+        found = re.search(r'name="auto:asins" value="(\w+)"', html)
+        assert found is not None
+        return found[1]
+
     def test_new_parameters_are_filled_and_marked(self) -> None:
         html = self.panel()
         self.assertIn("B0TESTAAA1\nB0TESTAAA2", html)
@@ -190,9 +258,25 @@ class AutofillTests(TemplateTestCase):
         self.assertIn("2 of 3 set", html)
 
     def test_cleared_on_purpose_stays_empty(self) -> None:
-        html = self.panel(**{"value:asins": "", "auto:asins": "1"})
+        html = self.panel(**{"value:asins": "", "auto:asins": self.mark(self.panel())})
         self.assertNotIn("B0TESTAAA1", html)
         self.assertIn("123456789012345678", html)
+
+    def test_typed_and_cleared_without_scripts_stays_empty(self) -> None:
+        typed = self.panel(**{"value:asins": "B0OTHERAA1"})
+        touched = re.search(r'name="touched:asins" value="(\w)"', typed)
+        assert touched is not None
+        html = self.panel(**{"value:asins": "", "auto:asins": "0", "touched:asins": touched[1]})
+        self.assertNotIn("B0TESTAAA1", html)
+
+    def test_edited_without_scripts_is_no_longer_from_the_mappings(self) -> None:
+        mark = self.mark(self.panel())
+        html = self.panel(**{"value:asins": "B0TESTAAA1\r\nB0TESTAAA2", "auto:asins": mark})
+        self.assertEqual(html.count("data-auto-mark"), 2)
+        html = self.panel(**{"value:asins": "B0TESTAAA1", "auto:asins": mark})
+        self.assertEqual(html.count("data-auto-mark"), 1)
+        self.assertNotIn("B0TESTAAA2", html)
+        self.assertNotIn("The mappings have changed", html)
 
     def test_typed_values_are_never_touched(self) -> None:
         html = self.panel(**{"value:asins": "B0OTHERAA1", "value:word": "kept"})
@@ -202,7 +286,12 @@ class AutofillTests(TemplateTestCase):
 
     def test_changed_mappings_are_offered_with_the_difference(self) -> None:
         sql = "SELECT COUNT(1) AS n FROM conversions WHERE tracked_asin IN ({{asins}})"
-        form = {"name": "A", "source_sql": sql, "value:asins": "B0TESTAAA1\nB0TESTAAA2", "auto:asins": "1"}
+        form = {
+            "name": "A",
+            "source_sql": sql,
+            "value:asins": "B0TESTAAA1\nB0TESTAAA2",
+            "auto:asins": self.mark(self.panel()),
+        }
         self.client.post(self.url("create"), {**form, "action": "save"})
         template = InstanceTemplate.objects.get()
         self.assertEqual(template.autofilled, ["asins"])
