@@ -140,6 +140,7 @@ class _Code:
         self.sql = sql
         self._pieces: list[str] = []
         self._position = 0
+        self._end_of_placeholder = 0
         self._last: Literal["", "open", "row"] = ""
         self._brackets: list[str] = []
 
@@ -168,6 +169,8 @@ class _Code:
         """Read a placeholder in code."""
         before = self._text_until(start)
         place = self._place(before, end)
+        is_glued = (0 < start == self._end_of_placeholder) or _is_glued(self.sql, start, end)
+        self._end_of_placeholder = end
         self.end_item(end, "row" if place == "rows" else "")
         return Placeholder(
             name,
@@ -175,7 +178,7 @@ class _Code:
             end,
             "",
             place,
-            is_glued=_is_glued(self.sql, start, end),
+            is_glued=is_glued,
             follows_like=_follows_like(before),
             follows_minus=self.sql.startswith("-", start - 1) if start else False,
         )

@@ -98,3 +98,13 @@ def test_preview_marks_the_opening_braces_only_and_has_no_empty_pieces():
         ("{{{", "malformed"),
         ("b}}}", ""),
     ]
+
+
+def test_preview_leaves_both_of_two_that_touch():
+    pieces = preview("{{a}}{{b}} {{b}}", {"a": 1, "b": 2})
+    assert [(piece.text, piece.error and piece.error.code) for piece in pieces] == [
+        ("{{a}}", "glued"),
+        ("{{b}}", "glued"),
+        (" ", None),
+        ("2", None),
+    ]
