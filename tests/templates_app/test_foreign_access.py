@@ -1,0 +1,120 @@
+"""Templates and mappings of somebody else: every address, every method, through their instance and one's own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core import serializers
+from django.urls import get_resolver, reverse
+
+from instances.forms.mappings import stage
+from instances.models import AMCInstance, BrandASIN, BrandCampaign, InstanceBrand, MappingKind
+from instances.services.mappings import Entry, add_mappings, preview_replace
+from templates_app.models import InstanceTemplate, TemplateVersion
+from templates_app.services.templates import Content, create_template, update_template
+from tests.base import CastTestCase
+from tests.factories import AccountFactory, ConnectionFactory, InstanceFactory
+from tests.test_access import own_url_names
+
+METHODS = ("get", "head", "post", "put", "patch", "delete", "options")
+SQL = "SELECT campaign, SUM(clicks) AS c FROM dsp_clicks WHERE campaign = {{word}} GROUP BY 1"
+
+
+def address_names() -> list[str]:
+    """Give the name of every address of templates and mappings that belongs to an instance."""
+    names = own_url_names(get_resolver().url_patterns)
+    return sorted(
+        n for n in names if n.startswith(("templates:template-", "instances:mapping-", "templates:run-"))
+    )
+
+
+class ForeignAccessTests(CastTestCase):
+    instance: AMCInstance
+    own: AMCInstance
+
+    @classmethod
+    def setUpTestData(cls) -> None:
+        super().setUpTestData()
+        cls.instance = InstanceFactory(account=AccountFactory(connection=ConnectionFactory(user=cls.alice)))
+        cls.own = InstanceFactory(account=AccountFactory(connection=ConnectionFactory(user=cls.charlie)))
+        cls.template = create_template(user=cls.alice, instance=cls.instance, content=cls.content("First"))
+        update_template(template=cls.template, user=cls.alice, content=cls.content("Second"), version=1)
+        brand = InstanceBrand.objects.create(instance=cls.instance, name="Trail", folded="trail")
+        add_mappings(cls.instance, [Entry(brand.pk, MappingKind.ASIN, "B0TESTAAA1")])
+        entries = [Entry(brand.pk, MappingKind.ASIN, "B0TESTAAA2")]
+        staged = stage(cls.instance, entries, preview_replace(cls.instance, entries).fingerprint)
+        # What would change something at every address, if only it were let in.
+        cls.posted = {
+            "name": "Stolen", "source_sql": SQL, "value:word": "x", "version": "2", "action": "save", "archived": "1",
+            "instance": str(cls.own.pk), "brand": str(brand.pk), "kinds": "asins", "text": "B0TESTAAA3",
+            "staged": staged, "all": "1", "count": "1", "kind": "asin",
+        }  # fmt: skip
+
+    @staticmethod
+    def content(name: str) -> Content:
+        return Content(name=name, source_sql=SQL, parameter_values={"word": name})
+
+    def address(self, name: str, instance: AMCInstance) -> str:
+        args: list[Any] = [instance.pk]
+        if name in ("templates:run-start",) or name.removeprefix("templates:template-") in (
+            "detail", "update", "copy", "archive", "delete", "versions", "restore"
+        ):  # fmt: skip
+            args.append(self.template.template_id)
+        if name == "templates:template-restore":
+            args.append(1)
+        return reverse(name, args=args)
+
+    def everything(self) -> str:
+        models = (InstanceTemplate, TemplateVersion, InstanceBrand, BrandASIN, BrandCampaign)
+        return "".join(serializers.serialize("json", model._default_manager.order_by("pk")) for model in models)
+
+    def answers(self, instance: AMCInstance) -> dict[tuple[str, str], int]:
+        return {
+            (name, method): getattr(self.client, method)(
+                self.address(name, instance), self.posted if method == "post" else None
+            ).status_code
+            for name in address_names()
+            for method in METHODS
+        }
+
+    def test_a_foreign_instance_is_not_there_whatever_the_method(self) -> None:
+        before = self.everything()
+        for person in (self.charlie, self.sam):
+            self.client.force_login(person)
+            wrong = {
+                key: status for key, status in self.answers(self.instance).items() if status not in (404, 405)
+            }
+            self.assertEqual(wrong, {})
+        self.assertEqual(self.everything(), before)
+
+    def test_a_foreign_template_is_not_there_through_an_own_instance(self) -> None:
+        before = self.everything()
+        self.client.force_login(self.charlie)
+        wrong = {
+            (name, method): status
+            for (name, method), status in self.answers(self.own).items()
+            if self.template.template_id in self.address(name, self.own)
+            if status not in (404, 405)
+        }
+        self.assertEqual(wrong, {})
+        stolen = InstanceTemplate.objects.filter(instance=self.own)
+        # Only the new template that was posted to the own instance is there.
+        self.assertEqual([template.name for template in stolen], ["Stolen"])
+        stolen.delete()
+        self.assertEqual(self.everything(), before)
+
+    def test_the_owner_is_let_in_everywhere(self) -> None:
+        """The same requests do something: the other tests would pass for addresses that do not exist."""
+        for name in address_names():
+            statuses = {getattr(self.client, method)(self.address(name, self.instance)).status_code
+                        for method in ("get", "post")}  # fmt: skip
+            self.assertTrue(statuses & {200, 302}, name)
+            InstanceTemplate.objects.filter(pk=self.template.pk).delete()
+            self.template = create_template(user=self.alice, instance=self.instance, content=self.content("Again"))
+
+    def test_a_copy_of_a_foreign_template_starts_empty(self) -> None:
+        self.client.force_login(self.charlie)
+        address = self.address("templates:template-create", self.own)
+        response = self.client.get(f"{address}?from={self.template.template_id}")
+        self.assertNotContains(response, "SUM(clicks)")
+        self.assertNotContains(response, "Second")
