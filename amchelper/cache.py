@@ -69,8 +69,10 @@ class GenerationCache:
 
     @staticmethod
     def _begin(name: str) -> str:
-        caches["generations"].add(name, secrets.token_hex(8), None)
-        # Read again: another process may have been first, and its generation is the one to use.
+        generation = secrets.token_hex(8)
+        if caches["generations"].add(name, generation, None):
+            return generation
+        # Another process was first, and its generation is the one to use.
         return str(caches["generations"].get(name, _CLOSED))
 
     def _generation_key(self, key: object) -> str:

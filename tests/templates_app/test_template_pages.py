@@ -178,6 +178,25 @@ class TemplatePageTests(TemplateTestCase):
         self.assertEqual(statements[0], statements[1])
         self.assertLessEqual(statements[1], 6)
 
+    def test_pages_beside_a_thousand_templates_take_few_statements(self) -> None:
+        template = self.template()
+        InstanceTemplate.objects.bulk_create(
+            InstanceTemplate(
+                user=self.alice, instance=self.instance, name=f"T{number}", source_sql=SQL, sql_query=SQL
+            )
+            for number in range(1_000)
+        )
+        one = template.template_id
+        pages = [self.url(name, one) for name in ("detail", "update", "copy", "delete", "versions")]
+        for address in (self.url("list"), self.url("list") + "?q=t99&page=2", self.url("create"), *pages):
+            with self.subTest(address), CaptureQueriesContext(connection) as queries:
+                self.assertEqual(self.client.get(address).status_code, 200)
+            self.assertLess(len(queries), 20)
+        for name in ("parameters", "preview", "lint"):
+            with self.subTest(name), CaptureQueriesContext(connection) as queries:
+                self.assertEqual(self.client.post(self.url(name), self.form()).status_code, 200)
+            self.assertLess(len(queries), 20)
+
     def test_edit_is_seen_at_once_in_list_and_page(self) -> None:
         template = self.template()
         for name in ("list", "detail"):
