@@ -19,7 +19,7 @@ MAX_FILE_BYTES = 10 * 1024 * 1024
 LARGEST_ID = 2**63 - 1
 COLUMNS = ("asin", "campaign_id", "campaign_name", "brand")
 # A cell that begins like this is a formula to a spreadsheet; the quote before it says it is text.
-FORMULA = re.compile(r"'*[=+\-@\t\r]")
+FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")
 _ALIASES = {"asins": "asin", "campaign": "campaign_name", "campaign_names": "campaign_name",
             "campaign_ids": "campaign_id", "campaignid": "campaign_id", "brand_name": "brand"}  # fmt: skip
 _INVISIBLE = "\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"

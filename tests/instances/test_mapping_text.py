@@ -182,16 +182,16 @@ def test_other_files_are_refused_with_advice(data: bytes) -> None:
         decode(data)
 
 
-@pytest.mark.parametrize("first", ["=", "+", "-", "@", "\t", "\r"])
+@pytest.mark.parametrize("first", ["=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠"])
 def test_no_cell_is_a_formula(first: str) -> None:
     assert escape_formula(f"{first}cmd") == f"'{first}cmd"
     assert escape_formula(f"'{first}cmd") == f"''{first}cmd"
 
 
-@given(st.text(alphabet="'=+-@\t\ra1 ", max_size=8))
+@given(st.text(alphabet="'=+-@\t\r＝－a1 ", max_size=8))
 def test_escaping_is_undone_exactly(value: str) -> None:
     assert unescape_formula(escape_formula(value)) == value
-    assert not escape_formula(value).startswith(("=", "+", "-", "@", "\t", "\r"))
+    assert not escape_formula(value).startswith(("=", "+", "-", "@", "\t", "\r", "＝", "－"))
 
 
 def test_more_rows_than_are_taken_at_once_are_refused() -> None:
