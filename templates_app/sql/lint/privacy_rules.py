@@ -25,6 +25,7 @@ _COMPARISONS = (
     exp.ILike,
     exp.SimilarTo,
     exp.RegexpLike,
+    exp.ArrayContains,
 )
 
 
@@ -114,11 +115,12 @@ def _membership(node: exp.Expr) -> tuple[exp.Expr | None, list[exp.Expr]]:
 
 
 def _is_literal(query: Query, node: exp.Expr) -> bool:
-    while isinstance(node, exp.Paren | exp.Cast | exp.Neg):
-        node = node.this
-    if isinstance(node, exp.Column):
-        return query.source.is_placeholder(node)
-    return isinstance(node, exp.Literal | exp.Boolean)
+    """Tell whether a value is made of nothing but what is written in the query, as `UPPER('x')` is."""
+    if node.find(exp.Query) or not all(
+        query.source.is_placeholder(column) for column in node.find_all(exp.Column)
+    ):
+        return False
+    return node.find(exp.Literal, exp.Boolean, exp.Column) is not None
 
 
 PRIVACY_RULES = (user_level_output, literal_comparisons)

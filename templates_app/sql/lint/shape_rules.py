@@ -62,8 +62,12 @@ def no_aggregate(query: Query) -> Iterator[Finding]:
     """Warn when users' rows are read but nothing is aggregated."""
     if query.is_audience or not query.reads_users:
         return
-    grouping = (exp.AggFunc, exp.Group, exp.Distinct, exp.SetOperation)
-    if query.tree.find(*grouping) or any(is_aggregate(node) for node in query.tree.find_all(exp.Anonymous)):
+    if query.tree.find(exp.AggFunc, exp.Group, exp.Distinct):
+        return
+    unions = query.tree.find_all(exp.SetOperation)
+    if any(union.args.get("distinct") for union in unions) or any(
+        map(is_aggregate, query.tree.find_all(exp.Anonymous))
+    ):
         return
     message = (
         "AMC wants at least one aggregate, such as SUM or COUNT(DISTINCT user_id); plain rows come back only with "

@@ -81,6 +81,10 @@ def test_a_list_of_users_alone_is_taken_for_an_audience_query():
         "user_id = CAST(5 AS VARCHAR)",
         "CONTAINED_IN(city_name, 'a', 'b')",
         "CASE city_name WHEN 'a' THEN TRUE END",
+        "UPPER(city_name) = UPPER('rome')",
+        "city_name = CONCAT('Ro', {{rest}})",
+        "city_name = CUSTOM_PARAMETER('city')",
+        "ARRAY_CONTAINS(ARRAY['a', 'b'], city_name)",
     ],
 )
 def test_protected_columns_are_not_compared_with_literals(condition):
@@ -126,6 +130,12 @@ def test_rows_as_they_are_are_a_warning_unless_controls_are_off():
     sql = "SELECT campaign, user_id FROM dsp_clicks"
     assert {f.rule for f in lint(sql)} == {"no-aggregate", "user-level-output"}
     assert lint(sql, aggregation_controls=False) == []
+
+
+def test_a_union_that_merges_no_rows_aggregates_nothing():
+    branches = "SELECT campaign FROM dsp_clicks UNION {} SELECT campaign FROM dsp_views"
+    assert [f.rule for f in lint(branches.format("ALL"))] == ["no-aggregate"]
+    assert lint(branches.format("")) == []
 
 
 @pytest.mark.parametrize(
