@@ -45,12 +45,12 @@ class Table:
 
     @property
     def is_in_sandbox(self) -> bool:
-        """Tell whether instances of type SANDBOX have it: they have no ad server tables."""
+        """Return whether instances of type SANDBOX have it: they have no ad server tables."""
         return not self.name.startswith("adserver_")
 
     @property
     def has_users(self) -> bool:
-        """Tell whether rows belong to users, so that thresholds apply."""
+        """Return whether rows belong to users, so that thresholds apply."""
         return "user_id" in self.columns
 
 
@@ -102,7 +102,7 @@ _ADVERTISER_TYPES = {"dsp_": DISPLAY, "adserver_": DISPLAY, "sponsored_ads_": SP
 
 
 def is_audience_table(name: str) -> bool:
-    """Tell whether a table is the twin that only audience queries may read."""
+    """Return whether a table is the twin that only audience queries may read."""
     return name.endswith(AUDIENCE_SUFFIX)
 
 

@@ -27,7 +27,6 @@ class AmcHelperConfig(AppConfig):
 
 
 def _create_cache_table(*, using: str, verbosity: int, **kwargs: Any) -> None:
-    """Make the table of the database cache beside the others; nothing to do when it is there or not used."""
     call_command("createcachetable", database=using, verbosity=max(0, verbosity - 1))
 
 

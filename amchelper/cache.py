@@ -31,7 +31,7 @@ class GenerationCache:
         self.timeout = timeout
 
     def get_or_load(self, key: object, load: Callable[[], T]) -> T:
-        """Give the cached value of `key`, or call `load` and keep what it returns."""
+        """Return the cached value of `key`, or call `load` and keep what it returns."""
         generations = self._generations(key)
         if _CLOSED in generations:
             return load()
@@ -62,7 +62,7 @@ class GenerationCache:
             caches["generations"].set(name, secrets.token_hex(8), None)
 
     def _generations(self, key: object) -> list[str]:
-        """Give the generation of the whole kind and that of the key, which both end a value."""
+        """Return the generation of the whole kind and that of the key, which both end a value."""
         names = [self.namespace, self._generation_key(key)]
         found = caches["generations"].get_many(names)
         return [str(found.get(name) or self._begin(name)) for name in names]

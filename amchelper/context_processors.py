@@ -34,7 +34,7 @@ class NavItem:
 
 
 def navigation(request: HttpRequest) -> dict[str, list[NavItem]]:
-    """Give the navigation entries that exist, with the present one marked."""
+    """Return the navigation entries that exist, with the present one marked."""
     match = request.resolver_match
     here = (match.url_name or "") if match else ""
     items = []

@@ -21,7 +21,7 @@ class HtmxHttpRequest(HttpRequest):
 
 
 def wants_fragment(request: HtmxHttpRequest) -> bool:
-    """Tell whether htmx will swap the answer into a page, so that only the fragment is needed."""
+    """Return whether htmx will swap the answer into a page, so that only the fragment is needed."""
     htmx = request.htmx
     return bool(htmx) and not htmx.boosted and not htmx.history_restore_request
 

@@ -6,7 +6,7 @@ from typing import Any
 
 
 def logging_config(*, level: str) -> dict[str, Any]:
-    """Give the `LOGGING` dict that writes every record as one line to standard error."""
+    """Return the `LOGGING` dict that writes every record as one line to standard error."""
     return {
         "version": 1,
         "disable_existing_loggers": False,

@@ -62,9 +62,9 @@ class User(AbstractBaseUser, PermissionsMixin):
         return self.email
 
     def get_full_name(self) -> str:
-        """Give the name, or the address where there is none."""
+        """Return the name, or the address where there is none."""
         return self.name or self.email
 
     def get_short_name(self) -> str:
-        """Give the first word of the name, or the part of the address before the @."""
+        """Return the first word of the name, or the part of the address before the @."""
         return self.name.split(" ")[0] if self.name else self.email.partition("@")[0]

@@ -31,7 +31,7 @@ from instances.tasks import advance_health_run
 
 
 def link_to(obj: Model | None) -> SafeString | str:
-    """Give a link to the admin page of a related object."""
+    """Return a link to the admin page of a related object."""
     if obj is None:
         return "–"
     meta = obj._meta

@@ -11,7 +11,7 @@ from instances.models import AmazonConnection
 
 
 def reconnect_connections(request: HttpRequest) -> dict[str, Any]:
-    """Give the user's logins that must be connected again; lazy, so fragments do not pay for it."""
+    """Return the user's logins that must be connected again; lazy, so fragments do not pay for it."""
 
     def find() -> list[AmazonConnection]:
         return list(AmazonConnection.objects.visible_to(request.user).needing_reconnect().only("pk", "label"))

@@ -21,7 +21,7 @@ _SLOWEST = 10_000
 
 
 def main() -> int:
-    """Serve until SIGTERM or Ctrl-C, or run one query; gives the exit code."""
+    """Serve until SIGTERM or Ctrl-C, or run one query; returns the exit code."""
     if sys.argv[1:2] == ["query"]:
         return query.main(sys.argv[2:])
     options = _parse()

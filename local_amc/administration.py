@@ -120,7 +120,7 @@ def check_instance(
 
 
 def _body(found: Instance, request: Request) -> dict[str, Any]:
-    """Give an instance's JSON; its host is this server, so that no token is led to Amazon."""
+    """Return an instance's JSON; its host is this server, so that no token is led to Amazon."""
     if found.body.get("apiEndpoint") is None:
         return found.body
     return {**found.body, "apiEndpoint": request.host_url.rstrip("/")}

@@ -19,17 +19,17 @@ class RefusedError(Exception):
 
 
 def json_answer(body: Any, status: int = 200, content_type: str = JSON) -> Response:
-    """Give a JSON body."""
+    """Return a JSON body."""
     return Response(json.dumps(body), status, content_type=content_type)
 
 
 def single(key: str, body: Any, *, is_wrapped: bool, content_type: str) -> Response:
-    """Give one object: flat, as Amazon does, or under `key`, as its specification says."""
+    """Return one object: flat, as Amazon does, or under `key`, as its specification says."""
     return json_answer({key: body} if is_wrapped else body, content_type=content_type)
 
 
 def error(status: int, details: str) -> Response:
-    """Give Amazon's usual error body; its `code` is a string."""
+    """Return Amazon's usual error body; its `code` is a string."""
     return json_answer({"code": str(status), "details": details}, status)
 
 

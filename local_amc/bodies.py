@@ -13,7 +13,7 @@ _MOST_NESTED = 64
 
 
 def read_object(request: Request) -> dict[str, Any]:
-    """Give the JSON object in a request's body; raises ValueError."""
+    """Return the JSON object in a request's body; raises ValueError."""
     try:
         body = json.loads(request.get_data(), parse_constant=_refuse, parse_float=_finite)
     except RecursionError as problem:

@@ -16,11 +16,11 @@ class Clock:
         self._lock = threading.Lock()
 
     def now(self) -> datetime:
-        """Give the server's time, aware, in UTC."""
+        """Return the server's time, aware, in UTC."""
         return datetime.now(UTC) + self._offset
 
     def timestamp(self) -> float:
-        """Give the server's time in seconds since 1970."""
+        """Return the server's time in seconds since 1970."""
         return self.now().timestamp()
 
     def advance(self, seconds: float) -> None:
@@ -41,7 +41,7 @@ class Clock:
 
 
 def _checked(offset: timedelta) -> timedelta:
-    """Give an offset that leaves all of a run's times inside the calendar; raises ValueError and OverflowError."""
+    """Return an offset that leaves all of a run's times inside the calendar; raises ValueError and OverflowError."""
     moved = datetime.now(UTC) + offset
     if not _FIRST_YEAR <= moved.year <= _LAST_YEAR:
         raise ValueError(f"the clock stays between the years {_FIRST_YEAR} and {_LAST_YEAR}")

@@ -54,7 +54,7 @@ class RequestLog:
             self._entries.append(entry)
 
     def list(self) -> list[dict[str, Any]]:
-        """Give what is remembered, oldest first."""
+        """Return what is remembered, oldest first."""
         with self._lock:
             return list(self._entries)
 
@@ -79,7 +79,7 @@ def handle(app: LocalAmc, request: Request) -> Response:
 
 
 def _is_trusted(request: Request) -> bool:
-    """Tell whether a program on this machine asks: no other address, and no page in a browser."""
+    """Return whether a program on this machine asks: no other address, and no page in a browser."""
     try:
         is_local = ipaddress.ip_address(request.environ.get("REMOTE_ADDR", "")).is_loopback
     except ValueError:
@@ -132,7 +132,7 @@ def _options(app: LocalAmc, body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _typed(body: dict[str, Any], name: str, kind: type, default: Any) -> Any:
-    """Give a field, or what stands for a missing one; raises ValueError for one of another type."""
+    """Return a field, or what stands for a missing one; raises ValueError for one of another type."""
     value = body.get(name, default)
     if type(value) is not kind:
         raise ValueError(f"{name} must be {_KINDS[kind]}")
@@ -159,7 +159,7 @@ def _executions(app: LocalAmc, body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _set_execution(app: LocalAmc, body: dict[str, Any]) -> dict[str, Any]:
-    """Give an execution another status, with a reason."""
+    """Return an execution another status, with a reason."""
     key, reason = _typed(body, "id", str, ""), _typed(body, "reason", str, "")
     status = body.get("status")
     if status not in ALL_STATES:
@@ -197,7 +197,7 @@ _ACTIONS: dict[tuple[str, str], Callable[[LocalAmc, dict[str, Any]], dict[str, A
 
 
 def _fields(request: Request) -> dict[str, Any]:
-    """Give a body's fields; the raw text of other bodies could hold a secret."""
+    """Return a body's fields; the raw text of other bodies could hold a secret."""
     if request.mimetype == "application/json":
         with suppress(ValueError):
             return read_object(request)
@@ -206,7 +206,7 @@ def _fields(request: Request) -> dict[str, Any]:
 
 
 def _redacted(value: Any, name: str = "") -> Any:
-    """Give `value` with secrets, by name or by look, shortened to a hash."""
+    """Return `value` with secrets, by name or by look, shortened to a hash."""
     if isinstance(value, dict):
         return {str(key): _redacted(inner, str(key).lower()) for key, inner in value.items()}
     if isinstance(value, list):

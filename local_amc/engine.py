@@ -86,7 +86,7 @@ class ResultColumn:
     scale: int | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Give it as in `outputColumns`."""
+        """Return it as in `outputColumns`."""
         body: dict[str, Any] = {"name": self.name, "columnType": self.column_type, "dataType": self.data_type}
         if self.precision is not None:
             body |= {"dataTypePrecision": self.precision, "dataTypeScale": self.scale}
@@ -140,7 +140,7 @@ def rows(cursor: duckdb.DuckDBPyConnection, prepared: Prepared, source: Source) 
 
 
 def rejected(problem: duckdb.Error, source: Source) -> SqlRejectedError:
-    """Give AMC's words for what the engine says, without the SQL that was made of the query."""
+    """Return AMC's words for what the engine says, without the SQL that was made of the query."""
     text = str(problem)
     for pattern, words in _TRANSLATIONS:
         found = pattern.search(text)

@@ -89,7 +89,7 @@ class Fault:
     fired: int = 0
 
     def matches(self, request: Request, endpoint: str, token_issued_at: float | None) -> bool:
-        """Tell whether the request is one of those this fault is armed for."""
+        """Return whether the request is one of those this fault is armed for."""
         return (
             self._matches_route(request, endpoint)
             and (not self.method or request.method == self.method.upper())
@@ -99,7 +99,7 @@ class Fault:
 
     @property
     def gone_entity(self) -> str:
-        """Give the entity that `account_disappears` takes away."""
+        """Return the entity that `account_disappears` takes away."""
         return self.entity or _VANISHING_ACCOUNT
 
     @property
@@ -155,7 +155,7 @@ class Faults:
             return asdict(fault)
 
     def disarm(self, *, name: str = "", fault_id: int = 0) -> int:
-        """Disarm all faults, those of one name, or one; gives how many."""
+        """Disarm all faults, those of one name, or one; returns how many."""
         with self._lock:
             kept = [
                 fault
@@ -168,16 +168,16 @@ class Faults:
             return count
 
     def list(self) -> list[dict[str, Any]]:
-        """Give the armed faults with how often they matched and fired."""
+        """Return the armed faults with how often they matched and fired."""
         with self._lock:
             return [asdict(fault) for fault in self._armed]
 
     def is_any_armed(self) -> bool:
-        """Tell whether there is anything to look for."""
+        """Return whether there is anything to look for."""
         return bool(self._armed)
 
     def pick(self, request: Request, endpoint: str, token_issued_at: float | None) -> Fault | None:
-        """Give the fault this request gets, counting it."""
+        """Return the fault this request gets, counting it."""
         with self._lock:
             for fault in self._armed:
                 if fault.matches(request, endpoint, token_issued_at) and self._fires(fault):
@@ -195,7 +195,7 @@ class Faults:
         return True
 
     def _throw(self) -> float:
-        """Give a number from 0 to 1; the same seed gives the same row of numbers."""
+        """Return a number from 0 to 1; the same seed gives the same row of numbers."""
         self._throws += 1
         digest = hashlib.sha256(f"{self._seed}:{self._throws}".encode()).digest()
         return int.from_bytes(digest[:8]) / 2**64

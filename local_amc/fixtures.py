@@ -45,7 +45,7 @@ class Account:
     marketplace_id: str
 
     def to_json(self) -> dict[str, str]:
-        """Give the element of `amcAccounts`."""
+        """Return the element of `amcAccounts`."""
         return {
             "accountId": self.account_id,
             "accountName": self.account_name,
@@ -104,12 +104,12 @@ class Instance:
 
     @property
     def is_ready(self) -> bool:
-        """Tell whether reporting works."""
+        """Return whether reporting works."""
         return self.body.get("creationStatus") in _READY
 
     @property
     def is_sandbox(self) -> bool:
-        """Tell whether it has synthetic data only, with rules of its own."""
+        """Return whether it has synthetic data only, with rules of its own."""
         return self.body.get("instanceType") == "SANDBOX"
 
 
@@ -122,7 +122,7 @@ def save_fixtures(records: Records) -> None:
 
 
 def pick(seed: int, what: str, size: int) -> int:
-    """Give a number from 0 to `size` - 1 that depends on seed and subject only."""
+    """Return a number from 0 to `size` - 1 that depends on seed and subject only."""
     return int.from_bytes(hashlib.sha256(f"{seed}:{what}".encode()).digest()[:8]) % size
 
 
@@ -209,7 +209,7 @@ def _instance(
 
 
 def _null_heavy(instance_id: str) -> dict[str, Any]:
-    """Give an answer in which nearly everything is null or missing, as older instances have."""
+    """Return an answer in which nearly everything is null or missing, as older instances have."""
     return {
         "instanceId": instance_id,
         "instanceName": None,

@@ -23,12 +23,12 @@ class Format:
 
 
 def header(name: str, place: int) -> str:
-    """Give a column's header: lower case, and Calcite's `expr$0` for what has no name."""
+    """Return a column's header: lower case, and Calcite's `expr$0` for what has no name."""
     return f"expr${place}" if name.startswith(_UNNAMED) or not name else name.lower()
 
 
 def cell(value: Any) -> str:
-    """Give one value as text; NULL is an empty field, like the empty string."""
+    """Return one value as text; NULL is an empty field, like the empty string."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -69,7 +69,7 @@ def _inner(value: Any) -> str:
 
 
 def _number(value: float) -> str:
-    """Give a float without an exponent where a short text exists, and without a needless fraction's noise."""
+    """Return a float without an exponent where a short text exists, and without a needless fraction's noise."""
     if not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     text = repr(value)

@@ -79,7 +79,7 @@ main{background:#1e242b;border-color:#333c47}select,button.plain{background:#141
 
 
 def consent_css(app: LocalAmc, request: Request) -> Response:
-    """Give the consent page's style."""
+    """Return the consent page's style."""
     return Response(_CONSENT_CSS, content_type="text/css; charset=utf-8")
 
 
@@ -205,7 +205,7 @@ def _issue(app: LocalAmc, login: str, client_id: str) -> Response:
 
 
 def _fields(request: Request) -> dict[str, str]:
-    """Give a form's or JSON body's fields; a repeated one is noted under its own key."""
+    """Return a form's or JSON body's fields; a repeated one is noted under its own key."""
     if request.mimetype == "application/json":
         with suppress(ValueError):
             return {name: _plain(value) for name, value in read_object(request).items()}
@@ -215,7 +215,6 @@ def _fields(request: Request) -> dict[str, str]:
 
 
 def _plain(value: Any) -> str:
-    """Give a value as text; half a character, which no secret holds, becomes a question mark."""
     return str(value).encode(errors="replace").decode()
 
 
@@ -229,7 +228,7 @@ def _refuse_stranger(values: Mapping[str, str]) -> Response | None:
 
 
 def _redirect_error(values: Mapping[str, str]) -> str:
-    """Give the OAuth code of what is wrong, or nothing."""
+    """Return the OAuth code of what is wrong, or nothing."""
     scopes = values.get("scope", "").split()
     challenge, method = values.get("code_challenge", ""), values.get("code_challenge_method", "")
     if values.get("client_id") != CLIENT_ID:

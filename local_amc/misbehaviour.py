@@ -36,7 +36,7 @@ class DropConnectionError(ConnectionError):
 
 
 def instead(fault: Fault, request: Request) -> Response | None:
-    """Give the answer a fault puts in place of the real one; None when the real one is needed."""
+    """Return the answer a fault puts in place of the real one; None when the real one is needed."""
     make = _INSTEAD.get(fault.fault)
     return make(fault, request) if make else None
 
@@ -155,7 +155,7 @@ _Edit = Callable[[dict[str, Any]], None]
 def _edit(
     instances: _Edit, executions: _Edit = lambda row: None
 ) -> Callable[[Fault, Request, Response], Response]:
-    """Give a change of the instances and executions in an answer, single, wrapped or listed."""
+    """Return a change of the instances and executions in an answer, single, wrapped or listed."""
 
     def make(fault: Fault, request: Request, response: Response) -> Response:
         body = response.get_json(silent=True)

@@ -16,7 +16,7 @@ LARGEST_PAGE = 100
 
 
 def page(request: Request, key: str, rows: Sequence[Any], *, bound_to: str) -> dict[str, Any]:
-    """Give one page of `rows` under `key` and `nextToken`; raises RefusedError for a wrong limit or token."""
+    """Return one page of `rows` under `key` and `nextToken`; raises RefusedError for a wrong limit or token."""
     fault = request.environ.get("local_amc.fault", "")
     limit = _limit(request.args.get("limit", ""))
     token = request.args.get("nextToken", "")
@@ -46,7 +46,7 @@ def _token(start: int, bound_to: str) -> str:
 
 
 def _start(token: str, bound_to: str) -> int:
-    """Give the row a token points to; raises RefusedError for one that is damaged or of another list."""
+    """Return the row a token points to; raises RefusedError for one that is damaged or of another list."""
     try:
         start, salt, seal = base64.urlsafe_b64decode(token).decode().split(".")
         if seal == _seal(int(start), salt, bound_to):

@@ -22,17 +22,17 @@ class PrivacyOptions:
 
     @property
     def blanks(self) -> bool:
-        """Tell whether small rows stay, with their values blanked."""
+        """Return whether small rows stay, with their values blanked."""
         return self.removes_values or bool(self.discriminator_column)
 
 
 def required_users(outputs: Sequence[Output]) -> int:
-    """Give the number of distinct users a row of these columns needs."""
+    """Return the number of distinct users a row of these columns needs."""
     return max((MINIMUM_USERS[output.threshold] for output in outputs), default=1)
 
 
 def forbidden(outputs: Sequence[Output]) -> list[Output]:
-    """Give the columns that may never be in an output."""
+    """Return the columns that may never be in an output."""
     return [output for output in outputs if output.threshold in NEVER_IN_OUTPUT]
 
 

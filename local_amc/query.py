@@ -39,7 +39,7 @@ class UsageError(Exception):
 
 
 def main(arguments: Sequence[str], out: IO[str] = sys.stdout, err: IO[str] = sys.stderr) -> int:
-    """Run the query of a command line; gives 0, 1 for a refused query and 2 for a wrong argument."""
+    """Run the query of a command line; returns 0, 1 for a refused query and 2 for a wrong argument."""
     options = _parser().parse_args(arguments)
     if options.sql == "-":
         options.sql = sys.stdin.read()
@@ -64,7 +64,7 @@ def main(arguments: Sequence[str], out: IO[str] = sys.stdout, err: IO[str] = sys
 
 
 def run_query(options: argparse.Namespace) -> tuple[list[str], list[tuple[Any, ...]]]:
-    """Give headers and rows; raises UsageError and SqlError."""
+    """Return headers and rows; raises UsageError and SqlError."""
     instance = build_instances(options.seed).get(options.instance)
     if instance is None or not instance.is_ready:
         raise UsageError(f"There is no instance {options.instance} with data; try amclocalus1.")

@@ -35,7 +35,7 @@ class Records:
         self._run("INSERT OR REPLACE INTO documents VALUES (?, ?, ?, ?)", kind, instance_id, key, json.dumps(body))
 
     def add(self, kind: str, instance_id: str, key: str, body: dict[str, Any]) -> bool:
-        """Keep a new document; gives False when there is one with that key already."""
+        """Keep a new document; returns False when there is one with that key already."""
         return bool(
             self._run(
                 "INSERT OR IGNORE INTO documents VALUES (?, ?, ?, ?)", kind, instance_id, key, json.dumps(body)
@@ -43,20 +43,20 @@ class Records:
         )
 
     def get(self, kind: str, instance_id: str, key: str) -> dict[str, Any] | None:
-        """Give a document."""
+        """Return a document."""
         rows = self._read(
             "SELECT body FROM documents WHERE kind = ? AND instance_id = ? AND id = ?", kind, instance_id, key
         )
         return rows[0] if rows else None
 
     def all(self, kind: str, instance_id: str) -> list[dict[str, Any]]:
-        """Give an instance's documents of a kind, by ID."""
+        """Return an instance's documents of a kind, by ID."""
         return self._read(
             "SELECT body FROM documents WHERE kind = ? AND instance_id = ? ORDER BY id", kind, instance_id
         )
 
     def delete(self, kind: str, instance_id: str, key: str) -> bool:
-        """Forget a document; gives False when there was none."""
+        """Forget a document; returns False when there was none."""
         return bool(
             self._run(
                 "DELETE FROM documents WHERE kind = ? AND instance_id = ? AND id = ?", kind, instance_id, key
@@ -73,7 +73,7 @@ class Records:
         )
 
     def save_execution(self, body: dict[str, Any], *, only_from: tuple[str, ...]) -> bool:
-        """Keep an execution as it is now if its kept status is one of `only_from`; gives whether it was."""
+        """Keep an execution as it is now if its kept status is one of `only_from`; returns whether it was."""
         marks = ", ".join("?" for _ in only_from)
         return bool(
             self._run(
@@ -83,7 +83,7 @@ class Records:
         )  # fmt: skip
 
     def execution(self, key: str) -> dict[str, Any] | None:
-        """Give an execution by its ID."""
+        """Return an execution by its ID."""
         rows = self._read("SELECT body FROM executions WHERE id = ?", key)
         return rows[0] if rows else None
 
@@ -95,7 +95,7 @@ class Records:
         since: float | None = None,
         until: float | None = None,
     ) -> list[dict[str, Any]]:
-        """Give executions in the order they were created; times are seconds since 1970, both included."""
+        """Return executions in the order they were created; times are seconds since 1970, both included."""
         conditions, values = ["1 = 1"], list[Any]()
         for condition, value in (
             ("instance_id = ?", instance_id or None),
@@ -111,7 +111,7 @@ class Records:
         )
 
     def open_executions(self) -> list[dict[str, Any]]:
-        """Give what is PENDING or RUNNING, oldest first."""
+        """Return what is PENDING or RUNNING, oldest first."""
         return self._read("SELECT body FROM executions WHERE status IN ('PENDING', 'RUNNING') ORDER BY sequence")
 
     def clear(self) -> None:

@@ -159,7 +159,7 @@ class LocalAmc:
         return self._answer(request)(environ, start_response)
 
     def token_of(self, request: Request) -> Token | None:
-        """Give the access token of a request, expired or not; None when it is not one of ours."""
+        """Return the access token of a request, expired or not; None when it is not one of ours."""
         scheme, _, value = request.headers.get("Authorization", "").partition(" ")
         return self.store.find_token(value.strip()) if scheme.lower() == "bearer" else None
 
@@ -208,7 +208,7 @@ class LocalAmc:
 
 
 def _match(request: Request) -> tuple[str, dict[str, Any]]:
-    """Give endpoint and arguments, or an empty name for whatever is not imitated."""
+    """Return endpoint and arguments, or an empty name for whatever is not imitated."""
     try:
         endpoint, arguments = _ROUTES.bind_to_environ(request.environ).match()
     except HTTPException:
@@ -263,5 +263,5 @@ class LocalAmcServer:
         self.control("POST", "reset")
 
     def received(self) -> list[dict[str, Any]]:
-        """Give the requests received, oldest first, secrets shortened to a hash."""
+        """Return the requests received, oldest first, secrets shortened to a hash."""
         return list(self.control("GET", "requests")["requests"])

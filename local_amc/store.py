@@ -86,7 +86,7 @@ class Store:
             self._db.execute("INSERT INTO access_tokens VALUES (?, ?, ?, ?, ?)", row)
 
     def find_token(self, value: str) -> Token | None:
-        """Give a token that was issued here, expired or not."""
+        """Return a token that was issued here, expired or not."""
         with self._lock:
             row = self._db.execute(
                 "SELECT login, client_id, issued_at, expires_at FROM access_tokens WHERE digest = ?",
@@ -101,7 +101,7 @@ class Store:
             self._db.execute("INSERT INTO consent_codes VALUES (?, ?, ?, ?, ?, ?)", row)
 
     def take_code(self, value: str) -> Code | None:
-        """Give a code once: the second caller gets None."""
+        """Return a code once: the second caller gets None."""
         with self._lock:
             row = self._db.execute(
                 "DELETE FROM consent_codes WHERE digest = ? "

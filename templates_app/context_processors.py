@@ -12,7 +12,7 @@ from templates_app.services.schedule_lists import paused_by_failures
 
 
 def stopped_schedules(request: HttpRequest) -> dict[str, Any]:
-    """Give the user's schedules that need a look; lazy, so pages that do not show them do not pay for it."""
+    """Return the user's schedules that need a look; lazy, so pages that do not show them do not pay for it."""
 
     def find() -> list[Schedule]:
         return list(paused_by_failures(request.user))

@@ -54,7 +54,7 @@ STEP_TITLES = {
 
 
 def _is(kind: str) -> Any:
-    """Give the condition of a step: it is shown for one kind of run only."""
+    """Return the condition of a step: it is shown for one kind of run only."""
 
     def condition(wizard: RunWizard) -> bool:
         return wizard.kind == kind
@@ -64,7 +64,7 @@ def _is(kind: str) -> Any:
 
 @require_POST
 def run_preview(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
-    """Give what the window or recurrence on the form comes to; the prefix of its fields tells which it is."""
+    """Return what the window or recurrence on the form comes to; the prefix of its fields tells which it is."""
     lag_days = get_instance_or_404(request.user, pk).lag_days
     kind = RECURRING if any(name.startswith(f"{RECURRING}-") for name in request.POST) else ONCE
     form = _STEPS[kind](data=request.POST, prefix=kind)
@@ -111,16 +111,14 @@ class RunWizard(NamedUrlSessionWizardView):  # type: ignore[misc]  # the library
         return f"{_PREFIX}{kwargs['key']}"
 
     def get_step_url(self, step: str) -> str:
-        """Give the address of a step of this wizard."""
+        """Return the address of a step of this wizard."""
         kwargs = {**self.kwargs, "step": step}
         return reverse(self.url_name, kwargs=kwargs)
 
     def get_template_names(self) -> list[str]:
-        """Give the page of the step."""
         return [f"templates_app/wizard/step_{self.steps.current}.html"]
 
     def get_form_kwargs(self, step: str | None = None) -> dict[str, Any]:
-        """Tell the review which version is the present one."""
         if step != "review":
             return {}
         return {"version": self.template.version, "is_schedule": self.kind == RECURRING}
@@ -214,7 +212,7 @@ class RunWizard(NamedUrlSessionWizardView):  # type: ignore[misc]  # the library
 
     @property
     def kind(self) -> str:
-        """Give what step 2 says: once or recurring."""
+        """Return what step 2 says: once or recurring."""
         return str((self.storage.get_step_data("type") or {}).get("type-kind", ONCE))
 
     def _dry_run(self) -> HttpResponse:
@@ -232,7 +230,7 @@ class RunWizard(NamedUrlSessionWizardView):  # type: ignore[misc]  # the library
         return render(self.request, "templates_app/_partials/dry_run.html", context)
 
     def _latest_dry_run(self, window: Window) -> DryRun | None:
-        """Give the dry run of this very version and window, if there was one."""
+        """Return the dry run of this very version and window, if there was one."""
         kept = self.storage.extra_data.get("dry_run")
         found = DryRun(**kept) if kept else None
         return found if found is not None and found.subject == subject_of(self.template, window) else None
@@ -242,7 +240,7 @@ class RunWizard(NamedUrlSessionWizardView):  # type: ignore[misc]  # the library
         return {"dry_run": found, "dry_run_failure": found.failure(self.template) if found else None}
 
     def _window_now(self) -> Window | None:
-        """Give the window the review is about: of the run, or of a schedule's run at this moment."""
+        """Return the window the review is about: of the run, or of a schedule's run at this moment."""
         form, _ = self._planned()
         return form.window(timezone.now()) if form is not None else None
 
@@ -294,7 +292,7 @@ class RunWizard(NamedUrlSessionWizardView):  # type: ignore[misc]  # the library
 
 
 def preview_of_form(form: BaseForm, lag_days: int) -> WindowPreview | RecurrencePreview | None:
-    """Give the preview of a step's fields; None until they are complete. A window that cannot run shows why.
+    """Return the preview of a step's fields; None until they are complete. A window that cannot run shows why.
 
     Whoever leaves out fewer than the instance's `lag_days` is told what that means.
     """
@@ -312,6 +310,6 @@ def preview_of_form(form: BaseForm, lag_days: int) -> WindowPreview | Recurrence
 
 
 def _defaults(form: BaseForm) -> dict[str, Any]:
-    """Give an untouched form's initial values as if they had been sent."""
+    """Return an untouched form's initial values as if they had been sent."""
     data = {form.add_prefix(name): form.get_initial_for_field(field, name) for name, field in form.fields.items()}
     return {name: value for name, value in data.items() if value is not None}

@@ -72,7 +72,6 @@ class LocalAmcTestCase(CastTestCase):
 
     @classmethod
     def setUpTestData(cls) -> None:
-        """Give Alice a healthy login and the US account."""
         super().setUpTestData()
         cls.connection = ConnectionFactory(user=cls.alice, label="Alice's login")
         cls.account = AccountFactory(connection=cls.connection)

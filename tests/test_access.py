@@ -100,7 +100,7 @@ FOREIGN_PREFIXES = ("accounts/", "admin/")
 def own_url_names(
     patterns: list[URLPattern | URLResolver], namespace: str = "", prefix: str = ""
 ) -> Iterator[str]:
-    """Give the names of all addresses the product itself declares."""
+    """Return the names of all addresses the product itself declares."""
     for pattern in patterns:
         route = prefix + str(pattern.pattern)
         if route.startswith(FOREIGN_PREFIXES):

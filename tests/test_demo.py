@@ -26,7 +26,7 @@ def is_running(pid: int) -> bool:
 
 
 def start_in_terminal(procfile: Path) -> tuple[subprocess.Popen[bytes], int]:
-    """Start the script as the only program of a terminal of its own; gives that terminal's other end too."""
+    """Start the script as the only program of a terminal of its own; returns that terminal's other end too."""
     master, slave = pty.openpty()
 
     def take_terminal() -> None:

@@ -18,7 +18,7 @@ SECRETS = ("Atzr|", "Atza|", "local-secret", "local-healthy", "local-revoked")
 
 
 def dump_database() -> str:
-    """Give every text the database holds."""
+    """Return every text the database holds."""
     texts = []
     with db.cursor() as cursor:
         for table in db.introspection.table_names(cursor):

@@ -32,7 +32,7 @@ _TOKEN = re.compile(r"At[a-z]{1,2}\|[^\s\"']+")
 
 
 def call_info(response: requests.Response) -> CallInfo:
-    """Give status, request ID and the duration without the waits between tries."""
+    """Return status, request ID and the duration without the waits between tries."""
     retries = getattr(response.raw, "retries", None)
     waited = retries.waited if isinstance(retries, PatientRetry) else 0.0
     seconds = max(0.0, response.elapsed.total_seconds() - waited)
@@ -57,7 +57,7 @@ def reading() -> Iterator[None]:
 
 
 def read_json(response: requests.Response) -> Any:
-    """Give the body as JSON whatever the content type says; `{}` when empty, the text when it is not JSON.
+    """Return the body as JSON whatever the content type says; `{}` when empty, the text when it is not JSON.
 
     Raises requests.RequestException when the body breaks off, AmcMalformedError when it is too large or
     not compressed as it says.
@@ -83,7 +83,7 @@ def read_json(response: requests.Response) -> Any:
 
 
 def error_text(payload: object, *, longest: int = 500) -> str:
-    """Give Amazon's words: the first of the usual fields, else the beginning of the text."""
+    """Return Amazon's words: the first of the usual fields, else the beginning of the text."""
     if isinstance(payload, dict):
         for name in ("details", "message", "statusReason", "error_description"):
             if payload.get(name):
@@ -100,7 +100,7 @@ def clean_words(text: str, *, longest: int) -> str:
 
 
 def was_nothing_sent(error: requests.RequestException) -> bool:
-    """Tell whether the request surely did not reach Amazon; everything else may have had its effect."""
+    """Return whether the request surely did not reach Amazon; everything else may have had its effect."""
     # A proxy's error means that the connection through it was never made.
     if isinstance(error, requests.ConnectTimeout | requests.exceptions.ProxyError | ValueError):
         return True

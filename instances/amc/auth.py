@@ -67,7 +67,7 @@ class LoginClient:
         self.local_url, self.patience = local_url, patience
 
     def authorize_url(self, redirect_uri: str, state: str, code_challenge: str) -> str:
-        """Give the consent page's address."""
+        """Return the consent page's address."""
         query = {
             "client_id": self.client_id,
             "scope": SCOPE,
@@ -140,7 +140,7 @@ class TokenSource:
         return f"<TokenSource {self.current!r}>"
 
     def access_token(self) -> str:
-        """Give a token with at least five minutes left; raises AmcError when none can be had."""
+        """Return a token with at least five minutes left; raises AmcError when none can be had."""
         current = self.current
         if current is not None and self._is_fresh(current):
             return current.access_token
@@ -151,7 +151,7 @@ class TokenSource:
             return self._refresh()
 
     def renew(self, rejected: str) -> str:
-        """Give a token other than the one Amazon just rejected; of many callers one refreshes."""
+        """Return a token other than the one Amazon just rejected; of many callers one refreshes."""
         with self._lock:
             if self.current is not None and self.current.access_token != rejected:
                 return self.current.access_token
@@ -159,7 +159,7 @@ class TokenSource:
 
     @property
     def age_seconds(self) -> float:
-        """Give how old the token is; of a stored one, going by its end and the usual hour of life."""
+        """Return how old the token is; of a stored one, going by its end and the usual hour of life."""
         if self.current is None:
             return 0.0
         if self._fetched_at is not None:

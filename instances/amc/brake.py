@@ -21,7 +21,7 @@ class Brake:
         self._spacing = 0.0
 
     def wait(self, limit_seconds: float) -> float:
-        """Wait for a place; gives the seconds waited, -1 at once when it would exceed the limit."""
+        """Wait for a place; returns the seconds waited, -1 at once when it would exceed the limit."""
         with self._lock:
             now = time.monotonic()
             start = max(now, self._paused_until, self._next_slot)
@@ -53,7 +53,7 @@ class Brake:
 
     @property
     def pause_left(self) -> float:
-        """Give the seconds until calls go out again."""
+        """Return the seconds until calls go out again."""
         return max(0.0, self._paused_until - time.monotonic())
 
 
@@ -62,6 +62,6 @@ _brakes_lock = threading.Lock()
 
 
 def get_brake(host: str, login_key: str) -> Brake:
-    """Give the brake this process keeps for a login at a host."""
+    """Return the brake this process keeps for a login at a host."""
     with _brakes_lock:
         return _brakes.setdefault((host, login_key), Brake())

@@ -83,7 +83,7 @@ class Calls:
         most_pages: int,
         whole: bool = False,
     ) -> Iterator[tuple[Mapping[str, Any], CallInfo]]:
-        """Give the rows of all pages; with `whole` a list that may lack rows is an error."""
+        """Return the rows of all pages; with `whole` a list that may lack rows is an error."""
         for payload, call in self._page_answers(path, account, query, most_pages=most_pages, whole=whole):
             # An account without anything may answer with nothing or null, but then under the right name.
             named = key in payload or (not payload and not whole)

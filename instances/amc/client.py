@@ -23,14 +23,14 @@ class AmcClient(ReportingCalls):
     """
 
     def list_accounts(self) -> list[AmcAccount]:
-        """Give the AMC accounts the login administers; an agency's login may reach others too."""
+        """Return the AMC accounts the login administers; an agency's login may reach others too."""
         rows = self._pages("/amc/accounts", "amcAccounts", None, {}, most_pages=_MOST_PAGES)
         accounts = [parse_account(raw) for raw, _ in rows]
         # The pair is the identity; a page that comes again must not double it.
         return list({account.ref: account for account in accounts}.values())
 
     def list_instances(self, account: AccountRef) -> list[AmcInstance]:
-        """Give all instances of an account in its marketplace."""
+        """Return all instances of an account in its marketplace."""
         rows = self._pages(
             "/amc/instances", "instances", account, {"limit": str(PAGE_SIZE)}, most_pages=_MOST_PAGES
         )
@@ -38,7 +38,7 @@ class AmcClient(ReportingCalls):
         return list({instance.instance_id: instance for instance in instances}.values())
 
     def get_instance(self, instance: InstanceRef) -> AmcInstance:
-        """Give one instance; the cheapest call that proves login, headers, instance and state together."""
+        """Return one instance; the cheapest call that proves login, headers, instance and state together."""
         path = f"/amc/instances/{quote(instance.instance_id, safe='')}"
         payload, call = self._call(Request("GET", path, instance.account))
         raw = unwrap(payload, "instance")

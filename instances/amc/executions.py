@@ -75,7 +75,7 @@ class ExecutionRequest:
             raise ValueError(f"{self.time_zone!r} is no time zone.") from error
 
     def for_validation(self) -> ExecutionRequest:
-        """Give the dry run of this request; nobody must take it for the run itself.
+        """Return the dry run of this request; nobody must take it for the run itself.
 
         So it has another ID, and in case AMC does not keep that, another timeout.
         """
@@ -83,7 +83,7 @@ class ExecutionRequest:
         return replace(self, workflow_id=f"{self.workflow_id[:94]}.check", timeout_seconds=shortest, dry_run=True)
 
     def to_json(self) -> dict[str, Any]:
-        """Give the body of the request; options that are off stay out."""
+        """Return the body of the request; options that are off stay out."""
         workflow: dict[str, Any] = {"workflowId": self.workflow_id, "sqlQuery": self.sql}
         if self.input_parameters:
             workflow["inputParameters"] = [dict(parameter) for parameter in self.input_parameters]
@@ -147,36 +147,36 @@ class AmcExecution:
 
     @property
     def is_final(self) -> bool:
-        """Tell whether nothing will change any more."""
+        """Return whether nothing will change any more."""
         return self.status in FINAL_STATUSES
 
     @property
     def is_open(self) -> bool:
-        """Tell whether the run may still change; so may one in a state we do not know."""
+        """Return whether the run may still change; so may one in a state we do not know."""
         return not self.is_final
 
     @property
     def has_succeeded(self) -> bool:
-        """Tell whether there is a result."""
+        """Return whether there is a result."""
         return self.status == "SUCCEEDED"
 
     @property
     def has_invented_id(self) -> bool:
-        """Tell whether AMC gave the run a workflow ID of its own."""
+        """Return whether AMC gave the run a workflow ID of its own."""
         return self.workflow_id.startswith(INVENTED_ID_PREFIX)
 
     @property
     def reason_code(self) -> str:
-        """Give the code of why AMC refused the run, empty when its words name none we know."""
+        """Return the code of why AMC refused the run, empty when its words name none we know."""
         return read_refusal(self.status_reason).reason
 
     @property
     def sql_position(self) -> SqlPosition | None:
-        """Give the place in the SQL that AMC complains about."""
+        """Return the place in the SQL that AMC complains about."""
         return read_refusal(self.status_reason).position
 
     def is_run_of(self, request: ExecutionRequest) -> bool:
-        """Tell whether this runs the same SQL with the same values over the same window."""
+        """Return whether this runs the same SQL with the same values over the same window."""
         return (
             _plain(self.sql) == _plain(request.sql)
             and _plain_values(self.parameter_values) == _plain_values(request.parameter_values)

@@ -8,13 +8,13 @@ from typing import Any
 
 
 def read_text(raw: Mapping[str, Any], name: str) -> str:
-    """Give a field as text, empty when missing."""
+    """Return a field as text, empty when missing."""
     value = raw.get(name)
     return "" if value is None else str(value)
 
 
 def read_time(raw: Mapping[str, Any], name: str) -> datetime | None:
-    """Give a field as an aware time; a time without a zone is UTC."""
+    """Return a field as an aware time; a time without a zone is UTC."""
     try:
         moment = datetime.fromisoformat(read_text(raw, name).strip())
     except ValueError:
@@ -23,7 +23,7 @@ def read_time(raw: Mapping[str, Any], name: str) -> datetime | None:
 
 
 def read_int(raw: Mapping[str, Any], name: str) -> int | None:
-    """Give a field as a whole number, also when it is written as text."""
+    """Return a field as a whole number, also when it is written as text."""
     try:
         return int(float(read_text(raw, name)))
     except (ValueError, OverflowError):
@@ -31,19 +31,19 @@ def read_int(raw: Mapping[str, Any], name: str) -> int | None:
 
 
 def read_rows(raw: Mapping[str, Any], name: str) -> tuple[Mapping[str, Any], ...]:
-    """Give the objects of a list, leaving out whatever else is in it."""
+    """Return the objects of a list, leaving out whatever else is in it."""
     value = raw.get(name)
     return tuple(row for row in value if isinstance(row, dict)) if isinstance(value, list) else ()
 
 
 def read_map(raw: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """Give a field as an object, empty when it is none."""
+    """Return a field as an object, empty when it is none."""
     value = raw.get(name)
     return value if isinstance(value, dict) else {}
 
 
 def unwrap(payload: Any, name: str) -> Mapping[str, Any] | None:
-    """Give the object of an answer, flat or wrapped under `name` (amc-api, contradictions 1)."""
+    """Return the object of an answer, flat or wrapped under `name` (amc-api, contradictions 1)."""
     if not isinstance(payload, dict):
         return None
     if name not in payload:

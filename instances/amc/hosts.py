@@ -77,19 +77,19 @@ MARKETPLACES = {row[0]: Marketplace(*row) for row in _MARKETPLACES}
 
 
 def region_of(marketplace_id: str, default: str = "NA") -> str:
-    """Give the region of a marketplace's host; AMC's coverage grows, so an unknown one is no error."""
+    """Return the region of a marketplace's host; AMC's coverage grows, so an unknown one is no error."""
     marketplace = MARKETPLACES.get(marketplace_id)
     return marketplace.region if marketplace else default
 
 
 def country_of(marketplace_id: str, default: str = "US") -> str:
-    """Give the country code of a marketplace."""
+    """Return the country code of a marketplace."""
     marketplace = MARKETPLACES.get(marketplace_id)
     return marketplace.country_code if marketplace else default
 
 
 def hosts_for(region: str, local_url: str = "") -> Hosts:
-    """Give a region's hosts, or the local AMC's, which plays all of them, when `local_url` is set."""
+    """Return a region's hosts, or the local AMC's, which plays all of them, when `local_url` is set."""
     if local_url:
         base = local_url.rstrip("/")
         return Hosts(base, f"{base}/ap/oa", f"{base}/auth/o2/token")

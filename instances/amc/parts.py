@@ -34,7 +34,7 @@ class DownloadedResult:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Give the names in the header row."""
+        """Return the names in the header row."""
         text = io.StringIO(self.header.decode("utf-8-sig", "replace"), newline="")
         return tuple(next(csv.reader(text), ()))
 
@@ -113,7 +113,7 @@ class ResultWriter:
 
 
 def unpack(chunks: Iterator[bytes]) -> tuple[Iterator[bytes], bool]:
-    """Give the plain bytes and whether they were packed; the first bytes tell, not what a header says."""
+    """Return the plain bytes and whether they were packed; the first bytes tell, not what a header says."""
     for layer in range(_MOST_LAYERS):
         head, chunks = _peek(chunks)
         if head != _GZIP_MAGIC:
@@ -123,7 +123,7 @@ def unpack(chunks: Iterator[bytes]) -> tuple[Iterator[bytes], bool]:
 
 
 def split_header(chunks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
-    """Give the first row with its line end, which may span lines in quotes, and the rest."""
+    """Return the first row with its line end, which may span lines in quotes, and the rest."""
     held, scanned, quoted = bytearray(), 0, False
     for chunk in chunks:
         held += chunk
@@ -140,7 +140,7 @@ def split_header(chunks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
 
 
 def _peek(chunks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
-    """Give the first two bytes and, still with them, everything."""
+    """Return the first two bytes and, still with them, everything."""
     head = b""
     for chunk in chunks:
         head += chunk

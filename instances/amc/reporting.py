@@ -92,7 +92,7 @@ class ReportingCalls(Calls):
         attempted_at: datetime,
         taken: Collection[str] = (),
     ) -> AmcExecution | None:
-        """Give the execution that an attempt at that time created, None when AMC shows none; raises AmcError.
+        """Return the execution that an attempt at that time created, None when AMC shows none; raises AmcError.
 
         It is found by our own workflow ID, and where AMC put one of its own in its place by SQL, values and window.
         """
@@ -118,7 +118,7 @@ class ReportingCalls(Calls):
     def validate(self, instance: InstanceRef, request: ExecutionRequest) -> AmcExecution:
         """Let AMC check a request without running it: a dry run, which has no result.
 
-        Gives it as AMC accepted it; read it until it is final. Raises AmcRejectedError, with the place in the
+        Returns it as AMC accepted it; read it until it is final. Raises AmcRejectedError, with the place in the
         SQL, when AMC refuses at once.
         """
         checked = self._post_execution(instance, request.for_validation())
@@ -134,7 +134,7 @@ class ReportingCalls(Calls):
         created_at: datetime | None = None,
         include_workflow: bool = False,
     ) -> AmcExecution:
-        """Give one execution; raises AmcNotVisibleError instead of not found right after `created_at`."""
+        """Return one execution; raises AmcNotVisibleError instead of not found right after `created_at`."""
         query = {"includeWorkflow": "true"} if include_workflow else {}
         path = _path(instance, "workflowExecutions", execution_id)
         try:
@@ -159,7 +159,7 @@ class ReportingCalls(Calls):
         include_cancelled: bool = True,
         include_workflow: bool = False,
     ) -> Iterator[AmcExecution]:
-        """Give the executions created since then, newest first, each once; pages are read as they are needed."""
+        """Return the executions created since then, newest first, each once; pages are read as they are needed."""
         seen: set[str] = set()
         pages = self._list(
             instance,
@@ -194,19 +194,19 @@ class ReportingCalls(Calls):
         return self.get_execution(instance, execution_id)
 
     def list_workflows(self, instance: InstanceRef) -> list[Workflow]:
-        """Give the workflows saved at AMC."""
+        """Return the workflows saved at AMC."""
         rows = self._catalogue(instance, "workflows")
         found = (parse_workflow(raw) for raw in rows)
         return list({workflow.workflow_id: workflow for workflow in found}.values())
 
     def list_data_sources(self, instance: InstanceRef) -> list[DataSource]:
-        """Give the tables of the instance with their columns; a big answer, worth keeping for a day."""
+        """Return the tables of the instance with their columns; a big answer, worth keeping for a day."""
         rows = self._catalogue(instance, "dataSources")
         found = (parse_data_source(raw) for raw in rows)
         return list({source.data_source_id: source for source in found}.values())
 
     def get_data_source(self, instance: InstanceRef, data_source_id: str) -> DataSource:
-        """Give one table with its columns."""
+        """Return one table with its columns."""
         payload, call = self._call(
             Request("GET", _path(instance, "dataSources", data_source_id), instance.account)
         )

@@ -43,7 +43,7 @@ _random = random.SystemRandom()
 
 
 def read_urls(answers: Iterable[tuple[Mapping[str, Any], CallInfo]]) -> list[str]:
-    """Give the links of all pages: texts, objects with a `url`, or a single one of either."""
+    """Return the links of all pages: texts, objects with a `url`, or a single one of either."""
     urls: list[str] = []
     seen: set[object] = set()
     for payload, call in answers:
@@ -62,7 +62,7 @@ def read_urls(answers: Iterable[tuple[Mapping[str, Any], CallInfo]]) -> list[str
 
 
 def _file_of(url: str) -> object:
-    """Give what a link points to, without its signature."""
+    """Return what a link points to, without its signature."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -104,7 +104,7 @@ class ResultDownload:
         return result
 
     def _take_part(self, index: int, urls: list[str]) -> list[str]:
-        """Fetch a part, with fresh links for each further try; gives the links that are valid now."""
+        """Fetch a part, with fresh links for each further try; returns the links that are valid now."""
         for tried in range(1, _TRIES + 1):
             try:
                 self._fetch(urls[index])
@@ -139,7 +139,7 @@ class ResultDownload:
                     self._progress(written)
 
     def _chunks(self, url: str) -> Generator[bytes]:
-        """Give the bytes behind a link as they come; raises AmcError without the link, which is a secret."""
+        """Return the bytes behind a link as they come; raises AmcError without the link, which is a secret."""
         ensure_downloadable(url, self._local_url)
         # Further tries need fresh links, so the session itself makes none.
         once = replace(self._patience, tries=1)

@@ -48,7 +48,7 @@ class Patience:
     read_timeout: float
 
     def wait_limit(self, method: str | None) -> float:
-        """Give the seconds a call may lose to waits; short for what creates something.
+        """Return the seconds a call may lose to waits; short for what creates something.
 
         Whoever waited for minutes and then crashed could not tell when the request went out.
         """
@@ -109,7 +109,7 @@ class PatientRetry(Retry):
         return super().new(**{**kept, **kwargs})
 
     def is_retry(self, method: str, status_code: int, has_retry_after: bool = False) -> bool:
-        """Tell whether to try again: throttling means nothing was done, so then whatever the method."""
+        """Return whether to try again: throttling means nothing was done, so then whatever the method."""
         return status_code == 429 or super().is_retry(method, status_code, has_retry_after)
 
     def increment(
@@ -166,7 +166,7 @@ class PatientRetry(Retry):
 
 
 def is_timeout(error: object) -> bool:
-    """Tell whether urllib3's error means that time ran out; a refused connection derives from a timeout there."""
+    """Return whether urllib3's error means that time ran out; a refused connection derives from a timeout there."""
     if not isinstance(error, HTTPError) or isinstance(error, NewConnectionError):
         return False
     return isinstance(error, ReadTimeoutError | ConnectTimeoutError)

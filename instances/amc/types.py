@@ -63,7 +63,7 @@ class AmcAccount:
 
     @property
     def ref(self) -> AccountRef:
-        """Give the pair that goes into the headers."""
+        """Return the pair that goes into the headers."""
         return AccountRef(self.account_id, self.marketplace_id)
 
 
@@ -85,17 +85,17 @@ class AmcInstance:
 
     @property
     def is_usable(self) -> bool:
-        """Tell whether Amazon finished creating the instance."""
+        """Return whether Amazon finished creating the instance."""
         return self.creation_status in _USABLE
 
     @property
     def is_provisioning(self) -> bool:
-        """Tell whether Amazon is still creating the instance."""
+        """Return whether Amazon is still creating the instance."""
         return self.creation_status in _PROVISIONING
 
     @property
     def has_failed(self) -> bool:
-        """Tell whether Amazon gave up creating the instance."""
+        """Return whether Amazon gave up creating the instance."""
         return self.creation_status == "FAILED"
 
 

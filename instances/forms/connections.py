@@ -16,7 +16,7 @@ OTHER_MARKETPLACE = "other"
 
 
 def region_choices() -> list[tuple[str, str]]:
-    """Give the regions in words, each with its countries."""
+    """Return the regions in words, each with its countries."""
     return [
         (region.value, f"{region.label}: {', '.join(_countries(region.value))}")
         for region in (Region.NA, Region.EU, Region.FE)

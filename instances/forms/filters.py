@@ -58,23 +58,23 @@ class InstanceFilter(forms.Form):
 
     @property
     def sort(self) -> str:
-        """Give the order that was asked for, or the usual one."""
+        """Return the order that was asked for, or the usual one."""
         sort = str(self.data.get("sort", ""))
         return sort if sort in SORTS else DEFAULT_SORT
 
     @property
     def chosen(self) -> dict[str, str]:
-        """Give the filters that are set, by name."""
+        """Return the filters that are set, by name."""
         return {name: str(self.data[name]) for name in self.fields if str(self.data.get(name, "")).strip()}
 
     def address(self, **changes: str) -> str:
-        """Give the query string of the present state, without empty parts."""
+        """Return the query string of the present state, without empty parts."""
         parts = {**self.chosen, **({"sort": self.sort} if self.sort != DEFAULT_SORT else {}), **changes}
         text = urlencode({name: value for name, value in parts.items() if value})
         return f"?{text}" if text else ""
 
     def apply(self, instances: InstanceQuerySet) -> InstanceQuerySet:
-        """Give those of `instances` that fit, in order."""
+        """Return those of `instances` that fit, in order."""
         if not self.is_valid():
             return instances.none()
         values = self.cleaned_data

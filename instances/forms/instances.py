@@ -82,7 +82,7 @@ class InstanceForm(forms.ModelForm):
         return instance_id
 
     def clean_brands(self) -> tuple[str, ...]:
-        """Give clean brand names, or name the one that cannot be."""
+        """Return clean brand names, or name the one that cannot be."""
         try:
             return tuple(clean_names(self.cleaned_data["brands"].split(",")))
         except InvalidInstanceConfiguration as error:
@@ -94,7 +94,7 @@ class InstanceForm(forms.ModelForm):
         return int(self.instance.lag_days if given is None else given)
 
     def values(self) -> InstanceValues:
-        """Give what a valid form says."""
+        """Return what a valid form says."""
         data = self.cleaned_data
         return InstanceValues(
             account=data["account"],

@@ -172,23 +172,23 @@ class MappingFilter(forms.Form):
 
     @property
     def kind(self) -> MappingKind:
-        """Give the kind that was asked for, or the first."""
+        """Return the kind that was asked for, or the first."""
         kind = str(self.data.get("kind", ""))
         return MappingKind(kind) if kind in MappingKind.values else MappingKind.ASIN
 
     @property
     def chosen(self) -> dict[str, str]:
-        """Give the filters that are set, by name, beside the kind."""
+        """Return the filters that are set, by name, beside the kind."""
         return {name: str(self.data[name]) for name in ("q", "brand") if str(self.data.get(name, "")).strip()}
 
     def address(self, **changes: str) -> str:
-        """Give the query string of the present state, without empty parts."""
+        """Return the query string of the present state, without empty parts."""
         kind = {} if self.kind == MappingKind.ASIN else {"kind": self.kind.value}
         text = urlencode({name: value for name, value in {**kind, **self.chosen, **changes}.items() if value})
         return f"?{text}" if text else ""
 
     def rows(self) -> ASINQuerySet | CampaignQuerySet:
-        """Give those mappings of the kind that fit."""
+        """Return those mappings of the kind that fit."""
         valid = self.is_valid() and self.data.get("kind", "") in ("", *MappingKind.values)
         mappings = mappings_of(self.instance, self.cleaned_data.get("brand"))
         text = self.cleaned_data.get("q", "")

@@ -67,15 +67,15 @@ class AMCAccount(models.Model):
 
     @property
     def place(self) -> str:
-        """Give the country; of a marketplace that Amazon opened after this was written, its ID."""
+        """Return the country; of a marketplace that Amazon opened after this was written, its ID."""
         return self.country_code or self.marketplace_id
 
     @property
     def region(self) -> str:
-        """Give the region of Amazon's host for this marketplace."""
+        """Return the region of Amazon's host for this marketplace."""
         return region_of(self.marketplace_id, default=self.connection.region)
 
     @property
     def ref(self) -> AccountRef:
-        """Give what AMC knows this account by."""
+        """Return what AMC knows this account by."""
         return AccountRef(account_id=self.account_id, marketplace_id=self.marketplace_id)

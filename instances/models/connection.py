@@ -81,21 +81,20 @@ class AmazonConnection(models.Model):
         return self.label
 
     def get_absolute_url(self) -> str:
-        """Give the connection's page."""
         return reverse("instances:connection-detail", args=[self.pk])
 
     def get_reconnect_url(self) -> str:
-        """Give the address whose POST starts the consent again."""
+        """Return the address whose POST starts the consent again."""
         return reverse("instances:connection-reconnect", args=[self.pk])
 
     @property
     def has_unreadable_token(self) -> bool:
-        """Tell whether the token was encrypted with a key this deployment does not have."""
+        """Return whether the token was encrypted with a key this deployment does not have."""
         return isinstance(self.refresh_token, Undecryptable)
 
     @property
     def is_usable(self) -> bool:
-        """Tell whether calls to Amazon can be tried with this login."""
+        """Return whether calls to Amazon can be tried with this login."""
         return self.state == self.State.CONNECTED and bool(self.refresh_token)
 
     def store_tokens(self, *, refresh_token: str, access_token: str, expires_at: datetime | None) -> None:
@@ -157,7 +156,7 @@ class AmazonConnection(models.Model):
         self.save(update_fields=fields)
 
     def health_hint(self) -> dict[str, Any]:
-        """Give what a page shows about the login: state, word and reason."""
+        """Return what a page shows about the login: state, word and reason."""
         if self.has_unreadable_token:
             return {"state": "UNREADABLE", "label": "Re-enter credentials", "reason": str(self.refresh_token)}
         return {"state": self.state, "label": self.get_state_display(), "reason": self.state_reason}

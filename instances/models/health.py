@@ -96,7 +96,7 @@ class HealthCheckQuerySet(models.QuerySet["HealthCheck"]):
     def latest_per_instance(
         self, user: User | AnonymousUser, instances: Iterable[Any], count: int
     ) -> dict[Any, list[HealthCheck]]:
-        """Give the last `count` probes of each instance `user` may see, oldest first, by instance key.
+        """Return the last `count` probes of each instance `user` may see, oldest first, by instance key.
 
         Two queries for a page of instances.
         """
@@ -115,7 +115,7 @@ class HealthCheckQuerySet(models.QuerySet["HealthCheck"]):
 
 
 def _since_nth_newest(instances: InstanceQuerySet, count: int) -> Q:
-    """Give a condition that one index answers, without a join or an order, which would lead to another index.
+    """Return a condition that one index answers, without a join or an order, which would lead to another index.
 
     Ranking whole histories instead takes seconds once they are a month long.
     """

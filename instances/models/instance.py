@@ -158,17 +158,16 @@ class AMCInstance(models.Model):
         return f"{self.name} ({self.instance_id})"
 
     def get_absolute_url(self) -> str:
-        """Give the instance's page."""
         return reverse("instances:instance-detail", args=[self.pk])
 
     @property
     def ref(self) -> InstanceRef:
-        """Give what AMC knows this instance by; never our UUID."""
+        """Return what AMC knows this instance by; never our UUID."""
         account = AccountRef(account_id=self.account.account_id, marketplace_id=self.account.marketplace_id)
         return InstanceRef(instance_id=self.instance_id, account=account)
 
     def get_amc_credentials(self) -> AMCCredentials:
-        """Give AMC's string and the entity ID, the only identifiers that go out in calls."""
+        """Return AMC's string and the entity ID, the only identifiers that go out in calls."""
         ref = self.ref
         return AMCCredentials(instance_id=ref.instance_id, entity_id=ref.account.account_id)
 
@@ -199,7 +198,7 @@ class BrandQuerySet(models.QuerySet["InstanceBrand"]):
     editable_by = visible_to
 
     def distinct_names(self) -> list[str]:
-        """Give every name once, whatever its case, in alphabetical order."""
+        """Return every name once, whatever its case, in alphabetical order."""
         names: dict[str, str] = {}
         for name in self.order_by("name").values_list("name", flat=True):
             names.setdefault(name.casefold(), name)

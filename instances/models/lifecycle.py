@@ -74,7 +74,7 @@ TRANSITIONS: dict[Status, dict[Event, Status]] = {
 
 
 def next_status(status: str, event: Event) -> Status:
-    """Give the state after `event`; raises InvalidStateError when the event cannot happen in `status`."""
+    """Return the state after `event`; raises InvalidStateError when the event cannot happen in `status`."""
     try:
         return TRANSITIONS[Status(status)][event]
     except KeyError:
@@ -84,7 +84,7 @@ def next_status(status: str, event: Event) -> Status:
 
 
 def event_of(verdict: str, consecutive_errors: int) -> Event:
-    """Give the event a probe's verdict stands for; `consecutive_errors` counts this probe too."""
+    """Return the event a probe's verdict stands for; `consecutive_errors` counts this probe too."""
     if verdict == Health.HEALTHY:
         return Event.HEALTHY
     if verdict == Health.UNHEALTHY:

@@ -30,7 +30,7 @@ class MappingKind(models.TextChoices):
 
     @property
     def noun(self) -> str:
-        """Give the word for one of them inside a sentence."""
+        """Return the word for one of them inside a sentence."""
         return self.label if self is MappingKind.ASIN else self.label.lower()
 
 
@@ -71,7 +71,7 @@ class CampaignQuerySet(MappingQuerySet["BrandCampaign"]):
 
 
 def fold_campaign(value: str) -> str:
-    """Give what two campaigns are compared by."""
+    """Return what two campaigns are compared by."""
     return unicodedata.normalize("NFC", value).casefold()
 
 
@@ -106,7 +106,7 @@ class BrandASIN(models.Model):
 
     @property
     def value(self) -> str:
-        """Give what is mapped, by the name that all kinds share."""
+        """Return what is mapped, by the name that all kinds share."""
         return self.asin
 
 

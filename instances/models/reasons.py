@@ -102,5 +102,5 @@ REASONS: dict[str, Reason] = {
 
 
 def reason_of(code: str) -> Reason:
-    """Give a reason in words; an unknown code, from newer data, stays readable."""
+    """Return a reason in words; an unknown code, from newer data, stays readable."""
     return REASONS.get(code) or Reason(code.replace("_", " ").capitalize(), "", Health.ERROR)

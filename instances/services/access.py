@@ -12,7 +12,7 @@ from instances.models import AmazonConnection, AMCAccount, AMCInstance
 
 
 def get_instance(user: User, pk: UUID) -> AMCInstance:
-    """Give the user's instance with account, login and brands.
+    """Return the user's instance with account, login and brands.
 
     Raises PermissionDenied ("Access denied") for another user's instance, on the instance's own pages only;
     everything below an instance raises Http404 through `get_instance_or_404`.
@@ -26,7 +26,7 @@ def get_instance(user: User, pk: UUID) -> AMCInstance:
 
 
 def get_instance_or_404(user: User, pk: UUID) -> AMCInstance:
-    """Give the user's instance, or raise Http404 whether it is missing or another user's."""
+    """Return the user's instance, or raise Http404 whether it is missing or another user's."""
     instance = AMCInstance.objects.visible_to(user).with_relations().filter(pk=pk).first()
     if instance is None:
         raise Http404("There is no such instance.")
@@ -34,7 +34,7 @@ def get_instance_or_404(user: User, pk: UUID) -> AMCInstance:
 
 
 def get_connection(user: User, pk: UUID) -> AmazonConnection:
-    """Give the user's Amazon login, or raise Http404 whether it is missing or another user's."""
+    """Return the user's Amazon login, or raise Http404 whether it is missing or another user's."""
     connection = AmazonConnection.objects.visible_to(user).filter(pk=pk).first()
     if connection is None:
         raise Http404("There is no such connection.")
@@ -42,7 +42,7 @@ def get_connection(user: User, pk: UUID) -> AmazonConnection:
 
 
 def get_account(user: User, pk: UUID) -> AMCAccount:
-    """Give the user's AMC account with its login, or raise Http404 whether it is missing or another user's."""
+    """Return the user's AMC account with its login, or raise Http404 whether it is missing or another user's."""
     account = AMCAccount.objects.visible_to(user).select_related("connection").filter(pk=pk).first()
     if account is None:
         raise Http404("There is no such account.")

@@ -23,7 +23,7 @@ _sources_lock = threading.Lock()
 
 
 def login_client(region: str) -> LoginClient:
-    """Give the Login with Amazon client of a region with this deployment's credentials."""
+    """Return the Login with Amazon client of a region with this deployment's credentials."""
     return LoginClient(
         hosts_for(region, settings.LOCAL_AMC_URL),
         settings.AMAZON_CLIENT_ID,
@@ -33,7 +33,7 @@ def login_client(region: str) -> LoginClient:
 
 
 def token_source(connection: AmazonConnection) -> TokenSource:
-    """Give the connection's token source, one per process, so that concurrent callers refresh once.
+    """Return the connection's token source, one per process, so that concurrent callers refresh once.
 
     Raises AmcAuthError when the login must be connected again, UndecryptableError when its token cannot
     be read with the configured keys.

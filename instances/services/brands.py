@@ -16,7 +16,7 @@ _SHOWN_OF_A_LONG_NAME = 40
 
 
 def fold(name: str) -> str:
-    """Give what two brands are compared by."""
+    """Return what two brands are compared by."""
     return name.casefold()
 
 
@@ -69,7 +69,7 @@ def replace_brands(instance: AMCInstance, names: Iterable[str]) -> None:
 
 
 def suggest_brands(user: User, text: str = "", *, limit: int = 20) -> list[str]:
-    """Give the user's brand names that hold `text`, in any case."""
+    """Return the user's brand names that hold `text`, in any case."""
     brands = InstanceBrand.objects.visible_to(user)
     if text.strip():
         brands = brands.filter(folded__contains=fold(" ".join(text.split())))

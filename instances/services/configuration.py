@@ -33,7 +33,7 @@ class InstanceConfiguration:
 
 
 def get_instance_configuration(pk: UUID) -> InstanceConfiguration:
-    """Give the configuration, from the cache when it holds the present one; raises AMCInstance.DoesNotExist."""
+    """Return the configuration, from the cache when it holds the present one; raises AMCInstance.DoesNotExist."""
     return INSTANCE_CACHE.get_or_load(pk, lambda: _load(pk))
 
 

@@ -103,7 +103,7 @@ def start_consent(
 def finish_consent(
     *, session: SessionBase, user: User, answer: Mapping[str, str]
 ) -> tuple[AmazonConnection, bool]:
-    """Redeem Amazon's answer; gives the connection and whether it is new.
+    """Redeem Amazon's answer; returns the connection and whether it is new.
 
     Raises ConsentError for an answer that cannot be used, AmcError when Amazon cannot be asked.
     """
@@ -132,7 +132,7 @@ def finish_consent(
 def connect_with_refresh_token(
     *, user: User, refresh_token: str, label: str, region: str, connection: AmazonConnection | None = None
 ) -> tuple[AmazonConnection, bool]:
-    """Prove a pasted token with a refresh at Amazon, then keep it; gives the connection and whether it is new.
+    """Prove a pasted token with a refresh at Amazon, then keep it; returns the connection and whether it is new.
 
     Raises ConsentError when Amazon does not accept the token, AmcError when Amazon cannot be asked.
     """
@@ -239,7 +239,7 @@ def _save(user: User, tokens: Tokens, label: str, region: str, pk: UUID | None) 
 
 
 def _free_label(user: User, label: str) -> str:
-    """Give `label`, numbered if another tab took it since the form was checked: a consent is not thrown away."""
+    """Return `label`, numbered if another tab took it since the form was checked: a consent is not thrown away."""
     labels = AmazonConnection.objects.visible_to(user).values_list("label", flat=True)
     taken = {name.casefold() for name in labels}
     free, number = label, 2

@@ -57,12 +57,12 @@ class Reading:
 
     @property
     def country(self) -> str:
-        """Give the country of the marketplace, empty for one that AMC opened after this was written."""
+        """Return the country of the marketplace, empty for one that AMC opened after this was written."""
         return country_of(self.ref.marketplace_id, default="")
 
     @property
     def is_refused(self) -> bool:
-        """Tell whether Amazon neither lists the account nor lets the login read it: it is gone."""
+        """Return whether Amazon neither lists the account nor lets the login read it: it is gone."""
         return not self.is_listed and isinstance(self.error, AmcForbiddenError | AmcNotFoundError)
 
 
@@ -159,12 +159,12 @@ def compare(connection: AmazonConnection, user: User, readings: Iterable[Reading
 
 
 def is_under(here: AMCInstance, connection: AmazonConnection, ref: AccountRef) -> bool:
-    """Tell whether an instance belongs to this account of this login."""
+    """Return whether an instance belongs to this account of this login."""
     return here.account.connection_id == connection.pk and here.account.ref == ref
 
 
 def changes_of(here: AMCInstance, found: AmcInstance) -> tuple[Change, ...]:
-    """Give what Amazon says differently from last time; what the user renamed here is no change at Amazon."""
+    """Return what Amazon says differently from last time; what the user renamed here is no change at Amazon."""
     config: Any = here.config
     last = {} if isinstance(config, Undecryptable) else (config or {}).get("amc") or {}
     before = {

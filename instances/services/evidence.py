@@ -30,7 +30,7 @@ class Holding:
 def other_holdings(
     connection: AmazonConnection, ref: InstanceRef, listed: Sequence[AmcAccount] | None
 ) -> list[Holding]:
-    """Give what the login's other accounts hold, as far as Amazon tells; nothing after the one with the instance.
+    """Return what the login's other accounts hold, as far as Amazon tells; nothing after the one with the instance.
 
     Only accounts that were discovered already are asked: at Amazon listing instances can create the first
     one of a new account (amc-api, instances), which a test must not do.

@@ -216,7 +216,7 @@ def _settle_logins(targets: Sequence[Target], work: _Work, results: Sequence[Pro
 
 
 def instances_by_run(run: HealthRun) -> list[AMCInstance]:
-    """Give the run's instances that it has not probed yet, with account and connection."""
+    """Return the run's instances that it has not probed yet, with account and connection."""
     with transaction.atomic():
         done = set(run.checks.values_list("instance_id", flat=True))
         left = [pk for pk in map(UUID, run.instance_ids) if pk not in done]

@@ -80,7 +80,7 @@ def tick(*, send: Callable[[str], object], now: datetime | None = None) -> None:
 
 
 def prune(*, now: datetime | None = None) -> int:
-    """Turn probes older than HEALTH_HISTORY_DAYS into hourly summaries; gives how many were removed."""
+    """Turn probes older than HEALTH_HISTORY_DAYS into hourly summaries; returns how many were removed."""
     now = now or timezone.now()
     border = (now - timedelta(days=settings.HEALTH_HISTORY_DAYS)).replace(minute=0, second=0, microsecond=0)
     old = HealthCheck.objects.filter(checked_at__lt=border)

@@ -147,7 +147,7 @@ def _create(
 
 
 def _accounts(connection: AmazonConnection, names: dict[AccountRef, str]) -> dict[AccountRef, AMCAccount]:
-    """Give the accounts of `names`, those that are not here yet created."""
+    """Return the accounts of `names`, those that are not here yet created."""
     AMCAccount.objects.bulk_create(
         [
             AMCAccount(

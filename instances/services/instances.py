@@ -53,7 +53,7 @@ class InstanceValues:
 
     @classmethod
     def of(cls, instance: AMCInstance) -> InstanceValues:
-        """Give what is saved."""
+        """Return what is saved."""
         return cls(
             account=instance.account,
             instance_id=instance.instance_id,
@@ -66,17 +66,17 @@ class InstanceValues:
 
     @property
     def effective_region(self) -> str:
-        """Give the region of the host to call: the one chosen, or the marketplace's."""
+        """Return the region of the host to call: the one chosen, or the marketplace's."""
         return self.region or self.account.region
 
     def needs_test(self, instance: AMCInstance) -> bool:
-        """Tell whether these values reach another place than the saved ones."""
+        """Return whether these values reach another place than the saved ones."""
         saved = (instance.account_id, instance.instance_id, instance.region or instance.account.region)
         return saved != (self.account.pk, self.instance_id, self.effective_region)
 
 
 def version_of(instance: AMCInstance) -> str:
-    """Give a fingerprint of what the form edits; checks and the life cycle do not change it."""
+    """Return a fingerprint of what the form edits; checks and the life cycle do not change it."""
     values = InstanceValues.of(instance)
     text = json.dumps(
         [
@@ -265,7 +265,7 @@ def _counted(count: int, noun: str) -> str:
 
 
 def differences(instance: AMCInstance, values: InstanceValues) -> Iterable[tuple[str, str, str]]:
-    """Give label, saved value and typed value of every field that differs."""
+    """Return label, saved value and typed value of every field that differs."""
     saved = InstanceValues.of(instance)
     rows = (
         ("Name", saved.name, values.name),

@@ -43,7 +43,7 @@ class Rung:
 
     @property
     def label(self) -> str:
-        """Give the rung's name."""
+        """Return the rung's name."""
         return LABELS[self.key]
 
 
@@ -58,11 +58,11 @@ class Ladder:
 
     @property
     def failure(self) -> Rung | None:
-        """Give the rung that broke."""
+        """Return the rung that broke."""
         return next((rung for rung in self.rungs if rung.state == "failed"), None)
 
     def result_for(self, instance_pk: UUID) -> ProbeResult:
-        """Give the probe under the key of the instance it was about."""
+        """Return the probe under the key of the instance it was about."""
         return dataclasses.replace(self.result, instance_pk=instance_pk)
 
 
@@ -176,7 +176,7 @@ def _explain(
 
 
 def _listed_accounts(client: AmcClient, error: AmcError) -> list[AmcAccount] | None:
-    """Give the accounts the login lists; None when Amazon does not tell."""
+    """Return the accounts the login lists; None when Amazon does not tell."""
     try:
         return client.list_accounts()
     except (AmcAuthError, AmcCredentialsError):

@@ -61,13 +61,13 @@ class InstanceRow:
 
     @property
     def checked_ago(self) -> str:
-        """Give the age of the last check in few letters; empty when there was none."""
+        """Return the age of the last check in few letters; empty when there was none."""
         when = self.instance.last_health_check
         return short_age(timezone.now() - when) if when else ""
 
     @property
     def pk(self) -> UUID:
-        """Give our key, which names the row in the page."""
+        """Return our key, which names the row in the page."""
         return self.instance.pk
 
 
@@ -79,14 +79,14 @@ def sorted_instances(instances: InstanceQuerySet, sort: str) -> InstanceQuerySet
 
 
 def instance_rows(instances: Sequence[AMCInstance], user: User) -> list[InstanceRow]:
-    """Give rows for instances that come with relations; two queries for the probes of all."""
+    """Return rows for instances that come with relations; two queries for the probes of all."""
     pks = [instance.pk for instance in instances]
     latest = HealthCheck.objects.latest_per_instance(user, pks, CHECKS_SHOWN) if pks else {}
     return [_row(instance, latest.get(instance.pk, [])) for instance in instances]
 
 
 def uptime_blocks(checks: Sequence[HealthCheck], count: int = CHECKS_SHOWN) -> list[Block]:
-    """Give `count` blocks, oldest first; missing ones are empty."""
+    """Return `count` blocks, oldest first; missing ones are empty."""
     blocks = [Block(check.verdict, block_title(check)) for check in checks]
     return [Block("", "No check")] * (count - len(blocks)) + blocks
 
@@ -132,5 +132,5 @@ def short_age(age: timedelta) -> str:
 
 
 def health_filter(health: str) -> Q:
-    """Give the condition of a health filter; UNKNOWN stands for never checked."""
+    """Return the condition of a health filter; UNKNOWN stands for never checked."""
     return Q(health_status__isnull=True) if health == "UNKNOWN" else Q(health_status=health)

@@ -98,7 +98,7 @@ def parse_list(text: str, kinds: MappingKinds) -> Reading:
 
 
 def decode(data: bytes) -> str:
-    """Give the text of a file; raises ValueError for one that is not text in UTF-8 or UTF-16."""
+    """Return the text of a file; raises ValueError for one that is not text in UTF-8 or UTF-16."""
     encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     try:
         text = data.decode(encoding)
@@ -142,7 +142,7 @@ def parse_csv(text: str, kinds: MappingKinds) -> Reading:
 
 
 def escape_formula(value: str) -> str:
-    """Give a cell that no spreadsheet takes for a formula."""
+    """Return a cell that no spreadsheet takes for a formula."""
     return f"'{value}" if FORMULA.match(value) else value
 
 
@@ -152,7 +152,7 @@ def unescape_formula(value: str) -> str:
 
 
 def clean_asin(raw: str) -> str:
-    """Give an ASIN in capitals without spaces; raises ValueError with the reason."""
+    """Return an ASIN in capitals without spaces; raises ValueError with the reason."""
     compact = "".join(raw.split()).strip(_INVISIBLE)
     asin = compact.upper()
     if not (compact.isascii() and asin.isalnum()):
@@ -165,7 +165,7 @@ def clean_asin(raw: str) -> str:
 
 
 def clean_campaign_id(raw: str) -> str:
-    """Give the digits of a campaign ID; raises ValueError with the reason."""
+    """Return the digits of a campaign ID; raises ValueError with the reason."""
     digits = raw.strip().strip(_INVISIBLE)
     if _ROUNDED_ID.fullmatch(digits):
         raise ValueError(_ROUNDED)
@@ -179,7 +179,7 @@ def clean_campaign_id(raw: str) -> str:
 
 
 def clean_campaign_name(raw: str) -> str:
-    """Give a name as Amazon has it, without white space around it; raises ValueError with the reason."""
+    """Return a name as Amazon has it, without white space around it; raises ValueError with the reason."""
     name = raw.strip().strip(_INVISIBLE)
     if any(unicodedata.category(character) in _NEVER_IN_A_NAME for character in name):
         raise ValueError("A campaign name has no tabs, line breaks or control characters.")
@@ -230,7 +230,7 @@ def _column(name: str) -> str:
 
 
 def _records(text: str, delimiter: str, reading: Reading) -> Iterator[tuple[int, Sequence[str]]]:
-    """Give the line each record begins in and its cells; a broken quote ends the file with an error."""
+    """Return the line each record begins in and its cells; a broken quote ends the file with an error."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     begin = 1
     while True:

@@ -48,12 +48,12 @@ class Entry(NamedTuple):
 
     @property
     def group(self) -> Group:
-        """Give what is replaced together with this."""
+        """Return what is replaced together with this."""
         return Group(self.brand_id, self.kind == MappingKind.ASIN)
 
     @property
     def folded(self) -> tuple[int, MappingKind, str]:
-        """Give what may exist once."""
+        """Return what may exist once."""
         return self.brand_id, self.kind, fold_campaign(self.value)
 
 
@@ -92,7 +92,7 @@ class BrandCounts:
 
     @property
     def campaigns(self) -> int:
-        """Give how many IDs and names together."""
+        """Return how many IDs and names together."""
         return self.kinds[MappingKind.CAMPAIGN_ID] + self.kinds[MappingKind.CAMPAIGN_NAME]
 
 
@@ -117,7 +117,7 @@ class GroupChanges:
 
     @property
     def after(self) -> int:
-        """Give how many there are afterwards."""
+        """Return how many there are afterwards."""
         return self.kept + len(self.added)
 
 
@@ -130,7 +130,7 @@ class ReplacePreview:
 
     @property
     def changes(self) -> Changes:
-        """Give the sums."""
+        """Return the sums."""
         return Changes(
             added=sum(len(group.added) for group in self.groups),
             removed=sum(len(group.removed) for group in self.groups),
@@ -141,7 +141,7 @@ class ReplacePreview:
 def assign_brands(
     instance: AMCInstance, reading: Reading, brand: InstanceBrand | None = None
 ) -> tuple[list[Entry], list[LineError]]:
-    """Give rows with their brands, each once, and all errors by line; rows without a brand get `brand`."""
+    """Return rows with their brands, each once, and all errors by line; rows without a brand get `brand`."""
     brands = {known.folded: known.pk for known in InstanceBrand.objects.filter(instance=instance)}
     errors = list(reading.errors)
     entries = []
@@ -172,7 +172,7 @@ def add_mappings(instance: AMCInstance, entries: Iterable[Entry]) -> Changes:
 
 
 def preview_replace(instance: AMCInstance, entries: Iterable[Entry]) -> ReplacePreview:
-    """Tell what `replace_mappings` would do, by brand."""
+    """Return what `replace_mappings` would do, by brand."""
     wanted = _unique(entries)
     groups = {entry.group for entry in wanted}
     present = [entry for _, entry in _stored(instance) if entry.group in groups]
@@ -230,7 +230,7 @@ def remove_mappings(instance: AMCInstance, rows: ASINQuerySet | CampaignQuerySet
 
 
 def mappings_of(instance: AMCInstance, brand: InstanceBrand | None = None) -> Mappings:
-    """Give what is mapped in an instance, or to one of its brands."""
+    """Return what is mapped in an instance, or to one of its brands."""
     asins = BrandASIN.objects.filter(brand__instance=instance)
     campaigns = BrandCampaign.objects.filter(brand__instance=instance)
     if brand is not None:
@@ -239,7 +239,7 @@ def mappings_of(instance: AMCInstance, brand: InstanceBrand | None = None) -> Ma
 
 
 def mapped_values(instance: AMCInstance, brand: InstanceBrand | None = None) -> MappedValues:
-    """Give the values that fill parameters. Two queries."""
+    """Return the values that fill parameters. Two queries."""
     mappings = mappings_of(instance, brand)
     asins = dict.fromkeys(mappings.asins.values_list("asin", flat=True))
     campaigns = dict.fromkeys(mappings.campaigns.values_list("kind", "value"))
@@ -265,7 +265,7 @@ def count_by_brand(instance: AMCInstance) -> list[BrandCounts]:
 
 
 def export_rows(instance: AMCInstance, brand: InstanceBrand | None = None) -> Iterator[str]:
-    """Give a CSV file line by line; `parse_csv` reads it back as it was, and no cell is a formula."""
+    """Return a CSV file line by line; `parse_csv` reads it back as it was, and no cell is a formula."""
     mappings = mappings_of(instance, brand)
     yield _csv_line(_EXPORT_COLUMNS)
     for name, asin in mappings.asins.values_list("brand__name", "asin").iterator():
@@ -281,7 +281,7 @@ def _csv_line(cells: Iterable[str]) -> str:
 
 
 def _unique(entries: Iterable[Entry]) -> dict[Entry, None]:
-    """Give every entry once, in order; of two spellings the first."""
+    """Return every entry once, in order; of two spellings the first."""
     first: dict[tuple[int, MappingKind, str], Entry] = {}
     for entry in entries:
         first.setdefault(entry.folded, entry)

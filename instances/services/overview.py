@@ -91,7 +91,7 @@ def _figures(region: str, label: str, row: Mapping[str, Any] | None) -> RegionFi
 
 
 def hour_blocks(checks: QuerySet[HealthCheck], *, now: datetime | None = None) -> list[HourBlock]:
-    """Give the last 24 hours, oldest first, each with its worst verdict. One query."""
+    """Return the last 24 hours, oldest first, each with its worst verdict. One query."""
     now = (now or timezone.now()).astimezone(UTC)
     first = now.replace(minute=0, second=0, microsecond=0) - timedelta(hours=23)
     rows = (
@@ -111,7 +111,7 @@ def hour_blocks(checks: QuerySet[HealthCheck], *, now: datetime | None = None) -
 
 
 def _hour_number(first: datetime) -> Case:
-    """Give 0 for probes of the hour that begins at `first`, 1 for the next, up to 23."""
+    """Return 0 for probes of the hour that begins at `first`, 1 for the next, up to 23."""
     return Case(
         *(When(checked_at__gte=first + timedelta(hours=n), then=Value(n)) for n in range(23, 0, -1)),
         default=Value(0),
@@ -129,7 +129,7 @@ def _block(hour: datetime, row: Mapping[str, Any] | None) -> HourBlock:
 
 
 def incidents(instances: Iterable[AMCInstance]) -> list[dict[str, Any]]:
-    """Give failing instances with their reason in words, the longest lasting first."""
+    """Return failing instances with their reason in words, the longest lasting first."""
     return [
         {"instance": instance, "reason": reason_of(instance.health_reason)}
         for instance in sorted(instances, key=lambda i: i.health_since or i.created_at)

@@ -44,7 +44,7 @@ def probe(client: AmcClient, instance_pk: UUID, ref: InstanceRef) -> ProbeResult
 
 
 def result_of_answer(instance_pk: UUID, ref: InstanceRef, found: AmcInstance) -> ProbeResult:
-    """Give the verdict AMC's description of the instance stands for."""
+    """Return the verdict AMC's description of the instance stands for."""
     reason, error = "", ""
     if found.instance_id and found.instance_id != ref.instance_id:
         reason, error = "malformed_response", f"AMC described another instance: {found.instance_id}."
@@ -70,7 +70,7 @@ def result_of_answer(instance_pk: UUID, ref: InstanceRef, found: AmcInstance) ->
 
 
 def result_of_error(instance_pk: UUID, error: Exception) -> ProbeResult:
-    """Give the verdict an error stands for; an error of ours is logged and shown as internal."""
+    """Return the verdict an error stands for; an error of ours is logged and shown as internal."""
     now = timezone.now()
     if isinstance(error, AmcError):
         call = error.call

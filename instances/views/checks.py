@@ -83,13 +83,13 @@ def _changed_rows(request: HtmxHttpRequest, progress: Progress) -> list[Instance
 def _results(
     request: HtmxHttpRequest, run: HealthRun, progress: Progress, after: int
 ) -> list[tuple[HealthCheck, Reason]]:
-    """Give what the run found out, not how its instances are by now."""
+    """Return what the run found out, not how its instances are by now."""
     checks = HealthCheck.objects.visible_to(request.user).filter(run=run, pk__gt=after, pk__lte=progress.last)
     return [(check, reason_of(check.reason)) for check in checks.select_related("instance").order_by("pk")]
 
 
 def _after(request: HtmxHttpRequest) -> int:
-    """Give the key of the last probe the page has seen already."""
+    """Return the key of the last probe the page has seen already."""
     after = request.GET.get("after", "0")
     if not after.isdecimal() or len(after) > 18:
         raise Http404("There is no such progress.")

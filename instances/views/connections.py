@@ -236,7 +236,7 @@ def _with_counts(connections: QuerySet[AmazonConnection]) -> QuerySet[AmazonConn
 
 
 def _named_connection(request: HtmxHttpRequest) -> AmazonConnection | None:
-    """Give the connection whose token is to be replaced; None when a new one is to be made."""
+    """Return the connection whose token is to be replaced; None when a new one is to be made."""
     text = request.GET.get("connection", "")
     if not text:
         return None

@@ -83,7 +83,7 @@ def _fix(error: AmcHelperError | None) -> str:
 
 
 def _keys(request: HtmxHttpRequest) -> list[Key] | None:
-    """Give the ticked instances; None when everything new is wanted."""
+    """Return the ticked instances; None when everything new is wanted."""
     if request.POST.get("all_new"):
         return None
     return [key for key in map(Key.parse, request.POST.getlist("key")) if key]

@@ -155,7 +155,7 @@ def back_or(request: HtmxHttpRequest, otherwise: Any) -> HttpResponse:
 
 
 def list_tiles(user: User, chosen: str) -> dict[str, Any]:
-    """Give the context of `_partials/instance_tiles.html`; `chosen` is the health that filters the list."""
+    """Return the context of `_partials/instance_tiles.html`; `chosen` is the health that filters the list."""
     counts = AMCInstance.objects.visible_to(user).health_counts()
     tiles = health_tiles(counts)
     # A second click on the tile that filters takes the filter away.
@@ -164,7 +164,6 @@ def list_tiles(user: User, chosen: str) -> dict[str, Any]:
 
 
 def _summary(instances: InstanceQuerySet) -> dict[str, Any]:
-    """Give what the list's subtitle says: how many regions, and the last check."""
     return instances.order_by().aggregate(regions=Count("region", distinct=True), checked=Max("last_health_check"))
 
 
@@ -184,7 +183,7 @@ def _panel(request: HtmxHttpRequest, instance: AMCInstance) -> dict[str, Any]:
 
 
 def health_in_address(request: HtmxHttpRequest) -> str:
-    """Give the health filter of the list that sent an htmx request."""
+    """Return the health filter of the list that sent an htmx request."""
     return QueryDict(urlsplit(request.htmx.current_url or "").query).get("health") or ""
 
 

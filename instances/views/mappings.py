@@ -169,7 +169,7 @@ def _confirm_remove(
 
 
 def _chosen(request: HtmxHttpRequest, filters: MappingFilter) -> ASINQuerySet | CampaignQuerySet:
-    """Give the rows a form means: all that match its filters, or the ticked ones."""
+    """Return the rows a form means: all that match its filters, or the ticked ones."""
     rows = filters.rows()
     if request.POST.get("all"):
         return rows
@@ -178,7 +178,7 @@ def _chosen(request: HtmxHttpRequest, filters: MappingFilter) -> ASINQuerySet | 
 
 
 def _editable(request: HtmxHttpRequest, pk: UUID) -> AMCInstance:
-    """Give an instance whose mappings the user may change; what they may only see is refused with 403."""
+    """Return an instance whose mappings the user may change; what they may only see is refused with 403."""
     instance = get_instance_or_404(request.user, pk)
     if not _may_edit(request, instance):
         raise PermissionDenied("Access denied")
@@ -190,7 +190,7 @@ def _may_edit(request: HtmxHttpRequest, instance: AMCInstance) -> bool:
 
 
 def _tiles(filters: MappingFilter, brands: list[services.BrandCounts]) -> list[tuple[MappingKind, int, str]]:
-    """Give kinds with their counts, of the chosen brand or of all, and where to see them."""
+    """Return kinds with their counts, of the chosen brand or of all, and where to see them."""
     chosen = filters.chosen.get("brand", "")
     shown = [row for row in brands if chosen in ("", str(row.brand.pk))]
     return [

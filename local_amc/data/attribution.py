@@ -94,7 +94,7 @@ _TRAFFIC_TIME_DAYS = 30
 
 
 def _splits(name: str, value: str, condition: str = "TRUE") -> Iterator[tuple[str, str]]:
-    """Give a measure's expression in total and by click and view."""
+    """Return a measure's expression in total and by click and view."""
     for suffix, side in _SIDES.items():
         yield f"{name}{suffix}", f"CASE WHEN {condition} AND {side} THEN {value} ELSE 0 END"
 

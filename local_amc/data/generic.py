@@ -35,7 +35,7 @@ _RULES = (
 
 
 def value(column: Column, known: Mapping[str, str]) -> str:
-    """Give the expression for `column`; `known` maps names of the source to expressions."""
+    """Return the expression for `column`; `known` maps names of the source to expressions."""
     if column.name in known:
         return known[column.name]
     return _time_part(column, known) or _fitting(column)

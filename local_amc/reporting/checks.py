@@ -28,7 +28,7 @@ def check_reporting(app: LocalAmc, request: Request, instance_id: str) -> Instan
 
 
 def body_of(request: Request) -> dict[str, Any]:
-    """Give the JSON object of a request, without its nulls; raises RefusedError with 415 or 400."""
+    """Return the JSON object of a request, without its nulls; raises RefusedError with 415 or 400."""
     if not _SERIALIZATIONS.fullmatch(request.mimetype):
         raise RefusedError(error(415, f"Content-Type {request.mimetype or 'missing'} is not supported"))
     try:
@@ -38,22 +38,22 @@ def body_of(request: Request) -> dict[str, Any]:
 
 
 def filled(body: dict[str, Any]) -> dict[str, Any]:
-    """Give an object without its nulls: clients made from a description send one for each field left out."""
+    """Return an object without its nulls: clients made from a description send one for each field left out."""
     return {name: value for name, value in body.items() if value is not None}
 
 
 def invalid(details: str) -> RefusedError:
-    """Give a refusal of a field that is missing or has the wrong form."""
+    """Return a refusal of a field that is missing or has the wrong form."""
     return RefusedError(error(400, details))
 
 
 def unprocessable(details: str) -> RefusedError:
-    """Give a refusal of a well-formed value that makes no sense."""
+    """Return a refusal of a well-formed value that makes no sense."""
     return RefusedError(error(422, details))
 
 
 def check_id(body: dict[str, Any], name: str) -> str:
-    """Give an ID of the caller's choosing; raises RefusedError."""
+    """Return an ID of the caller's choosing; raises RefusedError."""
     value = body.get(name)
     if not isinstance(value, str) or not _ID.fullmatch(value):
         raise invalid(f"{name} must be 1 to 100 letters, digits, '.', '-' or '_'")
@@ -61,7 +61,7 @@ def check_id(body: dict[str, Any], name: str) -> str:
 
 
 def flag(body: dict[str, Any], name: str, *, default: bool = False) -> bool:
-    """Give a boolean field; raises RefusedError."""
+    """Return a boolean field; raises RefusedError."""
     value = body.get(name, default)
     if not isinstance(value, bool):
         raise invalid(f"{name} must be true or false")
@@ -69,7 +69,7 @@ def flag(body: dict[str, Any], name: str, *, default: bool = False) -> bool:
 
 
 def query_flag(request: Request, name: str) -> bool:
-    """Give a boolean of the query string; raises RefusedError."""
+    """Return a boolean of the query string; raises RefusedError."""
     value = request.args.get(name, "false").lower()
     if value not in ("true", "false"):
         raise invalid(f"{name} must be true or false")
@@ -77,7 +77,7 @@ def query_flag(request: Request, name: str) -> bool:
 
 
 def text(body: dict[str, Any], name: str) -> str | None:
-    """Give a text field or None; raises RefusedError."""
+    """Return a text field or None; raises RefusedError."""
     value = body.get(name)
     if value is not None and not isinstance(value, str):
         raise invalid(f"{name} must be a text")

@@ -47,7 +47,7 @@ def check(app: LocalAmc, execution: Execution) -> None:
 
 
 def uploads_of(app: LocalAmc, instance_id: str) -> tuple[Table, ...]:
-    """Give an instance's uploaded tables."""
+    """Return an instance's uploaded tables."""
     return tuple(table_of(body) for body in app.store.records.all(UPLOADS, instance_id))
 
 

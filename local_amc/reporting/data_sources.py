@@ -48,7 +48,7 @@ def data_source(app: LocalAmc, request: Request, instance_id: str, data_source_i
 
 
 def _tables(app: LocalAmc, found: Instance) -> list[tuple[Table, bool]]:
-    """Give an instance's tables, and for each whether an advertiser has uploaded it."""
+    """Return an instance's tables, and for each whether an advertiser has uploaded it."""
     types = found.body.get("advertiserTypes") or []
     own = [
         table

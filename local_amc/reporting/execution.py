@@ -57,27 +57,27 @@ class Execution:
         return cls(**record)
 
     def to_record(self) -> dict[str, Any]:
-        """Give everything for the store."""
+        """Return everything for the store."""
         return asdict(self)
 
     @property
     def sql(self) -> str:
-        """Give the SQL as it was sent."""
+        """Return the SQL as it was sent."""
         return str(self.workflow["sqlQuery"])
 
     @property
     def asked_window(self) -> Window:
-        """Give the window as it was asked for."""
+        """Return the window as it was asked for."""
         return Window(**self.window)
 
     @property
     def bounds(self) -> tuple[datetime, datetime]:
-        """Give the window in UTC."""
+        """Return the window in UTC."""
         return self.asked_window.bounds(datetime.fromtimestamp(self.created_at, UTC))
 
     @property
     def options(self) -> PrivacyOptions:
-        """Give what the workflow says about small groups."""
+        """Return what the workflow says about small groups."""
         return PrivacyOptions(
             discriminator_column=self.workflow.get("filteredMetricsDiscriminatorColumn"),
             user_count_column=self.workflow.get("distinctUserCountColumn"),
@@ -87,7 +87,7 @@ class Execution:
 
     @property
     def format(self) -> Format:
-        """Give how the CSV is to be written."""
+        """Return how the CSV is to be written."""
         style = self.workflow.get("outputFormat") or {}
         return Format(
             separator=style.get("separatorCharacter") or ",",
@@ -97,15 +97,15 @@ class Execution:
 
     @property
     def has_result(self) -> bool:
-        """Tell whether there is something to download."""
+        """Return whether there is something to download."""
         return self.status == SUCCEEDED and bool(self.parts)
 
     def is_visible(self, now: float) -> bool:
-        """Tell whether reads find it: a fault hides new ones for a while, as the real service does."""
+        """Return whether reads find it: a fault hides new ones for a while, as the real service does."""
         return self.fate != "exec_slow_visible" or now >= self.created_at + (self.fate_seconds or 45)
 
     def shown_status(self, now: float) -> str:
-        """Give the status for readers; a fault can show one that the documentation does not know."""
+        """Return the status for readers; a fault can show one that the documentation does not know."""
         if (
             self.fate == "exec_publishing"
             and self.status == SUCCEEDED
@@ -115,7 +115,7 @@ class Execution:
         return self.status
 
     def to_json(self, now: float, *, with_workflow: bool = False) -> dict[str, Any]:
-        """Give the execution as Amazon answers it; fields of later stages are left out until then."""
+        """Return the execution as Amazon answers it; fields of later stages are left out until then."""
         window = self.asked_window
         body: dict[str, Any] = {
             "workflowExecutionId": self.id,

@@ -54,7 +54,7 @@ def execution(app: LocalAmc, request: Request, instance_id: str, execution_id: s
 
 
 def find(app: LocalAmc, instance_id: str, execution_id: str) -> Execution:
-    """Give a visible execution of an instance; raises RefusedError."""
+    """Return a visible execution of an instance; raises RefusedError."""
     record = app.store.records.execution(execution_id)
     found = Execution.from_record(record) if record else None
     if found is None or found.instance_id != instance_id or not found.is_visible(app.clock.timestamp()):
@@ -103,7 +103,7 @@ def _check_sql(app: LocalAmc, new: Execution) -> None:
 
 
 def _workflow(app: LocalAmc, instance_id: str, body: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Give ID and object of the workflow to run: a saved one, or the one in the request."""
+    """Return ID and object of the workflow to run: a saved one, or the one in the request."""
     saved, ad_hoc = body.get("workflowId"), body.get("workflow")
     if (saved is None) == (ad_hoc is None):
         raise invalid("Exactly one of workflowId and workflow is required")

@@ -117,7 +117,7 @@ def _signature(app: LocalAmc, path: str, query: dict[str, str]) -> str:
 
 
 def _key(app: LocalAmc) -> bytes:
-    """Give the key of signatures; it survives a restart, as links do."""
+    """Return the key of signatures; it survives a restart, as links do."""
     kept = app.store.records.get(SECRETS, "", "links")
     if kept is None:
         app.store.records.add(SECRETS, "", "links", {"key": secrets.token_hex(32)})

@@ -157,12 +157,12 @@ class Runner:
                     job.interrupt()
 
     def cancel(self, key: str) -> bool:
-        """Cancel an open execution; gives False when it has ended before."""
+        """Cancel an open execution; returns False when it has ended before."""
         with self._lock:
             return self.force(key, CANCELLED) if self._is_open(key) else False
 
     def force(self, key: str, status: str, reason: str = "") -> bool:
-        """Give an execution another status, and stop what runs for it; gives False when there is no such one."""
+        """Return an execution another status, and stop what runs for it; returns False when there is no such one."""
         with self._lock:
             record = self._app.store.records.execution(key)
             if record is None:
@@ -177,7 +177,7 @@ class Runner:
             return True
 
     def part_path(self, execution: Execution, name: str) -> Path:
-        """Give where a file of the result is."""
+        """Return where a file of the result is."""
         return self._folder / execution.id / name
 
     def _loop(self) -> None:
@@ -215,7 +215,7 @@ class Runner:
             self._begin(execution)
 
     def _is_full(self, execution: Execution, running: list[Execution]) -> bool:
-        """Tell whether as many runs are going on as Amazon allows."""
+        """Return whether as many runs are going on as Amazon allows."""
         instances = self._app.instances
         of_instance = [other for other in running if other.instance_id == execution.instance_id]
         account = instances[execution.instance_id].account_id

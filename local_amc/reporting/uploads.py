@@ -39,7 +39,7 @@ def check_upload(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def table_of(body: dict[str, Any]) -> Table:
-    """Give the table a kept upload describes."""
+    """Return the table a kept upload describes."""
     columns = {name: Column(name, type_, "DIMENSION", level) for name, type_, level in body["columns"]}
     return Table(name=body["name"], columns=columns, time_column=None, advertiser_type=None)
 

@@ -30,7 +30,7 @@ class Window:
     zone: str
 
     def bounds(self, now: datetime) -> tuple[datetime, datetime]:
-        """Give start and end in UTC, for a run that begins now."""
+        """Return start and end in UTC, for a run that begins now."""
         zone = ZoneInfo(self.zone)
         if self.start and self.end:
             return (
@@ -101,5 +101,4 @@ def moment(name: str, value: str) -> datetime:
 
 
 def _aware(local: datetime, zone: ZoneInfo) -> datetime:
-    """Give a local time in UTC; one that a clock change skips is as long after midnight as it says."""
     return local.replace(tzinfo=zone).astimezone(UTC)

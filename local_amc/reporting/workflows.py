@@ -134,6 +134,6 @@ def _check_format(value: Any) -> None:
 
 
 def _is_character(value: Any) -> bool:
-    """Tell whether this can stand in a file: half a character cannot."""
+    """Return whether this can stand in a file: half a character cannot."""
     is_one = isinstance(value, str) and len(value) == 1 and value not in "\r\n\0"
     return is_one and not "\ud800" <= value <= "\udfff"

@@ -30,7 +30,7 @@ class Readable:
 
     @property
     def has_users(self) -> bool:
-        """Tell whether rows belong to users."""
+        """Return whether rows belong to users."""
         return "user_id" in self.columns
 
 
@@ -42,7 +42,7 @@ class Catalogue:
 
     @cached_property
     def mapping(self) -> MappingSchema:
-        """Give the tables as sqlglot wants them; built once, because that costs more than compiling a query."""
+        """Return the tables as sqlglot wants them; built once, because that costs more than compiling a query."""
         schema: dict[str, object] = {
             name: {column.name: column.type for column in table.columns.values()}
             for name, table in self.tables.items()
@@ -50,7 +50,7 @@ class Catalogue:
         return MappingSchema(schema, dialect="duckdb")
 
     def find(self, name: str) -> Readable | None:
-        """Give a table by its name in any case."""
+        """Return a table by its name in any case."""
         return self.tables.get(name.lower())
 
 
@@ -80,7 +80,7 @@ def _uploaded(table: Table) -> Readable:
 
 
 def place_of(table: Table) -> str:
-    """Give the name under which an uploaded table is kept: another one for other columns, so that none is replaced."""
+    """Return the name under which an uploaded table is kept: another for other columns, so none is replaced."""
     columns = ",".join(f"{c.name} {c.type}" for c in table.columns.values())
     return f"{table.name}_{hashlib.sha256(columns.encode()).hexdigest()[:12]}"
 

@@ -18,7 +18,7 @@ _NOT_A_LINE_END = re.compile(r"[^\r\n]")
 
 
 def blank(text: str) -> str:
-    """Give the text with spaces instead of comments; every other character stays in its line and column."""
+    """Return the text with spaces instead of comments; every other character stays in its line and column."""
     return _PIECES.sub(_blanked, text)
 
 
@@ -27,5 +27,5 @@ def _blanked(found: re.Match[str]) -> str:
 
 
 def first_unclosed(text: str) -> int | None:
-    """Give where a text, a quoted name or a comment begins that never ends; None when all of them do."""
+    """Return where a text, a quoted name or a comment begins that never ends; None when all of them do."""
     return next((found.start() for found in _PIECES.finditer(text) if found["open"]), None)

@@ -102,7 +102,7 @@ def _compile(tree: exp.Query, run: Run, catalogue: Catalogue, source: Source, ru
 
 
 def _is_audience(tables: Sequence[Readable], outputs: Sequence[Output]) -> bool:
-    """Tell whether a query makes an audience: it selects user_id from audience twins and uploads alone."""
+    """Return whether a query makes an audience: it selects user_id from audience twins and uploads alone."""
     owned = [table for table in tables if table.has_users]
     protected = [output.name.lower() for output in outputs if output.threshold in NO_LITERALS]
     return (
@@ -128,7 +128,7 @@ def _check_output(tree: exp.Query, tables: Sequence[Readable], outputs: Sequence
 
 
 def _aggregates(tree: exp.Query) -> bool:
-    """Tell whether anything in the query makes one row of many."""
+    """Return whether anything in the query makes one row of many."""
     return any(
         query.args.get("distinct")
         or query.args.get("group")

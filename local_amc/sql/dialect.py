@@ -83,12 +83,12 @@ _CLAUSES = (
 
 
 def is_known_call(name: str) -> bool:
-    """Tell whether an upper-case name before a parenthesis is a function of AMC, or calls nothing."""
+    """Return whether an upper-case name before a parenthesis is a function of AMC, or calls nothing."""
     return name in _KNOWN or name in _NO_CALL
 
 
 def no_such_function(name: str) -> str:
-    """Give the message for an unknown function, with a way out where there is one."""
+    """Return the message for an unknown function, with a way out where there is one."""
     hint = _INSTEAD.get(name.upper())
     return f"No match found for function signature {name}" + (f"; {hint}" if hint else "")
 
@@ -113,7 +113,7 @@ def _check_node(node: exp.Expr, source: Source) -> None:
 
 
 def _fault(node: exp.Expr) -> str:
-    """Tell what is wrong with a node; empty when it is part of AMC SQL."""
+    """Return what is wrong with a node; empty when it is part of AMC SQL."""
     if not isinstance(node, _ALLOWED):
         return f"{_written(node)} is not supported by AMC SQL"
     if isinstance(node, exp.Anonymous) and not _is_callable(node):
@@ -138,7 +138,7 @@ def _stands_alone(star: exp.Expr) -> bool:
 
 
 def _fault_of_values(node: exp.Expr) -> str:
-    """Tell what is wrong with what has a form of its own: intervals, and calls that need an argument."""
+    """Return what is wrong with what has a form of its own: intervals, and calls that need an argument."""
     literal = node.this if isinstance(node, exp.Interval) else None
     if isinstance(literal, exp.Literal) and not _QUANTITY.fullmatch(literal.name.strip()):
         return f"Illegal interval literal '{literal.name}': a number is expected"
@@ -156,7 +156,7 @@ def _is_callable(call: exp.Expr) -> bool:
 
 
 def _written(node: exp.Expr) -> str:
-    """Give a construct's name as somebody may have written it: CURRENT_USER, not CURRENTUSER."""
+    """Return a construct's name as somebody may have written it: CURRENT_USER, not CURRENTUSER."""
     name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(node).__name__).upper()
     return {"TABLE_SAMPLE": "TABLESAMPLE"}.get(name, name)
 
@@ -176,7 +176,7 @@ def _check_values(values: exp.Expr, source: Source) -> None:
 
 
 def _cte_alias(values: exp.Expr) -> exp.Expr | None:
-    """Give the alias of `WITH t(a, b) AS (VALUES …)`, which parses as a SELECT of everything from VALUES."""
+    """Return the alias of `WITH t(a, b) AS (VALUES …)`, which parses as a SELECT of everything from VALUES."""
     cte = values.find_ancestor(exp.CTE)
     select = cte.this if cte is not None else None
     is_all = isinstance(select, exp.Select) and select.is_star and len(select.expressions) == 1

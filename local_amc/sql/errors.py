@@ -47,11 +47,11 @@ class Source:
         self.text = blank(text)
 
     def span(self, start: int, end: int) -> Span:
-        """Give lines and columns of the characters from `start` to `end`, both included."""
+        """Return lines and columns of the characters from `start` to `end`, both included."""
         return Span(*self._position(start), *self._position(max(start, end)))
 
     def span_of(self, node: exp.Expr | None) -> Span | None:
-        """Give where a node stands, from its first to its last name or literal; None when nobody knows."""
+        """Return where a node stands, from its first to its last name or literal; None when nobody knows."""
         if node is None:
             return None
         places = [
@@ -64,13 +64,13 @@ class Source:
         return self.span(min(start for start, _ in places), max(end for _, end in places))
 
     def whole(self) -> Span | None:
-        """Give where the statement stands."""
+        """Return where the statement stands."""
         text = self.text.strip()
         start = self.text.find(text)
         return self.span(start, start + len(text) - 1) if text else None
 
     def span_of_word(self, word: str) -> Span | None:
-        """Give where a name, or else a text, is first written, in any case."""
+        """Return where a name, or else a text, is first written, in any case."""
         words = [token for token in sqlglot.tokenize(self.text, dialect="duckdb") if token.text]
         found = next((token for token in words if self._is(token, word)), None) or next(
             (token for token in words if token.token_type == TokenType.STRING and token.text == word), None

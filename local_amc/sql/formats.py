@@ -24,7 +24,7 @@ _DECODERS = {"utf-8": "decode", "hex": "hex", "base64": "to_base64"}
 
 
 def format_call(node: exp.Expr, source: Source) -> exp.Expr:
-    """Give `FORMAT(value, pattern)`, or `FORMAT(pattern, values …)` with `%` in it, in the engine's words."""
+    """Return `FORMAT(value, pattern)`, or `FORMAT(pattern, values …)` with `%` in it, in the engine's words."""
     arguments = [node.this, *node.expressions]
     if _has_specifiers(arguments[0]):
         return _printf(arguments[0].name, arguments[1:], node, source)
@@ -70,7 +70,7 @@ def _cast(value: exp.Expr, kind: str) -> exp.Expr:
 
 
 def varbinary_call(node: exp.Expr, source: Source) -> exp.Expr:
-    """Give `TO_VARBINARY(text, encoding)` or `FROM_VARBINARY(binary, encoding)`; the encoding is UTF-8 without one."""
+    """Return `TO_VARBINARY(text, encoding)` or `FROM_VARBINARY(binary, encoding)`; UTF-8 where none is given."""
     name, arguments = node.name.upper(), node.expressions
     functions, kind = (_ENCODERS, "VARCHAR") if name == "TO_VARBINARY" else (_DECODERS, "BLOB")
     encoding = arguments[1].name.lower() if len(arguments) == 2 else "utf-8"

@@ -109,7 +109,7 @@ def _built_in(node: exp.Expr, run: Run, source: Source) -> exp.Expr:
 
 
 def timestamp(moment: datetime) -> exp.Expr:
-    """Give a timestamp literal."""
+    """Return a timestamp literal."""
     return exp.cast(exp.Literal.string(moment.replace(tzinfo=None).isoformat(sep=" ")), "TIMESTAMP")
 
 
@@ -212,7 +212,6 @@ def _format(node: exp.Expr, run: Run, source: Source) -> exp.Expr:
 
 
 def _square_root(node: exp.Expr, run: Run, source: Source) -> exp.Expr:
-    """The root of a negative number is NULL."""
     return exp.Anonymous(this="square_root", expressions=[node.this.copy()])
 
 
@@ -244,7 +243,6 @@ def _truncate(node: exp.Expr, run: Run, source: Source) -> exp.Expr:
 
 
 def _log(node: exp.Expr, run: Run, source: Source) -> exp.Expr:
-    """LOG of one number is the natural logarithm; LOG10 has arrived here as LOG with the base 10."""
     return node if node.args.get("expression") else exp.Ln(this=node.this.copy())
 
 

@@ -66,7 +66,7 @@ class Lineage:
         self._known: dict[int, list[Output]] = {}
 
     def of(self, query: exp.Expr, ctes: Ctes | None = None, outer: Sources | None = None) -> list[Output]:
-        """Give what is known of a query's columns, in order; raises SqlRejectedError for a forbidden comparison."""
+        """Return what is known of a query's columns, in order; raises SqlRejectedError for a forbidden comparison."""
         if id(query) not in self._known:
             self._known[id(query)] = self._of(query, dict(ctes or {}), outer or {})
         return self._known[id(query)]
@@ -87,7 +87,7 @@ class Lineage:
         return []
 
     def relation(self, relation: exp.Expr, ctes: Ctes, sources: Sources) -> Columns:
-        """Give the columns of what a SELECT reads; `sources` are those before it."""
+        """Return the columns of what a SELECT reads; `sources` are those before it."""
         alias = relation.args.get("alias")
         if isinstance(relation, exp.Table):
             outputs = ctes.get(relation.name.lower()) or self._table(relation.name)
@@ -103,11 +103,11 @@ class Lineage:
         return [Output(column.name, column.threshold, column.kind == "METRIC") for column in columns]
 
     def unknown(self, column: exp.Column) -> SqlRejectedError:
-        """Give the refusal of a column that no source has."""
+        """Return the refusal of a column that no source has."""
         return SqlRejectedError(f"Column '{column.name}' not found in any table", self._source.span_of(column))
 
     def comparison(self, column: str, level: str, node: exp.Expr) -> SqlRejectedError:
-        """Give the refusal of a comparison with a literal."""
+        """Return the refusal of a comparison with a literal."""
         return SqlRejectedError(
             f"Column '{column}' has the aggregation threshold {level} and cannot be compared with a literal: join or "
             "group by it instead",
@@ -156,11 +156,11 @@ class _Expressions:
         return isinstance(inner, exp.Count) and isinstance(inner.this, exp.Distinct)
 
     def is_literal(self, node: exp.Expr) -> bool:
-        """Tell whether a value is written in the query or given as a parameter, wherever it has passed since."""
+        """Return whether a value is written in the query or given as a parameter, wherever it has passed since."""
         return self._kind(node) == "literal"
 
     def _kind(self, node: exp.Expr) -> str:
-        """Give `literal`, `value` when a table's column is in it, or nothing, as for NULL."""
+        """Return `literal`, `value` when a table's column is in it, or nothing, as for NULL."""
         if isinstance(node, exp.Literal | exp.Boolean) or node.meta.get(IS_PARAMETER):
             return "literal"
         if isinstance(node, exp.Column):
@@ -234,7 +234,7 @@ def _parts(select: exp.Select) -> Iterator[exp.Expr]:
 
 
 def _within(node: exp.Expr) -> Iterator[exp.Expr]:
-    """Give a node and what is below it, down to and including subqueries but not into them."""
+    """Return a node and what is below it, down to and including subqueries but not into them."""
     yield node
     if not isinstance(node, _QUERIES):
         for child in node.iter_expressions():
@@ -242,7 +242,7 @@ def _within(node: exp.Expr) -> Iterator[exp.Expr]:
 
 
 def _values_of(node: exp.Expr) -> list[exp.Expr]:
-    """Give the parts whose values can appear in a node's value."""
+    """Return the parts whose values can appear in a node's value."""
     if isinstance(node, exp.Case):
         branches = [branch.args["true"] for branch in node.args.get("ifs") or []]
         return branches + [node.args["default"]] * bool(node.args.get("default"))
@@ -254,7 +254,7 @@ def _values_of(node: exp.Expr) -> list[exp.Expr]:
 
 
 def _strictest(outputs: tuple[Output, ...]) -> Output:
-    """Give what is known of values that stand in one column."""
+    """Return what is known of values that stand in one column."""
     return replace(
         outputs[0],
         threshold=max((output.threshold for output in outputs), key=_RANK.__getitem__),

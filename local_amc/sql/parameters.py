@@ -91,7 +91,7 @@ def _is_name(name: Any) -> bool:
 
 
 def node(parameter: Declared) -> exp.Expr:
-    """Give the value as a typed literal, array or NULL; raises ParameterTypeError."""
+    """Return the value as a typed literal, array or NULL; raises ParameterTypeError."""
     sql_type = SIMPLE_TYPES[parameter.type]
     if parameter.value is None:
         return exp.cast(exp.null(), f"{sql_type}[]" if parameter.is_array else sql_type, dialect="duckdb")
@@ -104,7 +104,7 @@ def node(parameter: Declared) -> exp.Expr:
 
 
 def resolve(call: exp.Anonymous, declared: Mapping[str, Declared], source: Source) -> exp.Expr:
-    """Give what stands for `CUSTOM_PARAMETER('name')`; raises SqlRejectedError."""
+    """Return what stands for `CUSTOM_PARAMETER('name')`; raises SqlRejectedError."""
     arguments = call.expressions
     if len(arguments) != 1 or not arguments[0].is_string:
         raise SqlRejectedError("CUSTOM_PARAMETER expects one quoted name", source.span_of(call))

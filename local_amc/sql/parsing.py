@@ -33,7 +33,7 @@ _BEFORE_A_STAR = {TokenType.SELECT, TokenType.DISTINCT, TokenType.ALL, TokenType
 
 
 def parse(sql: str) -> exp.Query:
-    """Give the statement's tree; raises SqlSyntaxError with AMC's wording and the place."""
+    """Return the statement's tree; raises SqlSyntaxError with AMC's wording and the place."""
     source = Source(sql)
     _check_text(sql)
     tokens = _tokenize(source)
@@ -111,7 +111,7 @@ def _check_literal(source: Source, token: Token, before: Token) -> None:
 
 
 def _advice(token: Token, before: Token | None) -> str:
-    """Give what to write instead of a word or sign AMC SQL does not have; empty when it has it."""
+    """Return what to write instead of a word or sign AMC SQL does not have; empty when it has it."""
     if token.token_type in (TokenType.LIMIT, TokenType.FETCH, TokenType.OFFSET):
         return f"{token.text.upper()} is not supported: rank the rows with ROW_NUMBER() or RANK() in a subquery."
     kind_before = before.token_type if before is not None else None
@@ -163,7 +163,7 @@ def _check_calls(source: Source, tokens: list[Token], tree: exp.Expr) -> None:
 
 
 def _output_selects(query: exp.Expr) -> list[exp.Select]:
-    """Give the SELECTs whose rows are the output: the outermost one, or all arms of an outermost UNION."""
+    """Return the SELECTs whose rows are the output: the outermost one, or all arms of an outermost UNION."""
     if isinstance(query, exp.SetOperation):
         return _output_selects(query.left) + _output_selects(query.right)
     if isinstance(query, exp.Subquery):

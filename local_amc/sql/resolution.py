@@ -19,7 +19,7 @@ _UNRESOLVED = re.compile(
 
 
 def resolve(tree: exp.Query, catalogue: Catalogue, source: Source) -> exp.Query:
-    """Give the tree with every column's table named, in lower case as AMC's headers are; raises SqlRejectedError."""
+    """Return the tree with every column's table named, in lower case as AMC's headers are; raises SqlRejectedError."""
     before = tree.copy()
     try:
         qualified = qualify(tree, schema=catalogue.mapping, dialect=DIALECT, quote_identifiers=True)
@@ -47,7 +47,7 @@ def _refusal(problem: OptimizeError, tree: exp.Query, catalogue: Catalogue, sour
 
 
 def _at(columns: list[exp.Column], found: re.Match[str], source: Source) -> exp.Column | None:
-    """Give the column the optimizer means; it counts to the last character of the name."""
+    """Return the column the optimizer means; it counts to the last character of the name."""
     if not found["line"]:
         return None
     for column in columns:
@@ -67,14 +67,14 @@ def _why(name: str, column: exp.Column | None, table: str | None, catalogue: Cat
 
 
 def relations_of(select: exp.Select) -> list[exp.Expr]:
-    """Give what a SELECT reads directly: tables and derived tables of FROM and JOIN."""
+    """Return what a SELECT reads directly: tables and derived tables of FROM and JOIN."""
     from_ = select.args.get("from_")
     joined = [join.this for join in select.args.get("joins") or []]
     return [from_.this, *joined] if from_ is not None else joined
 
 
 def _has(relation: exp.Expr, name: str, catalogue: Catalogue) -> bool:
-    """Tell whether a relation has a column of that name, as far as the text shows."""
+    """Return whether a relation has a column of that name, as far as the text shows."""
     if isinstance(relation, exp.Subquery):
         return name.lower() in [title.lower() for title in relation.this.named_selects]
     for cte in relation.root().find_all(exp.CTE):

@@ -45,7 +45,7 @@ def resolve_time_windows(tree: exp.Expr, source: Source) -> None:
 
 
 def tables_read(tree: exp.Query, catalogue: Catalogue, source: Source) -> list[Readable]:
-    """Give the tables a query reads, in order of appearance; raises SqlRejectedError for any other name.
+    """Return the tables a query reads, in order of appearance; raises SqlRejectedError for any other name.
 
     This is the boundary: qualified names, files and table functions end here.
     """
@@ -87,7 +87,6 @@ def _duration(literal: exp.Expr, source: Source) -> relativedelta:
 
 
 def _is_cte(relation: exp.Table, scope: Scope) -> bool:
-    """Names of CTEs shadow tables, in any case."""
     return any(relation.name.lower() == name.lower() for name in scope.cte_sources)
 
 

@@ -27,7 +27,7 @@ def repair(tree: exp.Expr) -> None:
 
 
 def _alike(node: exp.Expr) -> list[exp.Expr]:
-    """Give the parts of a node that must be of one type."""
+    """Return the parts of a node that must be of one type."""
     if isinstance(node, _COMPARISONS):
         return [node.this, node.expression]
     if isinstance(node, exp.In):

@@ -17,7 +17,7 @@ _QUERIES = exp.Subquery | exp.Select | exp.Union
 
 
 def carry(query: exp.Query) -> tuple[exp.Query, bool]:
-    """Give the query with the hidden column as its last one, and whether anything in it has users at all.
+    """Return the query with the hidden column as its last one, and whether anything in it has users at all.
 
     Without users the query comes back as it was. The tree given is used up.
     """
@@ -25,7 +25,7 @@ def carry(query: exp.Query) -> tuple[exp.Query, bool]:
 
 
 def scan_column() -> exp.Expr:
-    """Give the hidden column of a scan: a list with the row's user, or an empty one."""
+    """Return the hidden column of a scan: a list with the row's user, or an empty one."""
     user = exp.column("user_id")
     return exp.alias_(
         exp.Case(
@@ -103,7 +103,7 @@ def _select(select: exp.Select, ctes: dict[str, bool]) -> tuple[exp.Query, bool]
 
 
 def _of_scalars(select: exp.Select, ctes: dict[str, bool]) -> list[exp.Expr]:
-    """Give the lists of users of the subqueries that stand for one value in the SELECT list."""
+    """Return the lists of users of the subqueries that stand for one value in the SELECT list."""
     lists: list[exp.Expr] = []
     for subquery in [found for item in select.expressions for found in _outermost_queries(item)]:
         copied = subquery.copy()
@@ -136,7 +136,7 @@ def _sources(select: exp.Select, ctes: dict[str, bool]) -> Iterator[tuple[str, b
 
 
 def aggregates(select: exp.Select) -> Iterator[exp.Expr]:
-    """Give the aggregate calls of a SELECT's own level; window functions are none, what they aggregate is."""
+    """Return the aggregate calls of a SELECT's own level; window functions are none, what they aggregate is."""
     for part in [*select.expressions, select.args.get("having")]:
         if part is not None:
             yield from _aggregates(part)
@@ -160,14 +160,14 @@ def _aggregates(node: exp.Expr, *, is_windowed: bool = False) -> Iterator[exp.Ex
 
 
 def is_aggregate(node: exp.Expr) -> bool:
-    """Tell whether a node is a call that makes one value of many rows."""
+    """Return whether a node is a call that makes one value of many rows."""
     if isinstance(node, exp.Anonymous):
         return node.name.upper() in ("COLLECT", "PERCENTILE", "APPROX_PERCENTILE")
     return isinstance(node, exp.AggFunc)
 
 
 def _grouped(query: exp.Query) -> exp.Query:
-    """Give a query that groups the equal rows of another and collects their users."""
+    """Return a query that groups the equal rows of another and collects their users."""
     first = query
     while not isinstance(first, exp.Select):
         first = first.this

@@ -177,7 +177,7 @@ def _check_condition(node: exp.Expr, where: str, source: Source) -> None:
 
 
 def _are_alike(one: str, other: str) -> bool:
-    """Tell whether AMC casts one to the other by itself; it does so with flags, numbers and texts."""
+    """Return whether AMC casts one to the other by itself; it does so with flags, numbers and texts."""
     if one == other or not one or not other:
         return True
     if "an array" in (one, other):
@@ -254,7 +254,7 @@ def _is_fraction(text: str) -> bool:
 
 
 def _own(node: exp.Expr) -> Iterator[exp.Expr]:
-    """Give a node and what is below it, but nothing of subqueries."""
+    """Return a node and what is below it, but nothing of subqueries."""
     for below in node.walk(prune=_is_query):
         if not _is_query(below):
             yield below

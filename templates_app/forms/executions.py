@@ -59,7 +59,7 @@ class ExecutionFilter(forms.Form):
 
     @property
     def is_filtered(self) -> bool:
-        """Tell whether anything is chosen."""
+        """Return whether anything is chosen."""
         self.is_valid()
         return any(self.cleaned_data.values())
 
@@ -85,21 +85,21 @@ class ResultQuery(forms.Form):
     value = forms.CharField(required=False, max_length=200)
 
     def order(self) -> list[tuple[str, str]]:
-        """Give column and direction; a minus before the name turns it round."""
+        """Return column and direction; a minus before the name turns it round."""
         name = self._text("sort")
         if not name:
             return []
         return [(name[1:], "desc")] if name.startswith("-") else [(name, "asc")]
 
     def conditions(self) -> list[Filter]:
-        """Give the condition of the filter row."""
+        """Return the condition of the filter row."""
         column, op, value = self._text("column"), self._text("op") or Operator.EQUALS, self._text("value")
         needs_value = op not in (Operator.IS_NULL, Operator.IS_NOT_NULL)
         return [Filter(column, op, value)] if column and (value or not needs_value) else []
 
     @property
     def text(self) -> str:
-        """Give what is searched for."""
+        """Return what is searched for."""
         return self._text("search")
 
     def _text(self, name: str) -> str:

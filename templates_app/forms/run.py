@@ -126,12 +126,12 @@ class WindowStep(forms.Form):
 
     @property
     def length(self) -> int:
-        """Give the days of a rolling window; the form is valid."""
+        """Return the days of a rolling window; the form is valid."""
         data = self.cleaned_data
         return int(data["custom_days"] if data["days"] == CUSTOM else data["days"] or 30)
 
     def window(self, now: dt.datetime) -> Window:
-        """Give the window of a run that starts now; the form is valid."""
+        """Return the window of a run that starts now; the form is valid."""
         data = self.cleaned_data
         if data["mode"] == DATES:
             return Window(data["start"], data["end"], data["zone"])
@@ -199,7 +199,7 @@ class RecurringStep(WindowStep):
         return data
 
     def make_recurrence(self) -> Recurrence:
-        """Give the recurrence; raises RecurrenceError."""
+        """Return the recurrence; raises RecurrenceError."""
         data = self.cleaned_data
         kind = data["recurrence"]
         return Recurrence(
@@ -211,7 +211,7 @@ class RecurringStep(WindowStep):
         )
 
     def schedule_values(self, name: str) -> ScheduleValues:
-        """Give what the services save; the form is valid."""
+        """Return what the services save; the form is valid."""
         data = self.cleaned_data
         is_rolling = data["mode"] == ROLLING
         return ScheduleValues(

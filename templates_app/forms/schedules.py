@@ -28,7 +28,7 @@ class ScheduleForm(RecurringStep):
     ends_on = forms.DateField(required=False, widget=DateInput(), label="Last day of the schedule")
 
     def make_recurrence(self) -> Recurrence:
-        """Give the recurrence with its bounds; raises RecurrenceError."""
+        """Return the recurrence with its bounds; raises RecurrenceError."""
         data = self.cleaned_data
         try:
             return replace(super().make_recurrence(), start=data["starts_on"], end=data["ends_on"])
@@ -38,12 +38,12 @@ class ScheduleForm(RecurringStep):
             ) from None
 
     def values(self) -> ScheduleValues:
-        """Give what the services save; the form is valid."""
+        """Return what the services save; the form is valid."""
         return self.schedule_values(self.cleaned_data["name"])
 
     @staticmethod
     def initial_of(schedule: Schedule) -> dict[str, Any]:
-        """Give the saved values as the fields show them."""
+        """Return the saved values as the fields show them."""
         values = ScheduleValues.of(schedule)
         recurrence, days = values.recurrence, values.window_days
         return {

@@ -63,7 +63,7 @@ class TemplateForm(forms.ModelForm):
         return sql
 
     def clean_tags(self) -> list[str]:
-        """Give the tags, each once whatever its case."""
+        """Return the tags, each once whatever its case."""
         tags: dict[str, str] = {}
         for tag in str(self.cleaned_data["tags"]).split(","):
             text = " ".join(tag.replace("|", " ").split())
@@ -78,7 +78,7 @@ class TemplateForm(forms.ModelForm):
         return list(tags.values())
 
     def content(self, values: dict[str, Any], autofilled: list[str]) -> Content:
-        """Give what is to be saved; the form is valid."""
+        """Return what is to be saved; the form is valid."""
         data = self.cleaned_data
         return Content(
             name=data["name"],
@@ -117,6 +117,6 @@ class TemplateFilter(forms.Form):
 
     @property
     def chosen(self) -> dict[str, Any]:
-        """Give the filters that are set; wrong ones count as not set."""
+        """Return the filters that are set; wrong ones count as not set."""
         self.is_valid()
         return {name: value for name, value in self.cleaned_data.items() if value}

@@ -97,7 +97,7 @@ class ExecutionQuerySet(models.QuerySet["Execution"]):
     def claim(
         self, pk: uuid.UUID, *, token: str, now: datetime, within: timedelta = timedelta()
     ) -> ExecutionQuerySet:
-        """Hold an execution that left our queue and is due, for a lease; gives it, or nothing.
+        """Hold an execution that left our queue and is due, for a lease; returns it, or nothing.
 
         One statement decides: of two workers that ask for the same execution one gets it.
         """
@@ -206,7 +206,6 @@ class Execution(models.Model):
         super().save(*args, **kwargs)  # type: ignore[arg-type]
 
     def get_absolute_url(self) -> str:
-        """Give the execution's page."""
         return reverse("templates:execution-detail", args=[self.pk])
 
     def complete(self) -> None:
@@ -215,25 +214,25 @@ class Execution(models.Model):
 
     @property
     def window(self) -> Window:
-        """Give the window as a value."""
+        """Return the window as a value."""
         return Window(self.window_start, self.window_end, self.window_zone)
 
     @property
     def ref(self) -> InstanceRef:
-        """Give what AMC knows the instance by."""
+        """Return what AMC knows the instance by."""
         return self.instance.ref
 
     @property
     def is_open(self) -> bool:
-        """Tell whether it has not ended."""
+        """Return whether it has not ended."""
         return self.state in OPEN_STATES
 
     @property
     def has_result(self) -> bool:
-        """Tell whether rows can be shown."""
+        """Return whether rows can be shown."""
         return self.state == State.SUCCEEDED and bool(self.parquet_file)
 
     @property
     def dates(self) -> tuple[date, date]:
-        """Give first and last day of the window."""
+        """Return first and last day of the window."""
         return self.window_start, self.window_end

@@ -21,7 +21,7 @@ from templates_app.planning.windows import DEFAULT_LAG_DAYS
 
 
 def new_schedule_id() -> str:
-    """Give a fresh ID: `sched_` and 12 hexadecimal digits."""
+    """Return a fresh ID: `sched_` and 12 hexadecimal digits."""
     return f"sched_{secrets.token_hex(6)}"
 
 
@@ -150,12 +150,11 @@ class Schedule(models.Model):
         return self.name
 
     def get_absolute_url(self) -> str:
-        """Give the schedule's page."""
         return reverse("templates:schedule-detail", args=[self.schedule_id])
 
     @property
     def recurrence(self) -> Recurrence:
-        """Give the recurrence as a value."""
+        """Return the recurrence as a value."""
         return Recurrence(
             kind=self.kind,
             time=self.time,
@@ -168,7 +167,7 @@ class Schedule(models.Model):
 
     @property
     def is_active(self) -> bool:
-        """Tell whether its slots start runs."""
+        """Return whether its slots start runs."""
         return self.state == ScheduleState.ACTIVE and self.deleted_at is None
 
 
@@ -210,5 +209,5 @@ class ScheduleRun(models.Model):
 
     @property
     def is_open(self) -> bool:
-        """Tell whether something about it can still change."""
+        """Return whether something about it can still change."""
         return self.state in (SlotState.CLAIMED, SlotState.STARTED)

@@ -16,7 +16,7 @@ from instances.models import AMCInstance
 
 
 def new_template_id() -> str:
-    """Give a fresh ID: `tpl_inst_` and 12 hexadecimal digits."""
+    """Return a fresh ID: `tpl_inst_` and 12 hexadecimal digits."""
     return f"tpl_inst_{secrets.token_hex(6)}"
 
 
@@ -64,7 +64,7 @@ class TemplateQuerySet(models.QuerySet["InstanceTemplate"]):
 
 
 def tag_index(tags: list[str]) -> str:
-    """Give tags as one searchable text: case-folded, each between bars."""
+    """Return tags as one searchable text: case-folded, each between bars."""
     return "".join(f"|{tag.casefold()}|" for tag in tags)
 
 
@@ -117,12 +117,11 @@ class InstanceTemplate(TemplateContent):
         indexes = (models.Index(fields=["instance", "-usage_count", "-created_at"], name="templates_most_used"),)
 
     def get_absolute_url(self) -> str:
-        """Give the template's page."""
         return reverse("templates:template-detail", args=[self.instance_id, self.template_id])
 
     @property
     def is_archived(self) -> bool:
-        """Tell whether it is put away: it cannot be run, and schedules skip it."""
+        """Return whether it is put away: it cannot be run, and schedules skip it."""
         return self.archived_at is not None
 
 

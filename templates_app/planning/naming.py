@@ -11,7 +11,7 @@ _ELLIPSIS = "…"
 def execution_name(
     *, brand: str | None, instance_name: str, template_name: str, start: dt.date, end: dt.date
 ) -> str:
-    """Give `{Brand} - {Template} - {Start} - {End}`; the instance's name stands in for a missing brand.
+    """Return `{Brand} - {Template} - {Start} - {End}`; the instance's name stands in for a missing brand.
 
     A name that is too long loses the end of the template's name, then of the brand's, never a date.
     """

@@ -62,7 +62,7 @@ class Recurrence:
             raise RecurrenceError(errors)
 
     def next_slot(self, after: dt.datetime) -> dt.datetime | None:
-        """Give the first slot later than `after` in UTC; None when there is none before the end."""
+        """Return the first slot later than `after` in UTC; None when there is none before the end."""
         today = _local(after, self._zone).date()
         # Whatever comes after this instant is planned for today or later, so the distance to it costs nothing.
         for day in self._planned_days(max(today, self.start or today), direction=1):
@@ -72,7 +72,7 @@ class Recurrence:
         return None
 
     def previous_slot(self, at: dt.datetime) -> dt.datetime | None:
-        """Give the last slot at or before `at` in UTC; None when there is none since the start."""
+        """Return the last slot at or before `at` in UTC; None when there is none since the start."""
         planned = self._planned_before(at)
         return planned and instant_of(planned, self.zone)
 
@@ -84,7 +84,7 @@ class Recurrence:
             slot = self.next_slot(slot)
 
     def next_slots(self, after: dt.datetime, count: int) -> list[dt.datetime]:
-        """Give the next `count` slots, fewer when the end comes first."""
+        """Return the next `count` slots, fewer when the end comes first."""
         slots: list[dt.datetime] = []
         slot = self.next_slot(after)
         while slot and len(slots) < count:
@@ -93,7 +93,7 @@ class Recurrence:
         return slots
 
     def latest_slots(self, after: dt.datetime, until: dt.datetime, count: int) -> list[dt.datetime]:
-        """Give the last `count` slots after `after` up to and including `until`, the newest first."""
+        """Return the last `count` slots after `after` up to and including `until`, the newest first."""
         slots: list[dt.datetime] = []
         slot = self.previous_slot(until)
         while slot and slot > after and len(slots) < count:
@@ -115,7 +115,7 @@ class Recurrence:
         return self._number(last.date()) - self._number(before.date()) if before else 0
 
     def local(self, at: dt.datetime) -> dt.datetime:
-        """Give what the zone's clocks show at an instant, without zone."""
+        """Return what the zone's clocks show at an instant, without zone."""
         return _local(at, self._zone)
 
     def describe(self) -> str:
@@ -176,7 +176,7 @@ class Recurrence:
         return day.toordinal() // 7 if self.kind == "weekly" else day.year * 12 + day.month
 
     def _planned_before(self, at: dt.datetime) -> dt.datetime | None:
-        """Give the planned local time of the last slot at or before `at`."""
+        """Return the planned local time of the last slot at or before `at`."""
         # After the clocks were set back, a slot that has passed can be planned later than the clocks show now.
         newest = _local(at, self._zone).date() + _FARTHEST_BACK
         for day in self._planned_days(min(newest, self.end or newest), direction=-1):
@@ -212,26 +212,26 @@ class Recurrence:
 
 
 def is_zone(name: object) -> TypeGuard[str]:
-    """Tell whether the zone database knows the name."""
+    """Return whether the zone database knows the name."""
     return isinstance(name, str) and name in zone_names()
 
 
 @cache
 def zone_names() -> frozenset[str]:
-    """Give the names a user can choose from."""
+    """Return the names a user can choose from."""
     return frozenset(zoneinfo.available_timezones() - _NOT_ZONES)
 
 
 @cache  # ZoneInfo itself keeps only the last eight
 def load_zone(name: str) -> zoneinfo.ZoneInfo:
-    """Give the zone; raises ValueError for a name that is none."""
+    """Return the zone; raises ValueError for a name that is none."""
     if not is_zone(name):
         raise ValueError(f"{name!r} is no time zone. Choose an IANA name, such as Europe/Berlin.")
     return zoneinfo.ZoneInfo(name)
 
 
 def instant_of(local: dt.datetime, zone: str) -> dt.datetime:
-    """Give the first instant, in UTC, at which the zone's clocks show the minute `local` or a later one."""
+    """Return the first instant, in UTC, at which the zone's clocks show the minute `local` or a later one."""
     info = load_zone(zone)
     # Fold 0 is the first of two; where clocks go forward it counts with the offset before the change.
     slot = local.replace(tzinfo=info, fold=0).astimezone(dt.UTC)
@@ -266,7 +266,7 @@ def _end_of_gap(local: dt.datetime, info: zoneinfo.ZoneInfo, later: dt.datetime)
 
 
 def _local(at: dt.datetime, info: zoneinfo.ZoneInfo) -> dt.datetime:
-    """Give what the zone's clocks show."""
+    """Return what the zone's clocks show."""
     if at.tzinfo is None:
         raise ValueError("An instant needs a time zone.")
     return at.astimezone(info).replace(tzinfo=None, fold=0)
@@ -278,7 +278,6 @@ def _day_exists(day: dt.date, zone: str) -> bool:
 
 
 def _happens_twice(local: dt.datetime, info: zoneinfo.ZoneInfo) -> bool:
-    """Tell of a time that exists whether it comes again."""
     return local.replace(tzinfo=info, fold=0).utcoffset() != local.replace(tzinfo=info, fold=1).utcoffset()
 
 

@@ -41,16 +41,16 @@ class Window:
 
     @property
     def starts_at(self) -> dt.datetime:
-        """Give the local time AMC counts from, without zone."""
+        """Return the local time AMC counts from, without zone."""
         return self._local(self.utc_bounds()[0])
 
     @property
     def ends_at(self) -> dt.datetime:
-        """Give the local time AMC counts up to, itself excluded, without zone."""
+        """Return the local time AMC counts up to, itself excluded, without zone."""
         return self._local(self.utc_bounds()[1])
 
     def utc_bounds(self) -> tuple[dt.datetime, dt.datetime]:
-        """Give the first instant and the one after the last; the next day's window begins at the latter."""
+        """Return the first instant and the one after the last; the next day's window begins at the latter."""
         return start_of_day(self.start, self.zone), start_of_day(self.end + _DAY, self.zone)
 
     @property
@@ -63,7 +63,7 @@ class Window:
         return f"{start} – {show_date(self.end)}, {length}"
 
     def to_json(self) -> dict[str, str]:
-        """Give what `from_json` reads."""
+        """Return what `from_json` reads."""
         return {"start": self.start.isoformat(), "end": self.end.isoformat(), "zone": self.zone}
 
     @classmethod
@@ -98,12 +98,12 @@ class WindowVerdict:
 
     @property
     def is_ok(self) -> bool:
-        """Tell whether the window can run."""
+        """Return whether the window can run."""
         return not self.errors
 
 
 def rolling_window(*, days: int, lag_days: int = DEFAULT_LAG_DAYS, today: dt.date, zone: str) -> Window:
-    """Give the `days` days up to the last one that is `lag_days` old; `today` is the date in `zone`."""
+    """Return the `days` days up to the last one that is `lag_days` old; `today` is the date in `zone`."""
     if not 1 <= days <= MAX_ROLLING_DAYS:
         raise WindowError(f"Choose between 1 and {MAX_ROLLING_DAYS} days.")
     if lag_days < 0:
@@ -115,14 +115,14 @@ def rolling_window(*, days: int, lag_days: int = DEFAULT_LAG_DAYS, today: dt.dat
 
 
 def today_in(zone: str, now: dt.datetime) -> dt.date:
-    """Give the date the zone's calendars show at `now`, which carries a time zone."""
+    """Return the date the zone's calendars show at `now`, which carries a time zone."""
     if now.tzinfo is None:
         raise ValueError("An instant needs a time zone.")
     return now.astimezone(load_zone(zone)).date()
 
 
 def start_of_day(day: dt.date, zone: str) -> dt.datetime:
-    """Give the instant a local day begins, in UTC, also where midnight does not exist or comes twice."""
+    """Return the instant a local day begins, in UTC, also where midnight does not exist or comes twice."""
     return instant_of(dt.datetime.combine(day, dt.time()), zone)
 
 
@@ -178,7 +178,6 @@ def _warnings_of(window: Window, now: dt.datetime, today: dt.date, lag_days: int
 
 
 def _last_complete_day(zone: str, now: dt.datetime) -> dt.date:
-    """Give the newest day that ended before the ingestion time."""
     return today_in(zone, now - INGESTION) - _DAY
 
 

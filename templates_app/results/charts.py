@@ -114,7 +114,7 @@ def chart_series(
 
 
 def _check(facts: ResultFacts, ys: Sequence[str], kind: str, aggregate: str) -> list[ResultColumn]:
-    """Give the columns to draw; raises ResultError for choices that make no chart."""
+    """Return the columns to draw; raises ResultError for choices that make no chart."""
     if kind not in KINDS or aggregate not in AGGREGATES:
         raise ResultError(f"Choose a kind of {', '.join(KINDS)} and a summary of {', '.join(AGGREGATES)}.")
     if not 1 <= len(ys) <= MAX_SERIES:
@@ -193,7 +193,7 @@ class _Drawing:
         return next(fitting, units[-1])
 
     def _points(self, bucket: str, *, is_ranked: bool) -> tuple[list[tuple[Any, ...]], int]:
-        """Give the points to draw, key first, and how many groups there are in all."""
+        """Return the points to draw, key first, and how many groups there are in all."""
         key = f"date_trunc('{bucket}', {self._key})" if bucket else self._key
         order = "2 DESC NULLS LAST, 1 NULLS LAST" if is_ranked else "1 NULLS LAST"
         found = self._fetch(
@@ -223,11 +223,9 @@ class _Drawing:
         return " ".join(notes)
 
     def _missing(self) -> int:
-        """Count the rows that have no place on the chart."""
         return int(self._fetch(f"SELECT count(*) FROM read_parquet(?) WHERE {self._key} IS NULL")[0][0])
 
     def _fetch(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """Run SQL that reads the file, which is the first bound value."""
         return self._connection.execute(sql, [self._path, *values]).fetchall()
 
 
@@ -238,6 +236,6 @@ def _label(value: Any, bucket: str) -> str:
 
 
 def _number(value: Any) -> float | None:
-    """Give a figure as charts take it."""
+    """Return a figure as charts take it."""
     number = None if value is None else float(value)
     return number if number is not None and math.isfinite(number) else None

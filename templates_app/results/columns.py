@@ -46,17 +46,17 @@ class ResultColumn:
 
     @property
     def is_numeric(self) -> bool:
-        """Tell whether the values are numbers."""
+        """Return whether the values are numbers."""
         return self.kind in {Kind.INTEGER, Kind.DECIMAL, Kind.DOUBLE}
 
     @property
     def is_temporal(self) -> bool:
-        """Tell whether the values are days or times."""
+        """Return whether the values are days or times."""
         return self.kind in {Kind.DATE, Kind.TIMESTAMP}
 
     @property
     def is_identifier(self) -> bool:
-        """Tell whether the name says that the values name things, so that adding them up means nothing.
+        """Return whether the name says that the values name things, so that adding them up means nothing.
 
         AMC's column type does not tell: it calls a count of distinct users a dimension.
         """
@@ -73,7 +73,7 @@ class ResultFacts:
     columns: tuple[ResultColumn, ...]
 
     def column(self, name: str) -> ResultColumn:
-        """Give the column of that name; raises ResultError for any other text."""
+        """Return the column of that name; raises ResultError for any other text."""
         for column in self.columns:
             if column.name == name:
                 return column
@@ -103,7 +103,7 @@ def pack_columns(columns: Iterable[ResultColumn], *, csv_bytes: int) -> str:
 
 
 def unique_names(headers: Sequence[str]) -> list[str]:
-    """Give every column a name of its own, as identifiers are compared: without regard to case."""
+    """Return every column a name of its own, as identifiers are compared: without regard to case."""
     taken = {ROW_NUMBER}
     # A header that is already unique keeps its name, wherever a made-up name stands before it.
     reserved = {header.casefold() for header in headers if header}

@@ -37,5 +37,4 @@ def _decimal(value: Decimal) -> str:
 
 
 def _double(value: float) -> str:
-    """Write a double with the fewest digits that mean this very double."""
     return _NOT_FINITE.get(str(value)) or repr(value).removesuffix(".0")

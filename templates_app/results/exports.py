@@ -32,7 +32,7 @@ _HARMLESS = frozenset({Kind.DOUBLE, Kind.DATE, Kind.TIMESTAMP, Kind.BOOLEAN})
 
 
 def export_csv(path: Path, *, spreadsheet_safe: bool = True) -> Iterator[bytes]:
-    """Give a result, from its CSV or its Parquet file, as CSV in chunks.
+    """Return a result, from its CSV or its Parquet file, as CSV in chunks.
 
     Made safe for spreadsheets, texts that begin like a formula, and numbers a spreadsheet would spoil (longer than
     15 digits, or with leading zeros), get an apostrophe before them. Otherwise a CSV stays as it is.
@@ -45,20 +45,20 @@ def export_csv(path: Path, *, spreadsheet_safe: bool = True) -> Iterator[bytes]:
 
 
 def _is_parquet(path: Path) -> bool:
-    """Tell the two kinds of files apart by their beginning."""
+    """Return whether a file begins like a Parquet file; the other kind is CSV."""
     with path.open("rb") as file:
         return file.read(len(_PARQUET_MAGIC)) == _PARQUET_MAGIC
 
 
 def _chunks(path: Path) -> Iterator[bytes]:
-    """Give a file as it is."""
+    """Return a file as it is."""
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK_BYTES):
             yield chunk
 
 
 def _from_csv(path: Path) -> Iterator[bytes]:
-    """Give a CSV, all of its fields made safe."""
+    """Return a CSV, all of its fields made safe."""
     shape = check_csv(path)
     fields = [guarded_sql(f"c{place}") for place in range(len(shape.header))]
     source = read_csv_sql(path, len(shape.header), has_line_breaks=shape.has_line_breaks)
@@ -68,7 +68,7 @@ def _from_csv(path: Path) -> Iterator[bytes]:
 
 
 def _from_parquet(path: Path, *, is_safe: bool) -> Iterator[bytes]:
-    """Give a Parquet file; numbers with a fraction, days and times need no guard."""
+    """Return a Parquet file; numbers with a fraction, days and times need no guard."""
     with open_result(path) as (connection, facts):
         write = guarded_sql if is_safe else text_sql
         fields = [
@@ -97,7 +97,7 @@ def _records(
     *,
     is_safe: bool,
 ) -> Iterator[bytes]:
-    """Give header and rows; the database writes whole lines, which is several times as fast as doing it here."""
+    """Return header and rows; the database writes whole lines, which is several times as fast as doing it here."""
     titles = f"SELECT {_field(guarded_sql('text') if is_safe else 'text')} FROM unnest(?) AS titles(text)"
     yield ",".join(row[0] for row in connection.execute(titles, [list(header)]).fetchall()).encode() + _LINE_END
     lines = connection.execute(

@@ -103,14 +103,14 @@ def _search(facts: ResultFacts, search: str) -> Condition:
 
 
 def _single(filter_: Filter) -> str:
-    """Give the one value of a filter."""
+    """Return the one value of a filter."""
     if not isinstance(filter_.value, str):
         raise ResultError(f"The filter on “{filter_.column[:100]}” needs one value.")
     return filter_.value
 
 
 def _several(filter_: Filter) -> Sequence[str]:
-    """Give the values of a filter that takes several."""
+    """Return the values of a filter that takes several."""
     values = [filter_.value] if isinstance(filter_.value, str) else list(filter_.value or ())
     if not 1 <= len(values) <= MAX_VALUES:
         raise ResultError(f"The filter on “{filter_.column[:100]}” needs between 1 and {MAX_VALUES} values.")
@@ -127,7 +127,6 @@ def _parse(column: ResultColumn, value: str) -> Any:
 
 
 def _text(value: str) -> str:
-    """Give a text the database can take; half a character, as JSON can carry it, is in no result anyway."""
     return value.encode(errors="replace").decode()
 
 
@@ -140,7 +139,7 @@ def _number(value: str) -> int | Decimal:
 
 
 def _exponent(number: Decimal) -> int:
-    """Give the exponent of a finite number."""
+    """Return the exponent of a finite number."""
     exponent = number.as_tuple().exponent
     return exponent if isinstance(exponent, int) else 0
 

@@ -108,7 +108,7 @@ class _Candidates:
         self.kinds = tuple(kind for kind in self.kinds if kind not in misfits)
 
     def choice(self) -> Choice:
-        """Give the best kind that is left; without a single value only the declaration counts."""
+        """Return the best kind that is left; without a single value only the declaration counts."""
         if not self.kinds or not (self.has_values or self.declared):
             return Choice(Kind.TEXT, "VARCHAR", self.raw)
         kind = self.kinds[0]

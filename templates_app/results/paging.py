@@ -43,7 +43,7 @@ def page(
     filtered: int | None = None,
     timeout_seconds: float = _TIMEOUT_SECONDS,
 ) -> ResultPage:
-    """Give `size` rows from `offset` on; rows that sort equal stay in AMC's order, NULL is last either way.
+    """Return `size` rows from `offset` on; rows that sort equal stay in AMC's order, NULL is last either way.
 
     `filtered` is the number of matching rows when the caller knows it from an earlier page of the same filters.
     Raises ResultError for unknown columns and unfit values, ResultTimeoutError when it takes too long.
@@ -110,7 +110,6 @@ class _Query:
         return tuple(tuple(display(value) for value in found[number]) for number in numbers)
 
     def _fetch(self, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
-        """Run SQL that reads the file, which is the first bound value."""
         return self._connection.execute(sql, [self._path, *values]).fetchall()
 
 

@@ -100,7 +100,6 @@ def _count_records(records: _csv.Reader, lines: _Lines, width: int) -> int:
 
 
 def _malformed(line: int, what: str) -> ResultError:
-    """Say what is wrong with a line."""
     return ResultError(f"The result is not a valid CSV file: line {line} {what}. Run the query again.", line=line)
 
 

@@ -69,7 +69,6 @@ def export_xlsx(path: Path, file: BinaryIO, *, limit: int = MAX_ROWS) -> Spreads
 
 
 def _names(facts: ResultFacts) -> str:
-    """Write the columns' names."""
     return ", ".join(quote_name(column.name) for column in facts.columns)
 
 

@@ -93,7 +93,6 @@ def _aggregates(column: ResultColumn, rows: int) -> list[str]:
 
 
 def _has_top_values(column: ResultColumn, distinct: int) -> bool:
-    """Tell whether counting the values of a column says something."""
     return column.kind in {Kind.TEXT, Kind.BOOLEAN} and 0 < distinct <= _MAX_COUNTED
 
 

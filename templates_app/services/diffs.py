@@ -28,7 +28,7 @@ class DiffLine:
 
 
 def side_by_side(old: str, new: str) -> list[DiffLine]:
-    """Give the rows of the comparison; long unchanged stretches become one gap. Empty when nothing differs."""
+    """Return the rows of the comparison; long unchanged stretches become one gap. Empty when nothing differs."""
     if old == new:
         return []
     rows = list(islice(_rows(_lines(old), _lines(new)), MOST_ROWS + 1))
@@ -57,7 +57,7 @@ def _equal_from_the_start(before: Sequence[str], after: Sequence[str]) -> int:
 
 
 def _groups(before: list[str], after: list[str]) -> Iterator[Sequence[tuple[str, int, int, int, int]]]:
-    """Give the changes with the lines around them, as `SequenceMatcher.get_grouped_opcodes` does."""
+    """Return the changes with the lines around them, as `SequenceMatcher.get_grouped_opcodes` does."""
     kept = max(_equal_from_the_start(before[::-1], after[::-1]) - CONTEXT, 0)
     before, after = before[: len(before) - kept], after[: len(after) - kept]
     counts = Counter(after)

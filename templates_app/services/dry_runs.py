@@ -38,11 +38,11 @@ class DryRun:
 
     @property
     def is_open(self) -> bool:
-        """Tell whether AMC still has to answer."""
+        """Return whether AMC still has to answer."""
         return self.state == PENDING
 
     def to_json(self) -> dict[str, Any]:
-        """Give what the constructor takes."""
+        """Return what the constructor takes."""
         return asdict(self)
 
     def failure(self, template: InstanceTemplate) -> Failure | None:

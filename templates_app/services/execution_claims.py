@@ -53,7 +53,7 @@ class Claim:
         self._release({"next_step_at": self.after(delay), **fields})
 
     def after(self, delay: timedelta) -> datetime | Case:
-        """Give when the next step is due: after `delay`, at once when somebody asked to cancel since the claim."""
+        """Return when the next step is due: after `delay`, at once when somebody asked to cancel since the claim."""
         now = timezone.now()
         if self.execution.cancel_requested_at is not None:
             return now + delay

@@ -35,7 +35,7 @@ def step_client(execution: Execution) -> AbstractContextManager[AmcClient]:
 
 
 def end(claim: Claim, state: State, *, error: str = "", code: str = "", **fields: Any) -> bool:
-    """Write how a run ended and let the next one go; gives False, for nothing is left to do."""
+    """Write how a run ended and let the next one go; returns False, for nothing is left to do."""
     claim.finish(
         state=state, error=error, error_code=code[:40], waiting_for="", finished_at=timezone.now(), **fields
     )
@@ -73,7 +73,7 @@ def leave_amc(execution: Execution) -> None:
 
 
 def wait_for(claim: Claim, error: AmcHelperError, delay: timedelta, *, counts: bool = True, **fields: Any) -> bool:
-    """Keep the state and try again later, saying why; gives False."""
+    """Keep the state and try again later, saying why; returns False."""
     execution = claim.execution
     logger.warning(
         "execution step put off id=%s state=%s code=%s seconds=%.0f",

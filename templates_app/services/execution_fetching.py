@@ -42,7 +42,7 @@ NOT_FETCHED = "result_not_fetched"
 
 
 def fetch(claim: Claim) -> bool:
-    """Fetch and store the result; gives False, for it either ends or waits."""
+    """Fetch and store the result; returns False, for it either ends or waits."""
     execution = claim.execution
     if execution.step_attempts > MOST_CRASHES:
         return _give_up(claim, "Workers stopped while they fetched it.")

@@ -38,7 +38,7 @@ _ENDS = {
 
 
 def poll(claim: Claim, *, worker: str) -> bool:
-    """Ask about a run and about others of its instance that are due; tells whether more is due for this one."""
+    """Ask about a run and about others of its instance that are due; returns whether more is due for this one."""
     claims = [claim, *_claim_others(claim.execution, worker)]
     moved: list[Claim] = []
     try:
@@ -69,7 +69,7 @@ def _claim_others(execution: Execution, worker: str) -> list[Claim]:
 
 
 def _list(client: AmcClient, claims: Sequence[Claim]) -> dict[str, AmcExecution]:
-    """Give what one list tells about these runs; those it does not hold are asked about one by one."""
+    """Return what one list tells about these runs; those it does not hold are asked about one by one."""
     if len(claims) < _WORTH_A_LIST:
         return {}
     now = timezone.now()
@@ -90,7 +90,7 @@ def _list(client: AmcClient, claims: Sequence[Claim]) -> dict[str, AmcExecution]
 
 
 def _step(claim: Claim, ask: Callable[[], AmcExecution]) -> bool:
-    """Bring one run up to date; tells whether its next step is due. What goes wrong concerns this run only."""
+    """Bring one run up to date; returns whether its next step is due. What goes wrong concerns this run only."""
     try:
         try:
             claim.keep()

@@ -40,7 +40,7 @@ def headroom(instance: AMCInstance) -> int:
 
 
 def places(instance: AMCInstance) -> Places:
-    """Tell how full an instance and its account are, whoever of our users started the runs."""
+    """Return how full an instance and its account are, whoever of our users started the runs."""
     account = Execution.objects.at_amc().filter(_of_account(instance.account.ref))
     counts = account.aggregate(
         account=Count("pk"), instance=Count("pk", filter=Q(instance__instance_id=instance.instance_id))
@@ -51,12 +51,12 @@ def places(instance: AMCInstance) -> Places:
 
 
 def queue_position(execution: Execution) -> int | None:
-    """Give the place in the instance's queue, 1 for the next one; None when it does not wait in it."""
+    """Return the place in the instance's queue, 1 for the next one; None when it does not wait in it."""
     return queue_positions([execution]).get(execution.pk)
 
 
 def queue_positions(executions: Iterable[Execution]) -> dict[UUID, int]:
-    """Give the places of those that wait, in one query. The instances must be loaded."""
+    """Return the places of those that wait, in one query. The instances must be loaded."""
     wanted = {one.pk: one.instance.instance_id for one in executions if one.state == State.QUEUED}
     if not wanted:
         return {}
@@ -74,7 +74,7 @@ def queue_positions(executions: Iterable[Execution]) -> dict[UUID, int]:
 
 
 def admit_waiting(account: AccountRef) -> list[UUID]:
-    """Let runs out of the queue while instance and account have places, the oldest first; gives who may submit.
+    """Let runs out of the queue while instance and account have places, the oldest first; returns who may submit.
 
     The account's rows are locked meanwhile (SQLite locks everything), so that no place is given away twice.
     """
@@ -91,7 +91,7 @@ def admit_waiting(account: AccountRef) -> list[UUID]:
 
 
 def admit(execution: Execution) -> bool:
-    """Admit whoever is next for this execution's account; tells whether it was this one."""
+    """Admit whoever is next for this execution's account; returns whether it was this one."""
     admitted = admit_waiting(execution.instance.account.ref)
     send_steps(pk for pk in admitted if pk != execution.pk)
     return execution.pk in admitted
@@ -104,7 +104,7 @@ def fill_places(account: AccountRef) -> None:
 
 
 def accounts_with_waiting(now: datetime, *, most: int) -> list[AccountRef]:
-    """Give the accounts for which runs wait that may be admitted, those first that have waited longest."""
+    """Return the accounts for which runs wait that may be admitted, those first that have waited longest."""
     rows = (
         Execution.objects.filter(state=State.QUEUED)
         .filter(Q(next_step_at__lte=now) | Q(next_step_at__gt=now + FARTHEST))
@@ -139,7 +139,7 @@ class _Admission:
         )
 
     def choose(self) -> list[UUID]:
-        """Give the oldest that fit, in order."""
+        """Return the oldest that fit, in order."""
         admitted: list[UUID] = []
         while (free := self._account_limit - self._open.total()) > 0:
             candidates = (

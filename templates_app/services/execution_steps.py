@@ -31,7 +31,7 @@ def run_steps(pk: UUID) -> None:
 
 
 def advance(pk: UUID, worker: str) -> bool:
-    """Do the next step of an execution if it is due and nobody else does; tells whether more is due at once."""
+    """Do the next step of an execution if it is due and nobody else does; returns whether more is due at once."""
     execution = Execution.objects.select_related("instance__account").filter(pk=pk).first()
     if execution is None:
         return False

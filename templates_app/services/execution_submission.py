@@ -38,7 +38,7 @@ _UNKNOWN = (
 
 
 def submit(claim: Claim) -> bool:
-    """Do the next step of a run that is not known to be at AMC; tells whether more is due at once."""
+    """Do the next step of a run that is not known to be at AMC; returns whether more is due at once."""
     execution = claim.execution
     if execution.attempted_at is not None:
         return _settle(claim)
@@ -50,7 +50,7 @@ def submit(claim: Claim) -> bool:
 
 
 def request_of(execution: Execution) -> ExecutionRequest:
-    """Give what AMC is asked to run."""
+    """Return what AMC is asked to run."""
     window = execution.window
     return ExecutionRequest(
         workflow_id=execution.workflow_id,
@@ -114,7 +114,7 @@ def _settle(claim: Claim) -> bool:
 
 
 def _look(client: AmcClient, claim: Claim, now: datetime) -> AmcExecution | None:
-    """Give the run of an earlier attempt, None when AMC shows none; raises AmcError."""
+    """Return the run of an earlier attempt, None when AMC shows none; raises AmcError."""
     execution = claim.execution
     try:
         rows = client.list_executions(
@@ -168,7 +168,7 @@ def _back_to_queue(claim: Claim, error: AmcLimitError) -> bool:
 
 
 def _taken(execution: Execution) -> list[str]:
-    """Give the AMC runs that belong to other executions of the same instance."""
+    """Return the AMC runs that belong to other executions of the same instance."""
     since = (execution.attempted_at or timezone.now()) - _COMPARED_BACK - timedelta(hours=1)
     others = Execution.objects.filter(
         instance__instance_id=execution.instance.instance_id, submitted_at__gte=since

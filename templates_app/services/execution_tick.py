@@ -20,7 +20,7 @@ MOST_STEPS, MOST_ACCOUNTS = 500, 100
 
 
 def queue_due(now: datetime) -> int:
-    """Send what is due and not on its way, the longest due first; gives the number of messages. Three statements."""
+    """Send what is due and not on its way, the longest due first; returns the number of messages. Three statements."""
     on_the_way = Q(sent_at__gt=now - RESEND_AFTER, sent_at__lte=now + FARTHEST)
     due = Execution.objects.due(now).exclude(state=State.QUEUED).exclude(on_the_way).order_by("next_step_at")
     pks = list(due.values_list("pk", flat=True)[:MOST_STEPS])

@@ -29,29 +29,29 @@ _random = random.SystemRandom()
 
 
 def poll_delay(polls: int) -> timedelta:
-    """Give the wait before the next question to AMC, after so many answers."""
+    """Return the wait before the next question to AMC, after so many answers."""
     return _scaled(_POLL_SECONDS[min(polls, len(_POLL_SECONDS) - 1)])
 
 
 def backoff(attempts: int) -> timedelta:
-    """Give the wait after so many tries in a row that failed, with jitter."""
+    """Return the wait after so many tries in a row that failed, with jitter."""
     ceiling = min(_LONGEST_BACKOFF_SECONDS, 5.0 * 2 ** min(attempts, 10))
     return _scaled(_random.uniform(ceiling / 2, ceiling))
 
 
 def fetch_delay(attempts: int) -> timedelta:
-    """Give the wait before a result is fetched again."""
+    """Return the wait before a result is fetched again."""
     return _scaled(_FETCH_SECONDS[min(max(attempts, 1), len(_FETCH_SECONDS)) - 1])
 
 
 def delay_after(error: AmcHelperError, attempts: int) -> timedelta:
-    """Give the wait that an error asks for, and else the usual one."""
+    """Return the wait that an error asks for, and else the usual one."""
     demanded = error.retry_after if isinstance(error, AmcLaterError) else None
     return backoff(attempts) if demanded is None else min(timedelta(seconds=demanded), LONGEST)
 
 
 def has_overrun(execution: Execution, now: datetime, *, patiently: bool = False) -> bool:
-    """Tell whether AMC should have told the end of this run by now."""
+    """Return whether AMC should have told the end of this run by now."""
     began = execution.submitted_at or execution.attempted_at
     grace = _PATIENT_GRACE if patiently else _GRACE
     return began is not None and now > began + timedelta(seconds=DEFAULT_TIMEOUT_SECONDS) + grace

@@ -42,7 +42,7 @@ __all__ = [
 
 
 def get_execution(user: User, pk: UUID) -> Execution:
-    """Give an execution of the user from the database; raises Http404."""
+    """Return an execution of the user from the database; raises Http404."""
     found = Execution.objects.visible_to(user).with_relations().filter(pk=pk).first()
     if found is None:
         raise Http404("There is no such execution.")
@@ -82,7 +82,7 @@ def make_execution(
     trigger: str = Trigger.MANUAL,
     schedule: Schedule | None = None,
 ) -> Execution:
-    """Give a run of the template as it was just read, not written yet; raises NotRunnableError.
+    """Return a run of the template as it was just read, not written yet; raises NotRunnableError.
 
     The caller knows that the user may see the template. It costs no query when the template's instance, account,
     login and brands were brought along.
@@ -123,7 +123,7 @@ def queue_executions(executions: Sequence[Execution]) -> None:
 
 
 def run_name(template: InstanceTemplate, window: Window) -> str:
-    """Give the name a run gets when nobody types one: the first brand's, else the instance's, and the dates."""
+    """Return the name a run gets when nobody types one: the first brand's, else the instance's, and the dates."""
     instance = template.instance
     # In the order of the model, so that brands that were brought along cost no query.
     brand = next(iter(instance.brands.all()), None)
@@ -171,7 +171,7 @@ def run_again(execution: Execution, *, user: User, as_is: bool, submission_key: 
 def cancel(execution: Execution, user: User) -> Execution:
     """End a run that waits; ask AMC to end one that is there, which may still succeed.
 
-    Gives the execution as it is then. Raises Http404, InvalidStateError when there is nothing left to cancel.
+    Returns the execution as it is then. Raises Http404, InvalidStateError when there is nothing left to cancel.
     """
     get_execution(user, execution.pk)
     now = timezone.now()
@@ -204,7 +204,7 @@ def fetch_again(execution: Execution, user: User) -> Execution:
 
 
 def _submitted(user: User, key: UUID | None) -> Execution | None:
-    """Give what was submitted under this key; somebody else's key is none."""
+    """Return what was submitted under this key; somebody else's key is none."""
     if key is None:
         return None
     found = Execution.objects.filter(submission_key=key).first()
@@ -245,7 +245,6 @@ def _queue(execution: Execution, submission_key: UUID | None) -> Execution:
 
 
 def _is_sandbox(instance: AMCInstance) -> bool:
-    """Tell of an instance that has synthetic data only; runs there must say so."""
     return instance.instance_type.upper() == "SANDBOX"
 
 

@@ -79,7 +79,7 @@ def explain(error: str, source_sql: str, values: Mapping[str, object]) -> Failur
 def _in_source(
     source_sql: str, values: Mapping[str, object], line: int, column: int
 ) -> tuple[int | None, int | None]:
-    """Give the place in the SQL as the user typed it."""
+    """Return the place in the SQL as the user typed it."""
     try:
         _, positions = substitute_with_map(source_sql, values)
         found = positions.source_position(line, column)

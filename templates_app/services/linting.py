@@ -10,7 +10,7 @@ SANDBOX = "SANDBOX"
 
 
 def lint_for(instance: AMCInstance, sql: str) -> list[Finding]:
-    """Give the findings for an instance: its advertiser types decide which tables have data."""
+    """Return the findings for an instance: its advertiser types decide which tables have data."""
     if not sql.strip():
         return []
     types = get_instance_configuration(instance.pk).advertiser_types

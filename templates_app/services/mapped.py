@@ -8,6 +8,6 @@ from templates_app.services.parameter_fields import Mapped
 
 
 def mapped_for(instance: AMCInstance) -> Mapped:
-    """Give the mapped ASINs and campaigns of all brands of an instance. Two queries."""
+    """Return the mapped ASINs and campaigns of all brands of an instance. Two queries."""
     found = mapped_values(instance)
     return Mapped(asins=found.asins, campaigns=found.campaigns)

@@ -30,7 +30,7 @@ class Mapped:
     campaigns: Sequence[str] = ()
 
     def items(self, kind: str) -> Sequence[str]:
-        """Give what fills a parameter of a type."""
+        """Return what fills a parameter of a type."""
         return {"asin": self.asins, "campaign": self.campaigns}.get(kind, ())
 
 
@@ -50,34 +50,34 @@ class ParameterField:
 
     @property
     def auto_mark(self) -> str:
-        """Give what the form sends back beside the value: which text came from the mappings."""
+        """Return what the form sends back beside the value: which text came from the mappings."""
         return _mark(self.text) if self.is_auto else _NO_MARK
 
     @property
     def is_set(self) -> bool:
-        """Tell whether it has a value."""
+        """Return whether it has a value."""
         return bool(self.text.strip())
 
     @property
     def is_outdated(self) -> bool:
-        """Tell whether the mappings have changed since they filled it."""
+        """Return whether the mappings have changed since they filled it."""
         return bool(self.added or self.removed)
 
     @property
     def is_plain_date(self) -> bool:
-        """Tell whether a date picker can show it: a day without a time, or nothing yet."""
+        """Return whether a date picker can show it: a day without a time, or nothing yet."""
         return not self.text or bool(_DAY.fullmatch(self.text.strip()))
 
     @property
     def count(self) -> int:
-        """Give how many items a list parameter holds."""
+        """Return how many items a list parameter holds."""
         return len(items_of(self.type, self.text))
 
 
 def fields_of(
     sql: str, values: Mapping[str, Any], mapped: Mapped, *, auto: Sequence[str] = (), touched: Sequence[str] = ()
 ) -> list[ParameterField]:
-    """Give the inputs of a template with saved values, filled where the mappings may fill."""
+    """Return the inputs of a template with saved values, filled where the mappings may fill."""
     return [
         _field(p, as_text(values.get(p.name)), mapped, p.name in auto, p.name in touched)
         for p in detect(sql)[:MOST_FIELDS]
@@ -85,7 +85,7 @@ def fields_of(
 
 
 def submitted_fields(sql: str, posted: Mapping[str, str], mapped: Mapped) -> list[ParameterField]:
-    """Give the inputs of a template as a form sent them; a new parameter is filled, a cleared one is not."""
+    """Return the inputs of a template as a form sent them; a new parameter is filled, a cleared one is not."""
     fields = []
     for parameter in detect(sql)[:MOST_FIELDS]:
         name = parameter.name
@@ -107,12 +107,12 @@ def refreshed(fields: Sequence[ParameterField], mapped: Mapped) -> list[Paramete
 
 
 def values_of(fields: Sequence[ParameterField]) -> dict[str, str]:
-    """Give the values of inputs as substitution wants them."""
+    """Return the values of inputs as substitution wants them."""
     return {field.name: field.text for field in fields if field.is_set}
 
 
 def autofilled(fields: Sequence[ParameterField]) -> list[str]:
-    """Give the names whose value comes from the mappings unedited."""
+    """Return the names whose value comes from the mappings unedited."""
     return [field.name for field in fields if field.is_auto]
 
 
@@ -147,13 +147,13 @@ def preview_of(sql: str, fields: Sequence[ParameterField]) -> Preview:
 
 
 def grouped(fields: Sequence[ParameterField]) -> list[tuple[str, list[ParameterField]]]:
-    """Give the inputs by kind, each kind under its heading."""
+    """Return the inputs by kind, each kind under its heading."""
     groups = [(label, [field for field in fields if field.type == kind]) for kind, label in _GROUPS.items()]
     return [(label, members) for label, members in groups if members]
 
 
 def as_text(value: Any) -> str:
-    """Give a saved value as the text of an input: lists one item per line."""
+    """Return a saved value as the text of an input: lists one item per line."""
     if value is None:
         return ""
     if isinstance(value, list):
@@ -164,7 +164,7 @@ def as_text(value: Any) -> str:
 
 
 def items_of(kind: str, text: str) -> list[str]:
-    """Give the items a list input holds, without duplicates."""
+    """Return the items a list input holds, without duplicates."""
     if kind not in ("asin", "campaign") or not text.strip():
         return []
     try:
@@ -190,5 +190,4 @@ def _field(parameter: Parameter, text: str, mapped: Mapped, auto: bool, touched:
 
 
 def _mark(text: str) -> str:
-    """Give a short text that stands for what an input holds."""
     return hashlib.sha256(text.strip().encode()).hexdigest()[:16]

@@ -22,13 +22,13 @@ class Check:
 
 
 def preflight(template: InstanceTemplate) -> list[Check]:
-    """Give all answers, in the order a run would meet them."""
+    """Return all answers, in the order a run would meet them."""
     instance = template.instance
     return [_connection(instance), _instance(instance), _health(instance), _template(template), _queue(instance)]
 
 
 def schedule_name(template: InstanceTemplate, recurrence: Recurrence) -> str:
-    """Give the name a schedule gets when nobody types one."""
+    """Return the name a schedule gets when nobody types one."""
     text = recurrence.describe().split(" at ")[0]
     return f"{template.name[:200]}, {text[0].lower()}{text[1:]}"[:255]
 

@@ -22,12 +22,12 @@ _ABANDONED_AFTER = timedelta(days=1)
 
 
 def result_storage() -> Storage:
-    """Give the storage of results."""
+    """Return the storage of results."""
     return storages["results"]
 
 
 def result_name(execution_pk: UUID, extension: str) -> str:
-    """Give a file's name; fetching a result again writes to the same name."""
+    """Return a file's name; fetching a result again writes to the same name."""
     return f"{execution_pk.hex[:2]}/{execution_pk}.{extension}"
 
 
@@ -63,7 +63,7 @@ def publish(path: Path, name: str) -> None:
 
 
 def remove_files(*names: str) -> int:
-    """Remove files that are there; gives their bytes."""
+    """Remove files that are there; returns their bytes."""
     storage, removed = result_storage(), 0
     for name in filter(None, names):
         removed += size_of(name)
@@ -72,7 +72,7 @@ def remove_files(*names: str) -> int:
 
 
 def size_of(name: str) -> int:
-    """Give a file's bytes, 0 when it is not there."""
+    """Return a file's bytes, 0 when it is not there."""
     try:
         return result_storage().size(name) if name else 0
     except OSError:
@@ -80,7 +80,7 @@ def size_of(name: str) -> int:
 
 
 def stored_files() -> Iterator[tuple[str, UUID]]:
-    """Give the name of every result file and the execution it belongs to."""
+    """Return the name of every result file and the execution it belongs to."""
     storage = result_storage()
     try:
         folders, _ = storage.listdir("")
@@ -97,7 +97,7 @@ def stored_files() -> Iterator[tuple[str, UUID]]:
 
 
 def is_old(name: str, now: datetime) -> bool:
-    """Tell whether a file has been there for so long that its execution must have been written."""
+    """Return whether a file has been there for so long that its execution must have been written."""
     try:
         return result_storage().get_modified_time(name) < now - _ABANDONED_AFTER
     except OSError:
@@ -105,7 +105,7 @@ def is_old(name: str, now: datetime) -> bool:
 
 
 def remove_abandoned(now: datetime | None = None) -> int:
-    """Remove what workers that died had begun to download; gives the number of files."""
+    """Remove what workers that died had begun to download; returns the number of files."""
     border = ((now or timezone.now()) - _ABANDONED_AFTER).timestamp()
     removed = 0
     for path in _incoming().glob("*"):

@@ -49,7 +49,7 @@ def remove_old_results(now: datetime, *, dry_run: bool = False) -> Removal:
 
 
 def _expired(now: datetime) -> Iterator[Execution]:
-    """Give the executions whose result has to go, going from the newest to the oldest."""
+    """Return the executions whose result has to go, going from the newest to the oldest."""
     with_files = (
         Execution.objects.exclude(Q(csv_file="") & Q(parquet_file=""))
         .only("pk", "csv_file", "parquet_file", "finished_at")
@@ -82,7 +82,7 @@ def _size(execution: Execution) -> int:
 
 
 def _strays(now: datetime) -> Iterator[str]:
-    """Give old files whose execution is gone, or says that it has none: what a crash left behind."""
+    """Return old files whose execution is gone, or says that it has none: what a crash left behind."""
     batch: dict[str, UUID] = {}
     for name, pk in stored_files():
         batch[name] = pk

@@ -24,7 +24,7 @@ _CHUNK = 256 * 1024
 
 
 def result_path(execution: Execution) -> Path:
-    """Give where the Parquet file is; raises Http404 when there is none (any more)."""
+    """Return where the Parquet file is; raises Http404 when there is none (any more)."""
     if not execution.has_result or not result_storage().exists(execution.parquet_file):
         raise Http404("This run has no stored result.")
     return Path(result_storage().path(execution.parquet_file))
@@ -38,7 +38,7 @@ def result_page(
     conditions: Sequence[Filter],
     search: str,
 ) -> ResultPage:
-    """Give one page of rows, counted from 1; raises ResultError for what cannot be asked."""
+    """Return one page of rows, counted from 1; raises ResultError for what cannot be asked."""
     offset = (max(1, number) - 1) * ROWS_PER_PAGE
     return page(
         result_path(execution), offset=offset, size=ROWS_PER_PAGE, sort=order, filters=conditions, search=search
@@ -46,17 +46,17 @@ def result_page(
 
 
 def facts_of(execution: Execution) -> ResultFacts:
-    """Give rows and columns."""
+    """Return rows and columns."""
     return read_facts(result_path(execution))
 
 
 def statistics_of(execution: Execution) -> tuple[ColumnStatistics, ...]:
-    """Give the figures of every column."""
+    """Return the figures of every column."""
     return column_statistics(result_path(execution))
 
 
 def chart_of(execution: Execution, *, x: str, y: str, kind: str) -> ChartData | None:
-    """Give the chart that is asked for, or the one that suggests itself; None when nothing can be drawn."""
+    """Return the chart that is asked for, or the one that suggests itself; None when nothing can be drawn."""
     path = result_path(execution)
     suggested = suggest_chart(read_facts(path))
     if x and y:
@@ -74,7 +74,7 @@ def chart_of(execution: Execution, *, x: str, y: str, kind: str) -> ChartData | 
 
 
 def chart_json(chart: ChartData) -> dict[str, Any]:
-    """Give a chart as the page's script draws it."""
+    """Return a chart as the page's script draws it."""
     return {
         "kind": chart.kind,
         "labels": list(chart.labels),

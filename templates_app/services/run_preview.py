@@ -52,7 +52,7 @@ def preview_once(window: Window, now: dt.datetime, lag_days: int) -> WindowPrevi
 def preview_recurring(
     values: ScheduleValues, now: dt.datetime, lag_days: int = DEFAULT_LAG_DAYS
 ) -> RecurrencePreview:
-    """Give the next slots, each with the window it would have."""
+    """Return the next slots, each with the window it would have."""
     recurrence = values.recurrence
     slots = tuple(
         SlotPreview(

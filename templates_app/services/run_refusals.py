@@ -7,7 +7,7 @@ from templates_app.models import InstanceTemplate
 
 
 def login_refusal(instance: AMCInstance) -> str:
-    """Tell of a login that AMC would not accept."""
+    """Return why AMC would not accept the instance's login; empty when it would."""
     login = instance.account.connection
     if login.state == AmazonConnection.State.CONNECTED:
         return ""
@@ -15,7 +15,7 @@ def login_refusal(instance: AMCInstance) -> str:
 
 
 def instance_refusal(instance: AMCInstance) -> str:
-    """Tell of an instance that somebody disabled, or that AMC has never confirmed."""
+    """Return why nothing may run on the instance (disabled, or never confirmed by AMC); else empty."""
     if not instance.is_active:
         return "The instance is disabled. Enable it before you run something there."
     if instance.status == Status.PENDING:
@@ -24,5 +24,5 @@ def instance_refusal(instance: AMCInstance) -> str:
 
 
 def template_refusal(template: InstanceTemplate) -> str:
-    """Tell of a template that was put away."""
+    """Return why the template may not run (archived); else empty."""
     return "The template is archived. Bring it back before you run it." if template.is_archived else ""

@@ -56,7 +56,7 @@ class CalendarDay:
 
 
 def search_schedules(schedules: ScheduleQuerySet, words: str) -> ScheduleQuerySet:
-    """Give schedules whose name, template or instance holds every word."""
+    """Return schedules whose name, template or instance holds every word."""
     for word in words.split():
         schedules = schedules.filter(
             Q(name__icontains=word) | Q(template__name__icontains=word) | Q(instance__name__icontains=word)
@@ -75,7 +75,7 @@ def in_order(schedules: ScheduleQuerySet) -> ScheduleQuerySet:
 
 
 def schedule_rows(schedules: Iterable[Schedule]) -> list[ScheduleRow]:
-    """Give the rows of schedules from `in_order`."""
+    """Return the rows of schedules from `in_order`."""
     return [
         ScheduleRow(
             schedule=schedule,
@@ -87,13 +87,13 @@ def schedule_rows(schedules: Iterable[Schedule]) -> list[ScheduleRow]:
 
 
 def paused_by_failures(user: User | AnonymousUser) -> ScheduleQuerySet:
-    """Give the user's schedules that stopped because of something that needs a look."""
+    """Return the user's schedules that stopped because of something that needs a look."""
     stopped = Schedule.objects.visible_to(user).filter(state=ScheduleState.PAUSED)
     return stopped.exclude(state_reason=PAUSED_BY_USER).with_relations()
 
 
 def calendar_days(schedules: Iterable[Schedule], now: dt.datetime) -> list[CalendarDay]:
-    """Give whole weeks, from Monday, that hold the next days with the slots of active schedules.
+    """Return whole weeks, from Monday, that hold the next days with the slots of active schedules.
 
     A slot stands on the day that its own zone's calendar shows.
     """

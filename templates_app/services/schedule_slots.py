@@ -38,7 +38,7 @@ class Decision:
     next_run_at: dt.datetime | None = None
 
     def rows(self, now: dt.datetime) -> Iterable[ScheduleRun]:
-        """Give the slots to insert."""
+        """Return the slots to insert."""
         for at in self.runs:
             yield ScheduleRun(schedule=self.schedule, scheduled_for=at)
         for at, reason in self.skipped:
@@ -52,7 +52,7 @@ class Decision:
 
 
 def claim_due(now: dt.datetime | None = None) -> int:
-    """Claim every due slot and move the plans on; gives how many will run. Five statements per batch."""
+    """Claim every due slot and move the plans on; returns how many will run. Five statements per batch."""
     now = now or timezone.now()
     claimed = 0
     while decisions := _claim_batch(now):
@@ -142,7 +142,7 @@ def _move_on(due: ScheduleQuerySet, decisions: list[Decision], now: dt.datetime)
 
 
 def _slots_to_run(policy: str, newest: list[dt.datetime], now: dt.datetime) -> list[dt.datetime]:
-    """Give those of the slots, the newest first, that run."""
+    """Return those of the slots, the newest first, that run."""
     if policy == MissedPolicy.ALL:
         return newest[:MOST_RUNS]
     if policy == MissedPolicy.SKIP:
@@ -151,7 +151,7 @@ def _slots_to_run(policy: str, newest: list[dt.datetime], now: dt.datetime) -> l
 
 
 def _skipped(newest: list[dt.datetime], count: int, reason: str) -> list[tuple[dt.datetime, str]]:
-    """Give the rows of `count` skipped slots: the newest ones each, the last row speaks for all before it."""
+    """Return the rows of `count` skipped slots: the newest ones each, the last row speaks for all before it."""
     shown = newest[:MOST_SKIPPED]
     rows = [(at, reason) for at in shown]
     if rows and (untold := count - len(shown)) > 0:

@@ -44,7 +44,7 @@ class ScheduleValues:
 
     @classmethod
     def of(cls, schedule: Schedule) -> ScheduleValues:
-        """Give what is saved."""
+        """Return what is saved."""
         is_rolling = schedule.window_kind == WindowKind.ROLLING
         return cls(
             name=schedule.name,
@@ -57,7 +57,7 @@ class ScheduleValues:
         )
 
     def window_at(self, at: dt.datetime) -> Window:
-        """Give the window of the slot at `at`; raises WindowError."""
+        """Return the window of the slot at `at`; raises WindowError."""
         zone = self.recurrence.zone
         if self.window_days is not None:
             today = self.recurrence.local(at).date()
@@ -67,7 +67,7 @@ class ScheduleValues:
         return Window(self.fixed_start, self.fixed_end, zone)
 
     def fields(self) -> dict[str, Any]:
-        """Give the columns of a schedule."""
+        """Return the columns of a schedule."""
         recurrence = self.recurrence
         is_rolling = self.window_days is not None
         return {
@@ -89,7 +89,7 @@ class ScheduleValues:
 
 
 def get_schedule(user: User, schedule_id: str) -> Schedule:
-    """Give the user's schedule with instance and template; raises Http404."""
+    """Return the user's schedule with instance and template; raises Http404."""
     found = Schedule.objects.visible_to(user).with_relations().filter(schedule_id=schedule_id).first()
     if found is None:
         raise Http404("There is no such schedule.")
@@ -207,7 +207,7 @@ def _plannable_template(user: User, pk: UUID) -> InstanceTemplate:
 
 
 def _first_slot(values: ScheduleValues, now: dt.datetime) -> dt.datetime:
-    """Give the first slot of a schedule that can be saved; raises NotRunnableError."""
+    """Return the first slot of a schedule that can be saved; raises NotRunnableError."""
     if not values.name.strip():
         raise NotRunnableError("Give the schedule a name.")
     if len(values.name) > NAME_LENGTH:
@@ -218,7 +218,7 @@ def _first_slot(values: ScheduleValues, now: dt.datetime) -> dt.datetime:
 
 
 def plan_first_slot(values: ScheduleValues, now: dt.datetime) -> dt.datetime:
-    """Give the first slot after `now`, when it will have something to run; raises NotRunnableError."""
+    """Return the first slot after `now`, when it will have something to run; raises NotRunnableError."""
     first = values.recurrence.next_slot(now)
     if first is None:
         raise NotRunnableError("No run would ever come: the last day has passed. Choose a later one, or none.")

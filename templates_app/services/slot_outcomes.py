@@ -46,7 +46,7 @@ REASON_LENGTH = 300
 
 
 def settle_slots(now: dt.datetime | None = None) -> int:
-    """Let started slots follow their executions, pause schedules that keep failing; gives how many were settled."""
+    """Let started slots follow their executions, pause schedules that keep failing; returns how many were settled."""
     now = now or timezone.now()
     _reset_after_manual_success()
     settled = 0
@@ -61,7 +61,7 @@ def settle_slots(now: dt.datetime | None = None) -> int:
 
 
 def pause_failing() -> int:
-    """Pause schedules whose slots failed too often in a row, and tell their owners; gives how many."""
+    """Pause schedules whose slots failed too often in a row, and tell their owners; returns how many."""
     failing = Schedule.objects.active().filter(consecutive_failures__gte=FAILURES_TO_PAUSE)
     paused = 0
     for schedule in failing.with_relations():

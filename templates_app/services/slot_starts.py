@@ -42,7 +42,7 @@ _KEYS = uuid.UUID("6f1d1c5e-6c0e-4d51-9a56-51a7c9e0f0a4")
 
 
 def start_claimed(now: dt.datetime | None = None) -> int:
-    """Start every claimed slot that waits for it, retries and those left behind by a crash too; gives how many.
+    """Start every claimed slot that waits for it, retries and those left behind by a crash too; returns how many.
 
     A batch costs as many statements as one slot.
     """
@@ -72,7 +72,7 @@ def run_now(*, user: User, schedule: Schedule, submission_key: uuid.UUID | None 
 
 
 def submission_key(slot: ScheduleRun) -> uuid.UUID:
-    """Give the key of the slot's present attempt: the same in every process and after every crash."""
+    """Return the key of the slot's present attempt: the same in every process and after every crash."""
     moment = slot.scheduled_for.astimezone(dt.UTC).isoformat()
     return uuid.uuid5(_KEYS, f"{slot.schedule_id}/{moment}/{slot.attempts}")
 
@@ -127,7 +127,7 @@ def _start_safely(pks: list[int], now: dt.datetime) -> int:
 
 
 def _start(slots: list[ScheduleRun], now: dt.datetime) -> int:
-    """Write what becomes of slots, all or nothing; gives how many were started."""
+    """Write what becomes of slots, all or nothing; returns how many were started."""
     decided, wanted = [], {}
     for slot in slots:
         try:
@@ -144,7 +144,7 @@ def _start(slots: list[ScheduleRun], now: dt.datetime) -> int:
 
 
 def _store(slots: list[ScheduleRun], wanted: dict[int, Execution]) -> int:
-    """Write decided slots and the executions of those that start, by slot; gives how many those were."""
+    """Write decided slots and the executions of those that start, by slot; returns how many those were."""
     with transaction.atomic():
         waiting = ScheduleRun.objects.filter(pk__in=[slot.pk for slot in slots], state=SlotState.CLAIMED)
         # Whoever holds the rows decides; a worker whose reservation ran out meanwhile finds them decided.
@@ -220,12 +220,11 @@ def _give_up(slot: ScheduleRun, now: dt.datetime) -> bool:
 
 
 def _finish(slot: ScheduleRun, state: str, reason: str, now: dt.datetime) -> None:
-    """Say in a slot that it ends without an execution."""
     slot.state, slot.reason, slot.finished_at, slot.retry_at = state, reason[:REASON_LENGTH], now, None
 
 
 def _window(slot: ScheduleRun, now: dt.datetime) -> Window:
-    """Give the window of the planned time, not of now; raises WindowError."""
+    """Return the window of the planned time, not of now; raises WindowError."""
     window = ScheduleValues.of(slot.schedule).window_at(slot.scheduled_for)
     verdict = check_window(window, now)
     if not verdict.is_ok:
@@ -261,7 +260,7 @@ def _refusal(slot: ScheduleRun, now: dt.datetime) -> str:
 
 
 def _is_left_behind(slot: ScheduleRun, now: dt.datetime) -> bool:
-    """Tell of a slot that was claimed long ago and never started whether its policy lets it run so late."""
+    """Return whether a slot claimed long ago and never started is too late for its policy."""
     if slot.attempts or slot.created_at > now - ON_TIME:
         return False
     policy = slot.schedule.missed_policy

@@ -32,18 +32,18 @@ class TemplateCard:
     updated_at: datetime
 
     def matches(self, words: list[str], tag: str) -> bool:
-        """Tell whether it holds all words, case-folded, and the tag if there is one."""
+        """Return whether it holds all words, case-folded, and the tag if there is one."""
         text = f"{self.name} {self.description}".casefold() + self.tag_index
         return all(word in text for word in words) and (not tag or f"|{tag.casefold()}|" in self.tag_index)
 
 
 def list_templates(instance_pk: UUID) -> tuple[TemplateCard, ...]:
-    """Give all templates of an instance, most used first, then newest; the caller has checked access."""
+    """Return all templates of an instance, most used first, then newest; the caller has checked access."""
     return LIST_CACHE.get_or_load(instance_pk, lambda: _load_list(instance_pk))
 
 
 def read_template(instance_pk: UUID, template_id: str) -> InstanceTemplate | None:
-    """Give one template of an instance for showing, None when there is none; the caller has checked access."""
+    """Return one template of an instance for showing, None when there is none; the caller has checked access."""
     return TEMPLATE_CACHE.get_or_load(f"{instance_pk}:{template_id}", lambda: _load(instance_pk, template_id))
 
 

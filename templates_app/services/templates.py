@@ -39,7 +39,7 @@ class Content:
 
     @classmethod
     def of(cls, saved: TemplateContent) -> Content:
-        """Give the content of a template or a version."""
+        """Return the content of a template or a version."""
         return cls(
             name=saved.name,
             source_sql=saved.source_sql,
@@ -50,14 +50,14 @@ class Content:
         )
 
     def details(self) -> str:
-        """Give everything but the SQL as lines, for comparing."""
+        """Return everything but the SQL as lines, for comparing."""
         values = (f"{name}: {as_text(value)}" for name, value in sorted(self.parameter_values.items()))
         return "\n".join(
             [f"Name: {self.name}", f"Description: {self.description}", f"Tags: {', '.join(self.tags)}", *values]
         )
 
     def complete_sql(self) -> str:
-        """Give the SQL that runs; raises IncompleteTemplateError for the first parameter that is not right."""
+        """Return the SQL that runs; raises IncompleteTemplateError for the first parameter that is not right."""
         try:
             return substitute(self.source_sql, self.parameter_values)
         except ParameterError as problem:
@@ -67,7 +67,7 @@ class Content:
 
 
 def get_template(user: User, instance_pk: UUID, template_id: str) -> InstanceTemplate:
-    """Give the user's template of that very instance, from the database; raises Http404."""
+    """Return the user's template of that very instance, from the database; raises Http404."""
     found = (
         InstanceTemplate.objects.visible_to(user)
         .select_related("instance__account__connection")
@@ -165,7 +165,7 @@ def count_usage(templates: Iterable[InstanceTemplate]) -> None:
 
 
 def copied_name(name: str) -> str:
-    """Give a copy's name, within the field's length."""
+    """Return a copy's name, within the field's length."""
     limit = InstanceTemplate._meta.get_field("name").max_length or 255
     return name[: limit - len(COPY_SUFFIX)] + COPY_SUFFIX
 

@@ -37,12 +37,12 @@ _ASCII_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def is_name_character(character: str) -> bool:
-    """Tell whether a character may stand inside a name."""
+    """Return whether a character may stand inside a name."""
     return f"_{character}".isidentifier()
 
 
 def leading_name(text: str) -> str:
-    """Give the longest name that `text` begins with, empty when it begins with none."""
+    """Return the longest name that `text` begins with, empty when it begins with none."""
     if text.isascii():
         match = _ASCII_NAME.match(text)
         return match[0] if match else ""
@@ -55,7 +55,7 @@ def leading_name(text: str) -> str:
 
 
 def type_of(name: str) -> Type:
-    """Give the type of a parameter. Only the name decides, never the SQL around it."""
+    """Return the type of a parameter. Only the name decides, never the SQL around it."""
     words = _words(name)
     if _is_date(words):
         return "date"

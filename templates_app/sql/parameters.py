@@ -70,13 +70,13 @@ class Piece(NamedTuple):
 
 
 def detect(sql: str) -> list[Parameter]:
-    """Give the parameters of a template in order of first appearance. Never fails."""
+    """Return the parameters of a template in order of first appearance. Never fails."""
     names = dict.fromkeys(found.name for found in read(sql) if isinstance(found, Placeholder))
     return [Parameter(name, type_of(name)) for name in names]
 
 
 def occurrences(sql: str) -> list[Occurrence]:
-    """Give every placeholder of a template in the order of the text. Never fails."""
+    """Return every placeholder of a template in the order of the text. Never fails."""
     lines = Lines(sql)
     return [
         Occurrence(found.name, found.start, found.end, *lines.position(found.start))
@@ -86,18 +86,18 @@ def occurrences(sql: str) -> list[Occurrence]:
 
 
 def substitute(sql: str, values: Mapping[str, object]) -> str:
-    """Give the finished SQL. Raises ParameterError for the first problem in the text."""
+    """Return the finished SQL. Raises ParameterError for the first problem in the text."""
     return _finish(sql, values)[0]
 
 
 def substitute_with_map(sql: str, values: Mapping[str, object]) -> tuple[str, PositionMap]:
-    """Give the finished SQL and the way from its positions back to the template's. Raises ParameterError."""
+    """Return the finished SQL and the way from its positions back to the template's. Raises ParameterError."""
     finished, replacements = _finish(sql, values)
     return finished, PositionMap(sql, finished, replacements)
 
 
 def preview(sql: str, values: Mapping[str, object]) -> list[Piece]:
-    """Give the SQL in pieces, as far as it can be finished. Never fails.
+    """Return the SQL in pieces, as far as it can be finished. Never fails.
 
     A piece with the error `missing` or `empty` waits for its value; every other error is worth showing.
     """
@@ -128,7 +128,7 @@ def _finish(sql: str, values: Mapping[str, object]) -> tuple[str, list[Replaceme
 
 
 def _fill_all(sql: str, values: Mapping[str, object]) -> Iterator[tuple[int, int, str | ParameterError]]:
-    """Give the stretches of the text to replace, each with its SQL or the error there."""
+    """Return the stretches of the text to replace, each with its SQL or the error there."""
     items = _ItemsByName(values)
     lines: Lines | None = None
     for found in read(sql):

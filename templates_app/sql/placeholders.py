@@ -68,7 +68,7 @@ class Malformed(NamedTuple):
 
 
 def read(sql: str) -> Iterator[Placeholder | Malformed]:
-    """Give placeholders and malformed braces in the order of the text."""
+    """Return placeholders and malformed braces in the order of the text."""
     code = _Code(sql)
     for match in _EVENT.finditer(sql):
         start, end = match.span()
@@ -190,7 +190,7 @@ class _Code:
         return Placeholder(name, start, end, "'", place)
 
     def _text_until(self, position: int) -> str:
-        """Give the code since the last item, comments as white space, without white space at its end."""
+        """Return the code since the last item, comments as white space, without white space at its end."""
         text = self.sql[self._position : position]
         if self._pieces:
             text = " ".join([*self._pieces, text])
@@ -216,7 +216,7 @@ class _Code:
 
 
 def _next_character(sql: str, position: int) -> str:
-    """Give the next character that is neither white space nor comment, empty at the end of the text."""
+    """Return the next character that is neither white space nor comment, empty at the end of the text."""
     match = _BLANK.match(sql, position)
     position = match.end() if match else position
     return sql[position : position + 1]
@@ -236,7 +236,7 @@ def _follows_like(before: str) -> bool:
 
 
 def _is_glued(sql: str, start: int, end: int) -> bool:
-    """Tell whether the placeholder in code touches what would become one word or one string with its value."""
+    """Return whether the placeholder in code touches what would become one word or one string with its value."""
     if start:
         left = sql[start - 1]
         if left in _QUOTES or left == ".":

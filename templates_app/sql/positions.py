@@ -24,13 +24,13 @@ class Lines:
         self._starts = [0, *(match.end() for match in _LINE_BREAK.finditer(text))]
 
     def position(self, offset: int) -> Position:
-        """Give the position of an offset."""
+        """Return the position of an offset."""
         offset = min(max(offset, 0), self._length)
         line = bisect_right(self._starts, offset)
         return Position(line, offset - self._starts[line - 1] + 1)
 
     def offset(self, line: int, column: int) -> int:
-        """Give the offset of a position; a column behind the line's end is the end of the line."""
+        """Return the offset of a position; a column behind the line's end is the end of the line."""
         if line > len(self._starts):
             return self._length
         line = max(line, 1)
@@ -62,12 +62,12 @@ class PositionMap:
             shift += length - (end - start)
 
     def source_offset(self, offset: int) -> int:
-        """Give the offset in the source of an offset in the finished SQL."""
+        """Return the offset in the source of an offset in the finished SQL."""
         offset = max(offset, 0)
         index = bisect_right(self._beginnings, offset) - 1
         start, is_copied = self._stretches[index]
         return min(start + (offset - self._beginnings[index] if is_copied else 0), len(self._source))
 
     def source_position(self, line: int, column: int) -> Position:
-        """Give line and column in the source of those in the finished SQL."""
+        """Return line and column in the source of those in the finished SQL."""
         return Lines(self._source).position(self.source_offset(Lines(self._finished).offset(line, column)))

@@ -46,14 +46,14 @@ class Items(NamedTuple):
     texts: Sequence[str]
 
     def literals(self, *, as_text: bool) -> list[str]:
-        """Give the items as SQL; `as_text` quotes numbers and words too."""
+        """Return the items as SQL; `as_text` quotes numbers and words too."""
         if self.kind == "text" or as_text:
             return [quote(text) for text in self.texts]
         return list(self.texts)
 
 
 def quote(text: str) -> str:
-    """Give a text as an SQL string. Only the quote has a meaning there, so only it is doubled."""
+    """Return a text as an SQL string. Only the quote has a meaning there, so only it is doubled."""
     return "'" + text.replace("'", "''") + "'"
 
 

@@ -86,7 +86,7 @@ def execution_detail(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
 
 @require_GET
 def execution_rows(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
-    """Give the rows of a result: a fragment for htmx, the run's page otherwise."""
+    """Return the rows of a result: a fragment for htmx, the run's page otherwise."""
     execution = get_execution(request.user, pk)
     if not wants_fragment(request):
         return redirect(f"{execution.get_absolute_url()}?{request.GET.urlencode()}")
@@ -171,7 +171,7 @@ def execution_fetch(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
 
 
 def _result(request: HtmxHttpRequest, execution: Execution) -> dict[str, Any]:
-    """Give rows, chart and what was asked for; of a result that is gone or damaged only what is wrong with it."""
+    """Return rows, chart and what was asked for; of a result that is gone or damaged only what is wrong with it."""
     try:
         return {**_rows(request, execution), **_chart(request, execution)}
     except AmcHelperError as error:
@@ -181,7 +181,7 @@ def _result(request: HtmxHttpRequest, execution: Execution) -> dict[str, Any]:
 
 
 def _rows(request: HtmxHttpRequest, execution: Execution) -> dict[str, Any]:
-    """Give a page of rows; a question that cannot be answered is a message beside the first one."""
+    """Return a page of rows; a question that cannot be answered is a message beside the first one."""
     query = ResultQuery(request.GET)
     number = request.GET.get("rows", "1")
     wanted = int(number) if number.isdecimal() and len(number) < 9 else 1
@@ -220,7 +220,7 @@ def _chart(request: HtmxHttpRequest, execution: Execution) -> dict[str, Any]:
 
 
 def _steps(execution: Execution) -> list[dict[str, Any]]:
-    """Give the timeline: name, moment and whether it is done, current or failed."""
+    """Return the timeline: name, moment and whether it is done, current or failed."""
     moments = (
         ("Queued", execution.queued_at),
         ("Submitted to AMC", execution.submitted_at),

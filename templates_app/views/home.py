@@ -45,7 +45,7 @@ def home(request: HtmxHttpRequest) -> HttpResponse:
 
 
 def _runs(request: HtmxHttpRequest) -> dict[str, Any]:
-    """Give the newest runs, and whether any of them can still change."""
+    """Return the newest runs, and whether any of them can still change."""
     mine = Execution.objects.visible_to(request.user).for_lists()
     runs = list(mine[:RUNS_SHOWN])
     return {"latest_runs": runs, "is_live": any(run.is_open for run in runs)}

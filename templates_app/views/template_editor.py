@@ -71,19 +71,19 @@ def template_update(request: HtmxHttpRequest, pk: UUID, template_id: str) -> Htt
 
 @require_POST
 def template_parameters(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
-    """Give the inputs of the parameters the SQL has now, and with them the preview."""
+    """Return the inputs of the parameters the SQL has now, and with them the preview."""
     return _fragment(request, pk, "templates_app/_partials/parameter_panel.html")
 
 
 @require_POST
 def template_preview(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
-    """Give the finished SQL as far as it goes."""
+    """Return the finished SQL as far as it goes."""
     return _fragment(request, pk, "templates_app/_partials/preview.html")
 
 
 @require_POST
 def template_lint(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
-    """Give what AMC would refuse, or what surprises."""
+    """Return what AMC would refuse, or what surprises."""
     instance = get_instance_or_404(request.user, pk)
     sql = _sql(request.POST)
     if len(sql) > MAX_SQL:
@@ -95,7 +95,7 @@ def template_lint(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
 @require_GET
 @cache_control(private=True, max_age=3600)
 def schema(request: HtmxHttpRequest) -> HttpResponse:
-    """Give what the editor completes: keywords, functions, tables and their columns."""
+    """Return what the editor completes: keywords, functions, tables and their columns."""
     return JsonResponse(
         {
             "keywords": _KEYWORDS.split(),
@@ -195,7 +195,7 @@ def _fragment(request: HtmxHttpRequest, pk: UUID, template_name: str) -> HttpRes
 
 
 def _parameters(sql: str, fields: list[ParameterField]) -> dict[str, Any]:
-    """Give the context of the parameter panel and the preview."""
+    """Return the context of the parameter panel and the preview."""
     return {
         "fields": fields,
         "groups": grouped(fields),
@@ -208,7 +208,7 @@ def _parameters(sql: str, fields: list[ParameterField]) -> dict[str, Any]:
 def _starting_point(
     request: HtmxHttpRequest, instance: AMCInstance
 ) -> tuple[dict[str, Any], list[ParameterField]]:
-    """Give what a new template begins with: nothing, or the one it is a copy of."""
+    """Return what a new template begins with: nothing, or the one it is a copy of."""
     source_id = request.GET.get("from", "")
     source = InstanceTemplate.objects.visible_to(request.user).filter(template_id=source_id).first()
     if source is None:
@@ -248,12 +248,12 @@ def _sql(posted: QueryDict) -> str:
 
 
 def is_number(text: str) -> bool:
-    """Tell whether a text of a request is a number that can count something."""
+    """Return whether a text of a request is a number that can count something."""
     return text.isascii() and text.isdecimal() and len(text) < 9
 
 
 def trail(instance: AMCInstance) -> list[tuple[str, str | None]]:
-    """Give the breadcrumbs down to an instance's templates."""
+    """Return the breadcrumbs down to an instance's templates."""
     return [
         ("Instances", reverse("instances:instance-list")),
         (instance.name, instance.get_absolute_url()),

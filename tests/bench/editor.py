@@ -33,7 +33,7 @@ _BLOCK = """
 
 
 def median_ms(work: Callable[[], object]) -> float:
-    """Give the median time of a call in milliseconds."""
+    """Return the median time of a call in milliseconds."""
     times = []
     for _ in range(ROUNDS):
         began = time.perf_counter()
@@ -43,7 +43,7 @@ def median_ms(work: Callable[[], object]) -> float:
 
 
 def main() -> int:
-    """Measure and print; gives 1 when the target is missed."""
+    """Measure and print; returns 1 when the target is missed."""
     sql = (_BLOCK * (SIZE // len(_BLOCK) + 1))[:SIZE]
     campaigns = [str(10**17 + number) for number in range(500)]
     posted = {"value:start_date": "2026-01-01", "value:brand": "O'Neill", "value:advertiser": "Northwind"}

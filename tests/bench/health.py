@@ -74,7 +74,7 @@ def build(count: int) -> Sequence[object]:
 
 
 def measure() -> tuple[float, int]:
-    """Load, check and store; gives seconds and statements."""
+    """Load, check and store; returns seconds and statements."""
     from django.db import connection
     from django.test.utils import CaptureQueriesContext
 

@@ -66,7 +66,7 @@ QUERIES = [
 
 
 def measure_build(folder: str) -> tuple[float, float]:
-    """Build an instance's data in an empty folder; gives seconds by the clock and of the processors."""
+    """Build an instance's data in an empty folder; returns seconds by the clock and of the processors."""
     began, worked = time.perf_counter(), time.process_time()
     warehouse = Warehouse(folder, SEED)
     with warehouse.cursor(build_instances(SEED)[INSTANCE], datetime.now(UTC)):
@@ -76,7 +76,7 @@ def measure_build(folder: str) -> tuple[float, float]:
 
 
 def measure_query(cursor: duckdb.DuckDBPyConnection, sql: str) -> tuple[float, float]:
-    """Give the seconds a query takes to compile and to check and execute; raises SqlError."""
+    """Return the seconds a query takes to compile and to check and execute; raises SqlError."""
     now = datetime.now(UTC).replace(tzinfo=None)
     run = Run(now - WINDOW, now, now, declare(declared(sql), {}))
     source = Source(sql)

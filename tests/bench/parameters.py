@@ -55,7 +55,7 @@ VALUES: dict[str, object] = {
 
 
 def best_of(count: int, work: Callable[[], object]) -> float:
-    """Give the shortest of several runs; the others measure what else the machine does."""
+    """Return the shortest of several runs; the others measure what else the machine does."""
     seconds = []
     for _ in range(count):
         start = time.perf_counter()

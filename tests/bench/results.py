@@ -52,7 +52,7 @@ def write_csv(path: Path) -> None:
 
 
 def convert(folder: Path) -> dict[str, Any]:
-    """Convert as the application does; gives seconds and the peak of this process."""
+    """Convert as the application does; returns seconds and the peak of this process."""
     from templates_app.results.conversion import convert as convert_result
 
     began = time.perf_counter()

@@ -59,7 +59,7 @@ def measure() -> int:
 
 
 def measure_count(vendor: str, count: int) -> float:
-    """Claim so many slots, then queue their runs; gives the seconds of both together."""
+    """Claim so many slots, then queue their runs; returns the seconds of both together."""
     build(count)
     claimed = run("claim", count)
     print_line(vendor, "claimed", count, claimed)
@@ -113,7 +113,7 @@ def build(count: int) -> None:
 
 
 def run(step: str, count: int) -> float:
-    """Let the workers do a step together; gives the seconds from the first one's begin to the last one's end."""
+    """Let the workers do a step together; returns the seconds from the first one's begin to the last one's end."""
     command = [sys.executable, str(Path(__file__).resolve()), step]
     environment = {**os.environ, "DATABASE_URL": database_url(), "READ_DOT_ENV": "false"}
     begin = time.time() + 6
@@ -146,7 +146,7 @@ def check(count: int) -> None:
 
 
 def database_url() -> str:
-    """Give the address of the test database, for the workers."""
+    """Return the address of the test database, for the workers."""
     from django.db import connection
 
     settings = connection.settings_dict

@@ -50,7 +50,7 @@ def _parse() -> argparse.Namespace:
 
 
 def _run(title: str, runs: int, urls: dict[str, str], options: argparse.Namespace) -> bool:
-    """Run one shape in a process of its own, because settings are read once; tells whether it failed."""
+    """Run one shape in a process of its own, because settings are read once; returns whether it failed."""
     sys.stdout.write(f"== {title}: {runs} executions\n")
     sys.stdout.flush()
     with _folder(options.keep, "services" if urls else "embedded") as folder:

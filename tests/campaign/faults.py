@@ -50,7 +50,7 @@ class Strikes:
         self._amc.control("POST", "faults", _EXPIRED)
 
     def count_calls(self) -> int:
-        """Give how many calls there were; the server remembers the latest only."""
+        """Return how many calls there were; the server remembers the latest only."""
         self._calls += len(self._amc.control("GET", "requests")["requests"])
         self._amc.control("DELETE", "requests")
         return self._calls
@@ -69,7 +69,7 @@ class Strikes:
         return counts
 
     def idle(self) -> list[str]:
-        """Give the faults that never struck: a campaign without them proves less than it says."""
+        """Return the faults that never struck: a campaign without them proves less than it says."""
         fired = self.fired()
         return [_label(fault) for fault in (*FAULTS, _EXPIRED) if not fired[_label(fault)]]
 

@@ -13,7 +13,7 @@ _PARTICULAR = re.compile(r"^\S+T\S+ |[0-9a-f]{8}-[0-9a-f-]{27}|\d+")
 
 
 def findings(logs: Iterable[Path]) -> Iterator[str]:
-    """Give each kind of bad line once, with how often it was written."""
+    """Return each kind of bad line once, with how often it was written."""
     counts: Counter[str] = Counter()
     examples: dict[str, str] = {}
     for path in logs:
@@ -28,7 +28,7 @@ def findings(logs: Iterable[Path]) -> Iterator[str]:
 
 
 def _last_of(following: list[str]) -> str:
-    """Give the line that ends a traceback, when one follows."""
+    """Return the line that ends a traceback, when one follows."""
     for line in following[:80]:
         if re.match(r"[\w.]+(Error|Exception|Exit|Interrupt)\b", line):
             return line[:200]

@@ -60,12 +60,12 @@ class Process:
 
     @property
     def exit_code(self) -> int | None:
-        """Give how it ended, None while it runs."""
+        """Return how it ended, None while it runs."""
         return None if self._child is None else self._child.poll()
 
     @property
     def is_ready(self) -> bool:
-        """Tell whether it said, since its last start, that it takes work; raises AssertionError when it cannot."""
+        """Return whether it said, since its last start, that it takes work; raises AssertionError when it cannot."""
         assert self.exit_code is None, f"{self.name} ended by itself:\n{self.tail()}"
         if self._ready in self.said():
             return True
@@ -79,11 +79,11 @@ class Process:
             time.sleep(0.1)
 
     def said(self) -> bytes:
-        """Give what it logged since its last start."""
+        """Return what it logged since its last start."""
         return self.log.read_bytes()[self._log_begins :]
 
     def tail(self, lines: int = 15) -> str:
-        """Give the end of its log."""
+        """Return the end of its log."""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 
 
@@ -132,7 +132,7 @@ class LocalAmc:
             return json.loads(response.read())
 
     def result(self, execution_id: str) -> bytes:
-        """Give a result as AMC holds it: its parts under one header."""
+        """Return a result as AMC holds it: its parts under one header."""
         parts = sorted((self.store / "results" / execution_id).iterdir(), key=lambda path: int(path.stem))
         header, _, _ = parts[0].read_bytes().partition(b"\n")
         return parts[0].read_bytes() + b"".join(
@@ -163,12 +163,12 @@ class Fleet:
 
     @property
     def all(self) -> list[Process]:
-        """Give all of them."""
+        """Return all of them."""
         return [*self.workers, *self.beats, self.starter]
 
     @property
     def has_started_all(self) -> bool:
-        """Tell whether the starter has done its work; raises AssertionError when it failed."""
+        """Return whether the starter has done its work; raises AssertionError when it failed."""
         code = self.starter.exit_code
         assert code in (None, 0), f"the starter failed:\n{self.starter.tail()}"
         return code == 0

@@ -36,7 +36,7 @@ class Options:
 
 
 def main() -> int:
-    """Prepare, run, judge; gives the exit code."""
+    """Prepare, run, judge; returns the exit code."""
     options = Options(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), float(sys.argv[4]))
     amc = LocalAmc(options.folder)
     try:
@@ -61,7 +61,7 @@ class Campaign:
         self.most_open: Counter[str] = Counter()
 
     def run(self) -> int:
-        """Let the runs go through it; gives the exit code."""
+        """Let the runs go through it; returns the exit code."""
         from tests.campaign.world import SLOTS, build, plan, templates
 
         build()

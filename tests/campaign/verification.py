@@ -22,7 +22,7 @@ from tests.campaign.processes import LocalAmc
 def violations(
     amc: LocalAmc, *, started: int, planned: Mapping[UUID, set[datetime]], most_open: Mapping[str, int]
 ) -> list[str]:
-    """Give everything that must not be. Leftovers of workers that died are removed, as the daily pruning does."""
+    """Return everything that must not be. Leftovers of workers that died are removed, as the daily pruning does."""
     runs = list(Execution.objects.select_related("instance"))
     at_amc = amc.control("GET", "executions")["executions"]
     by_trigger = Counter(run.trigger for run in runs)

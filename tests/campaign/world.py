@@ -66,7 +66,7 @@ def build() -> None:
 
 
 def templates() -> list[InstanceTemplate]:
-    """Give the templates in the order of their making."""
+    """Return the templates in the order of their making."""
     return list(InstanceTemplate.objects.select_related("user").order_by("name"))
 
 
@@ -84,7 +84,7 @@ def start_run(known: list[InstanceTemplate], number: int) -> None:
 
 
 def plan(known: list[InstanceTemplate], count: int) -> dict[UUID, set[datetime]]:
-    """Make schedules with so many slots, most of them missed, the last of each due soon; gives them by schedule."""
+    """Make schedules with so many slots, most of them missed, the last of each due soon; returns them by schedule."""
     planned = {}
     now = datetime.now(UTC).replace(second=0, microsecond=0)
     for number in range(count // SLOTS):

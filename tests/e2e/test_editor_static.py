@@ -56,7 +56,7 @@ CHART = {
 
 
 def parameters(values: dict[str, str]) -> str:
-    """Give the panel as the server would: one wrapper per placeholder of the SQL it was sent."""
+    """Return the panel as the server would: one wrapper per placeholder of the SQL it was sent."""
     names = dict.fromkeys(re.findall(r"{{(\w+)}}|:(\w+)", re.sub("--.*", "", values.get("source_sql", SOURCE))))
     fields = "".join(
         f"""<div class="parameter" data-parameter="{name}"><div class="parameter-head">
@@ -77,7 +77,7 @@ def parameters(values: dict[str, str]) -> str:
 
 
 def lint(sql: str) -> str:
-    """Give one finding with a fix: the face, behind which columns and offsets differ between Python and UTF-16."""
+    """Return one finding with a fix: the face, behind which columns and offsets differ between Python and UTF-16."""
     start = sql.find("ORDER BY users")
     if start < 0:
         return '<div id="template-lint" class="lint"></div>'
@@ -219,7 +219,7 @@ def page(browser: Browser, server: str) -> Iterator[Page]:
 
 
 def editor(page: Page) -> str:
-    """Give what the form would send."""
+    """Return what the form would send."""
     return str(page.evaluate("new FormData(document.forms[0]).get('source_sql')"))
 
 

@@ -35,7 +35,7 @@ LONG_ID = "9223372036854775807"
 
 
 def prepare(product: Product, name: str, brands: list[str]) -> str:
-    """Give the address of an instance with brands and no mappings."""
+    """Return the address of an instance with brands and no mappings."""
     done = product.manage("shell", "-c", _SETUP.replace("NAME", name).replace("BRANDS", repr(brands)))
     assert done.returncode == 0, done.stderr
     return f"/instances/{done.stdout.split('instance ')[-1].strip()}/mappings/"

@@ -34,7 +34,7 @@ print("template", template.get_absolute_url())
 
 @pytest.fixture
 def template(product: Product) -> str:
-    """Give the address of a template of Alice's."""
+    """Return the address of a template of Alice's."""
     done = product.manage("shell", "-c", _SETUP)
     assert done.returncode == 0, done.stderr
     return done.stdout.rsplit("template ", 1)[1].split()[0]

@@ -51,7 +51,7 @@ FINISHED = (
 
 @pytest.fixture
 def instance(product: Product) -> str:
-    """Give our ID of an instance of Alice's."""
+    """Return our ID of an instance of Alice's."""
     done = product.manage("shell", "-c", _SETUP)
     assert done.returncode == 0, done.stderr
     return done.stdout.rsplit("instance ", 1)[1].split()[0]

@@ -52,7 +52,7 @@ class ConsentTests(LocalAmcTestCase):
         return str(response["Location"])
 
     def consent(self, url: str, answer: str = "allow", login: str = "healthy") -> str:
-        """Answer at Amazon; gives the path that the browser is sent back to."""
+        """Answer at Amazon; returns the path that the browser is sent back to."""
         query = {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
         form = urlencode({**query, "login": login, "answer": answer}).encode()
         opener = urllib.request.build_opener(_NoRedirect())

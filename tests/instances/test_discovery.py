@@ -52,7 +52,7 @@ class DiscoveryTestCase(LocalAmcTestCase):
         return {name: len(response.context[name]) for name in groups if response.context[name]}
 
     def said(self) -> str:
-        """Give the messages that wait for the next page."""
+        """Return the messages that wait for the next page."""
         return self.client.get("/connections/").content.decode()
 
     def snapshot(self) -> list[dict[str, Any]]:

@@ -52,13 +52,13 @@ class Api:
         )
 
     def get(self, path: str, *, instance: str = INSTANCE, **query: Any) -> Any:
-        """Give the JSON of a GET that succeeds."""
+        """Return the JSON of a GET that succeeds."""
         response = self.call("GET", path, instance=instance, **query)
         assert response.status_code == 200, response.text
         return response.json()
 
     def refusal(self, method: str, path: str, body: Any = None, **query: Any) -> tuple[int, str]:
-        """Give status and details of a refusal in Amazon's shape."""
+        """Return status and details of a refusal in Amazon's shape."""
         response = self.call(method, path, body, **query)
         refused = response.json()
         assert refused["code"] == str(response.status_code)
@@ -80,7 +80,7 @@ class Api:
         return self.read(self.create(sql, instance=instance, **body), instance=instance)
 
     def links(self, execution: dict[str, Any], *, instance: str = INSTANCE) -> list[str]:
-        """Give the links to a result's parts."""
+        """Return the links to a result's parts."""
         path = f"workflowExecutions/{execution['workflowExecutionId']}/downloadUrls"
         return list(self.get(path, instance=instance)["downloadUrls"])
 
@@ -93,6 +93,6 @@ class Api:
 
 
 def read_csv(response: requests.Response) -> list[list[str]]:
-    """Give the rows of a part, header first."""
+    """Return the rows of a part, header first."""
     assert response.status_code == 200, response.text
     return list(csv.reader(io.StringIO(response.content.decode(), newline="")))

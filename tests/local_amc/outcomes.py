@@ -46,7 +46,7 @@ class Published:
 
     @property
     def is_judged(self) -> bool:
-        """Tell whether it has to run."""
+        """Return whether it has to run."""
         return self.name.split("-")[0] in JUDGED_TIERS and self.kind in JUDGED_CLASSES
 
 
@@ -61,7 +61,7 @@ class Outcome:
 
 
 def corpus() -> list[Published]:
-    """Give the queries; raises KeyError without AMC_CORPUS."""
+    """Return the queries; raises KeyError without AMC_CORPUS."""
     folder = Path(os.environ["AMC_CORPUS"]) / "amc-queries"
     rows = [_ROW.match(line) for line in (folder / "MANIFEST.md").read_text().splitlines()]
     return [
@@ -95,7 +95,7 @@ class Shell:
         )
 
     def run(self, sql: str, *, instance: str = "amclocalus1", **body: Any) -> tuple[str, str, list[list[str]]]:
-        """Post, poll and download; gives state, reason and the CSV's rows with the header first."""
+        """Post, poll and download; returns state, reason and the CSV's rows with the header first."""
         parameters = body.pop("inputParameters", None) or declared(sql)
         workflow = {"sqlQuery": sql, "inputParameters": parameters, **body.pop("workflow", {})}
         base = f"{self.amc.url}/amc/reporting/{instance}/workflowExecutions"
@@ -111,7 +111,7 @@ class Shell:
         return execution["status"], execution.get("statusReason", ""), rows
 
     def download(self, address: str) -> list[list[str]]:
-        """Give all parts of a result, header once."""
+        """Return all parts of a result, header once."""
         rows: list[list[str]] = []
         for url in self.session.get(f"{address}/downloadUrls", timeout=30).json()["downloadUrls"]:
             part = requests.get(url, timeout=60)
@@ -182,7 +182,7 @@ def _upload(amc: LocalAmcServer, table: str, sql: str) -> None:
 
 
 def summary(found: list[Outcome]) -> str:
-    """Give the table: tier and class by outcome."""
+    """Return the table: tier and class by outcome."""
     counts: dict[tuple[str, str], collections.Counter[str]] = collections.defaultdict(collections.Counter)
     for outcome in found:
         label = (

@@ -43,7 +43,7 @@ class Result:
 
     @property
     def texts(self) -> list[list[str]]:
-        """Give the values as they stand in a CSV file."""
+        """Return the values as they stand in a CSV file."""
         return [[formatting.cell(value) for value in row] for row in self.rows]
 
 
@@ -80,11 +80,11 @@ class Amc:
         return Result([column["name"] for column in columns], rows, columns)
 
     def values(self, sql: str, **options: Any) -> list[str]:
-        """Give the first row as text."""
+        """Return the first row as text."""
         return self.query(sql, **options).texts[0]
 
     def refusal(self, sql: str, **options: Any) -> str:
-        """Give why a query is refused; empty when it runs."""
+        """Return why a query is refused; empty when it runs."""
         try:
             self.query(sql, **options)
         except SqlError as problem:
@@ -104,7 +104,7 @@ class SharedData:
 
     @classmethod
     def warehouse(cls) -> Warehouse:
-        """Give the warehouse on the shared folder."""
+        """Return the warehouse on the shared folder."""
         with cls._lock:
             if cls._warehouse is None:
                 cls._warehouse = Warehouse(DATA, 7)
@@ -115,12 +115,12 @@ INSTANCES = build_instances(7)
 
 
 def utc_now() -> datetime:
-    """Give the time without a zone, in UTC, as the engine has it."""
+    """Return the time without a zone, in UTC, as the engine has it."""
     return datetime.now(UTC).replace(tzinfo=None)
 
 
 def tiny(folder: Path, **tables: Sequence[Mapping[str, Any]]) -> duckdb.DuckDBPyConnection:
-    """Give a connection of the engine on tables with just these rows; columns not named are NULL.
+    """Return a connection of the engine on tables with just these rows; columns not named are NULL.
 
     Rows without an event time happened at noon on 1 October 2026.
     """

@@ -77,7 +77,7 @@ ODD: tuple[Any, ...] = (
 
 
 def places(body: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Give the way to every value of a body."""
+    """Return the way to every value of a body."""
     inner = body.items() if isinstance(body, dict) else enumerate(body) if isinstance(body, list) else ()
     return [place for key, value in inner for place in ((*path, key), *places(value, (*path, key)))]
 
@@ -92,7 +92,7 @@ def changed(body: Any, path: tuple[Any, ...], value: Any) -> Any:
 
 
 def is_answer(response: requests.Response) -> bool:
-    """Tell whether this is Amazon's yes, or a no with its reason."""
+    """Return whether this is Amazon's yes, or a no with its reason."""
     if response.status_code == 200:
         return True
     body = response.json()

@@ -24,7 +24,7 @@ BOUNDS = (
 
 
 def run(sql: str, *options: str, store: Path = STORE) -> tuple[int, str, str]:
-    """Run the command in this process; gives exit code, output and errors."""
+    """Run the command in this process; returns exit code, output and errors."""
     out, err = io.StringIO(), io.StringIO()
     code = main([sql, "--store", str(store), *options], out, err)
     return code, out.getvalue(), err.getvalue()

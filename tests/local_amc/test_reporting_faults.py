@@ -16,7 +16,7 @@ SINCE = {"minCreationTime": "2020-01-01T00:00:00"}
 
 
 def created(server: LocalAmcServer) -> list[str]:
-    """Give the states of what the server really holds, whatever it answered."""
+    """Return the states of what the server really holds, whatever it answered."""
     return [execution["status"] for execution in server.control("GET", "executions")["executions"]]
 
 

@@ -19,7 +19,7 @@ NUMBERS = "SELECT x, CAST(x AS VARCHAR) AS y FROM (VALUES (1), (2), (3), (4), (5
 
 
 def code(response: requests.Response) -> tuple[int, str]:
-    """Give status and code of an answer in S3's XML."""
+    """Return status and code of an answer in S3's XML."""
     assert response.headers["Content-Type"] == "application/xml"
     return response.status_code, response.text.partition("<Code>")[2].partition("</Code>")[0]
 

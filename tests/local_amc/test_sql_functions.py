@@ -76,7 +76,7 @@ WINDOWS = [
 
 
 def digits(text: str) -> str:
-    """Give a number with five digits after the point, if there are as many."""
+    """Return a number with five digits after the point, if there are as many."""
     return f"{float(text):.5f}" if re.fullmatch(r"-?\d+\.\d{6,}", text) else text
 
 

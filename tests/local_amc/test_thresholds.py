@@ -218,7 +218,7 @@ class TestLineage:
 
 
 def shown(campaign: str, city: str, users: range, impressions: int) -> list[dict[str, Any]]:
-    """Give impressions: each user sees the campaign so often."""
+    """Return impressions: each user sees the campaign so often."""
     return [
         {
             "campaign": campaign, "city_name": city, "user_id": f"u{user}", "impressions": impressions, "bid_price": 7,

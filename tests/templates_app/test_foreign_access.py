@@ -21,7 +21,7 @@ SQL = "SELECT campaign, SUM(clicks) AS c FROM dsp_clicks WHERE campaign = {{word
 
 
 def address_names() -> list[str]:
-    """Give the name of every address of templates and mappings that belongs to an instance."""
+    """Return the name of every address of templates and mappings that belongs to an instance."""
     names = own_url_names(get_resolver().url_patterns)
     return sorted(
         n for n in names if n.startswith(("templates:template-", "instances:mapping-", "templates:run-"))

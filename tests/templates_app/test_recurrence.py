@@ -92,7 +92,7 @@ class Oracle:
                 self.missing.add(day)
 
     def slot(self, planned: dt.datetime) -> dt.datetime:
-        """Give the first minute whose clock shows the planned time or later."""
+        """Return the first minute whose clock shows the planned time or later."""
         day = planned.date()
         if day in self.minutes:
             return next(at for at, shown in self.minutes[day] if shown >= planned)
@@ -115,7 +115,7 @@ def oracle_of(zone: str) -> Oracle:
 
 @cache
 def slots_of(recurrence: Recurrence) -> list[dt.datetime]:
-    """Give the slots planned in the oracle's ten years."""
+    """Return the slots planned in the oracle's ten years."""
     years = oracle_of(recurrence.zone).years
     bounded = Recurrence(
         recurrence.kind, recurrence.time, recurrence.zone, recurrence.weekday, recurrence.day_of_month,

@@ -129,7 +129,7 @@ class RunWizardTests(TemplateTestCase):
         self.assertEqual(schedule.next_run_at.isoformat(), "2026-11-30T08:00:00+00:00")
 
     def hidden(self, response: HttpResponse, name: str) -> str:
-        """Give the value a browser would send back for a hidden field."""
+        """Return the value a browser would send back for a hidden field."""
         found = re.search(rf'<input[^>]*name="{name}"[^>]*value="([^"]*)"', response.content.decode())
         assert found is not None, name
         return found[1]

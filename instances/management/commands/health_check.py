@@ -116,7 +116,7 @@ def _refuse_arguments(parser: CommandParser, message: str) -> NoReturn:
 
 
 def _choose(options: dict[str, Any]) -> list[AMCInstance]:
-    """Give the instances asked for; raises CommandError naming what does not exist."""
+    """Return the instances asked for; raises CommandError naming what does not exist."""
     instances = AMCInstance.objects.for_probing().select_related("user")
     if options["instances"] and (options["all"] or options["failing"]):
         raise CommandError("Name instances or use --all or --failing, not both.", returncode=EXIT_USAGE)

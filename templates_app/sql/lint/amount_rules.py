@@ -101,7 +101,7 @@ def _divisor(base: BaseColumn) -> int | None:
 
 
 def constant(node: exp.Expr) -> float | None:
-    """Give the value of a constant such as `100000.0` or `(100 * 1000)`; None for anything else."""
+    """Return the value of a constant such as `100000.0` or `(100 * 1000)`; None for anything else."""
     while isinstance(node, exp.Paren | exp.Cast):
         node = node.this
     if isinstance(node, exp.Literal) and not node.is_string:
@@ -158,7 +158,7 @@ def _repeats_per_segment(origin: object) -> bool:
 
 
 def _is_per_segment(query: Query, scope: Scope) -> bool:
-    """Tell whether a SELECT is about single segments: by its groups, its filter or its output."""
+    """Return whether a SELECT is about single segments: by its groups, its filter or its output."""
     select = scope.expression
     if not isinstance(select, exp.Select):
         return True

@@ -40,7 +40,7 @@ class Catalogue:
         self._found: dict[str, KnownTable | None] = {}
 
     def find(self, name: str) -> KnownTable | None:
-        """Give the table a name stands for, None when AMC has none of that name."""
+        """Return the table a name stands for, None when AMC has none of that name."""
         name = name.lower()
         if name not in self._found:
             self._found[name] = self._find(name)
@@ -66,13 +66,13 @@ class Catalogue:
         return KnownTable(name, columns, True, table.advertiser_type, is_audience_table(name))
 
     def is_retired_column(self, table: KnownTable, column: str) -> bool:
-        """Tell whether a column is no longer documented, though AMC went on accepting it."""
+        """Return whether a column is no longer documented, though AMC went on accepting it."""
         base = table.name.removesuffix(AUDIENCE_SUFFIX)
         documented = self._tables.get(base)
         return column in RETIRED_COLUMNS.get(base, {}) and not (documented and column in documented.columns)
 
     def similar_table(self, name: str) -> str | None:
-        """Give the table a mistyped name most likely means."""
+        """Return the table a mistyped name most likely means."""
         return closest(name, [*self._uploaded, *self._tables])
 
     def tables_with(self, column: str) -> list[str]:
@@ -81,7 +81,7 @@ class Catalogue:
 
 
 def closest(word: str, candidates: Iterable[str]) -> str | None:
-    """Give the candidate a mistyped word most likely means, None when none is close."""
+    """Return the candidate a mistyped word most likely means, None when none is close."""
     if len(word) > _LONGEST_TYPO:
         return None
     matches = get_close_matches(word.lower(), list(candidates), n=1, cutoff=0.72)
@@ -89,7 +89,7 @@ def closest(word: str, candidates: Iterable[str]) -> str | None:
 
 
 def is_slip(word: str, meant: str) -> bool:
-    """Tell whether a word is `meant` with a slip of the finger in it, and hardly a name of its own."""
+    """Return whether a word is `meant` with a slip of the finger in it, and hardly a name of its own."""
     word = word.lower()
     if word.count("_") != meant.count("_") or re.findall(r"\d", word) != re.findall(r"\d", meant):
         return False

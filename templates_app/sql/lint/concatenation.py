@@ -36,7 +36,7 @@ class Chain:
 
 
 def find_chains(source: Source) -> Iterator[Chain]:
-    """Give every chain of `||`, as `a || b || c` is one."""
+    """Return every chain of `||`, as `a || b || c` is one."""
     behind = -1
     for index, token in enumerate(source.tokens):
         if token.token_type != TokenType.DPIPE or index < behind:
@@ -50,7 +50,7 @@ def find_chains(source: Source) -> Iterator[Chain]:
 
 
 def _operands(source: Source, index: int) -> list[tuple[int, int]] | None:
-    """Give first and last token of each operand of the chain whose first operator is at `index`."""
+    """Return first and last token of each operand of the chain whose first operator is at `index`."""
     first = _operand_before(source, index - 1)
     if first is None or _kind(source, first[0] - 1) in _BINDS_CLOSER | _SIMPLE:
         return None
@@ -76,7 +76,7 @@ def _kind(source: Source, index: int) -> TokenType | None:
 
 
 def _is_name(source: Source, index: int) -> bool:
-    """Tell whether a token is a name, or a word such as LEFT that a parenthesis makes a function."""
+    """Return whether a token is a name, or a word such as LEFT that a parenthesis makes a function."""
     kind = _kind(source, index)
     if kind in (TokenType.VAR, TokenType.IDENTIFIER):
         return True

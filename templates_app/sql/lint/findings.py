@@ -37,7 +37,7 @@ class Finding:
 
 
 def apply_fix(sql: str, fix: Fix) -> str:
-    """Give `sql` with the fix applied. The fix must come from linting this very text."""
+    """Return `sql` with the fix applied. The fix must come from linting this very text."""
     return sql[: fix.start] + fix.replacement + sql[fix.end :]
 
 
@@ -49,7 +49,7 @@ class Lines:
         self._starts = [0, *(match.end() for match in _LINE_BREAK.finditer(text))]
 
     def place(self, offset: int) -> tuple[int, int]:
-        """Give line and column of an offset; offsets outside the text are moved to its edge."""
+        """Return line and column of an offset; offsets outside the text are moved to its edge."""
         offset = min(max(offset, 0), self._length)
         line = bisect_right(self._starts, offset)
         return line, offset - self._starts[line - 1] + 1

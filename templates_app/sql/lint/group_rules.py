@@ -53,7 +53,7 @@ def ungrouped(query: Query) -> Iterator[Finding]:
 
 
 def _keys(query: Query, select: exp.Select) -> Keys | None:
-    """Give what a SELECT groups by; None when it groups nothing or in a way that is not compared."""
+    """Return what a SELECT groups by; None when it groups nothing or in a way that is not compared."""
     group = select.args.get("group")
     if group is None:
         return Keys() if any(_has_aggregate(projection) for projection in select.selects) else None
@@ -69,7 +69,7 @@ def _keys(query: Query, select: exp.Select) -> Keys | None:
 
 
 def _projection_meant(select: exp.Select, grouped: exp.Expr) -> exp.Expr | None:
-    """Give the output expression that a position or an alias in GROUP BY stands for."""
+    """Return the output expression that a position or an alias in GROUP BY stands for."""
     if isinstance(grouped, exp.Literal) and grouped.is_int:
         position = int(grouped.this) - 1
         return select.selects[position].unalias() if 0 <= position < len(select.selects) else None
@@ -94,7 +94,7 @@ def _check(query: Query, scope: Scope, node: exp.Expr, keys: Keys) -> Iterator[F
 
 
 def _is_own(query: Query, scope: Scope, node: exp.Column) -> bool:
-    """Tell whether a column is one of this SELECT's tables, not a placeholder, an alias or of an outer query."""
+    """Return whether a column is one of this SELECT's tables, not a placeholder, an alias or of an outer query."""
     if isinstance(node.this, exp.Star) or query.source.is_placeholder(node):
         return False
     items = query.from_items(scope)

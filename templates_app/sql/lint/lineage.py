@@ -47,21 +47,21 @@ class Lineage(Generic[T]):
         raise NotImplementedError
 
     def of_base(self, base: BaseColumn, node: exp.Column | None) -> T:
-        """Give the value of a table's column; `node` is the reference, None for a star."""
+        """Return the value of a table's column; `node` is the reference, None for a star."""
         raise NotImplementedError
 
     def of_output(self, output: Output) -> T:
-        """Give the value of one output column."""
+        """Return the value of one output column."""
         return self.combine(self.of_item(item) for item in output.items)
 
     def of_item(self, item: Item) -> T:
-        """Give the value of one branch's part of an output column."""
+        """Return the value of one branch's part of an output column."""
         if item.expression is None:
             return self._of_origin(item.origin, None)
         return self.of(item.scope, item.expression)
 
     def of(self, scope: Scope, node: exp.Expr) -> T:
-        """Give the value of an expression in a scope."""
+        """Return the value of an expression in a scope."""
         if isinstance(node, exp.Column):
             return self._of_column(scope, node)
         if isinstance(node, exp.Query):
@@ -100,7 +100,7 @@ class Lineage(Generic[T]):
 
 
 def parts(node: exp.Expr) -> list[exp.Expr]:
-    """Give the parts of an expression whose values show in its value."""
+    """Return the parts of an expression whose values show in its value."""
     if isinstance(node, _OPAQUE) or (isinstance(node, exp.Anonymous) and node.name.lower() in _OPAQUE_CALLS):
         return []
     if isinstance(node, exp.Case):

@@ -102,7 +102,7 @@ def _retired_table(query: Query, node: exp.Table, table: KnownTable, start: int,
 
 
 def _renamed(query: Query, node: exp.Table, table: KnownTable, name: str) -> str:
-    """Give another table's name, under the old one where columns are qualified by it."""
+    """Return another table's name, under the old one where columns are qualified by it."""
     is_qualifier = any(column.table == table.name for column in query.tree.find_all(exp.Column))
     return f"{name} AS {table.name}" if is_qualifier and not node.alias and extended_table(node) is None else name
 
@@ -167,7 +167,7 @@ def _check_column(
 
 
 def _is_output_name(query: Query, scope: Scope, node: exp.Column) -> bool:
-    """Tell whether a column may mean an output column of its own SELECT."""
+    """Return whether a column may mean an output column of its own SELECT."""
     if isinstance(scope.expression, exp.SetOperation):
         rows = query.outputs(scope)
         return rows is None or any(output.name == node.name for output in rows)

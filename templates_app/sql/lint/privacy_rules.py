@@ -101,7 +101,7 @@ def _sides_against_literals(query: Query, node: exp.Expr) -> Iterator[exp.Expr]:
 
 
 def _membership(node: exp.Expr) -> tuple[exp.Expr | None, list[exp.Expr]]:
-    """Give what is looked up and what it is compared with, for tests other than comparisons."""
+    """Return what is looked up and what it is compared with, for tests other than comparisons."""
     if isinstance(node, exp.In):
         field = node.args.get("field")
         return node.this, [*node.expressions, *([field] if field is not None else [])]
@@ -115,7 +115,7 @@ def _membership(node: exp.Expr) -> tuple[exp.Expr | None, list[exp.Expr]]:
 
 
 def _is_literal(query: Query, node: exp.Expr) -> bool:
-    """Tell whether a value is made of nothing but what is written in the query, as `UPPER('x')` is."""
+    """Return whether a value is made of nothing but what is written in the query, as `UPPER('x')` is."""
     if node.find(exp.Query) or not all(
         query.source.is_placeholder(column) for column in node.find_all(exp.Column)
     ):

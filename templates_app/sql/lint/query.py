@@ -116,7 +116,7 @@ class Query:
         return walk_in_scope(scope.expression)
 
     def from_items(self, scope: Scope) -> dict[str, FromItem]:
-        """Give what a scope selects from, by alias."""
+        """Return what a scope selects from, by alias."""
         key = id(scope)
         if key not in self._from_items:
             selected = scope.selected_sources.items()
@@ -147,7 +147,7 @@ class Query:
         return {name: InnerColumn(scope, index) for index, name in enumerate(names[: len(outputs)])}
 
     def outputs(self, scope: Scope) -> list[Output] | None:
-        """Give the columns a scope produces; None when they cannot all be told."""
+        """Return the columns a scope produces; None when they cannot all be told."""
         key = id(scope)
         if key not in self._outputs:
             self._outputs[key] = None  # Stops a recursive CTE.
@@ -199,7 +199,7 @@ class Query:
         return outputs
 
     def aliased(self, scope: Scope, name: str) -> list[exp.Expr]:
-        """Give the projections that a scope calls by an alias of their own."""
+        """Return the projections that a scope calls by an alias of their own."""
         key = id(scope)
         if key not in self._aliases:
             aliases = self._aliases[key] = {}
@@ -209,7 +209,7 @@ class Query:
         return self._aliases[key].get(name, [])
 
     def origin(self, scope: Scope, column: exp.Column) -> Origin | None:
-        """Give where a column comes from; None when that is unknown or not a column of a table."""
+        """Return where a column comes from; None when that is unknown or not a column of a table."""
         current: Scope | None = scope
         while current is not None:
             items = self.from_items(current)
@@ -224,24 +224,24 @@ class Query:
 
 
 def selects(scope: Scope) -> list[exp.Expr]:
-    """Give what a scope selects, for a UNION what its first branch does."""
+    """Return what a scope selects, for a UNION what its first branch does."""
     expression = scope.expression
     return list(expression.selects) if isinstance(expression, exp.Query) else []
 
 
 def written(name: str) -> str:
-    """Give a name as SQL wants it: in quotes unless it is a plain word that means nothing else."""
+    """Return a name as SQL wants it: in quotes unless it is a plain word that means nothing else."""
     is_plain = name.isidentifier() and name.upper() not in _WORDS_OF_SQL
     return name if is_plain else '"' + name.replace('"', '""') + '"'
 
 
 def outer_scope(scope: Scope) -> Scope | None:
-    """Give the scope whose columns a correlated subquery may use."""
+    """Return the scope whose columns a correlated subquery may use."""
     return scope.parent if scope.can_be_correlated else None
 
 
 def table_name(table: exp.Table) -> str:
-    """Give the name of the table meant, also behind EXTEND_TIME_WINDOW; empty when it is something else."""
+    """Return the name of the table meant, also behind EXTEND_TIME_WINDOW; empty when it is something else."""
     if isinstance(table.this, exp.Identifier):
         return table.name.lower()
     literal = extended_table(table)
@@ -249,7 +249,7 @@ def table_name(table: exp.Table) -> str:
 
 
 def extended_table(table: exp.Table) -> exp.Literal | None:
-    """Give the literal naming the table in TABLE(EXTEND_TIME_WINDOW('table', ...))."""
+    """Return the literal naming the table in TABLE(EXTEND_TIME_WINDOW('table', ...))."""
     call = table.this
     if not isinstance(call, exp.Anonymous) or call.name.lower() != "table" or len(call.expressions) != 1:
         return None
@@ -261,7 +261,7 @@ def extended_table(table: exp.Table) -> exp.Literal | None:
 
 
 def is_array_call(table: exp.Table) -> bool:
-    """Tell whether FROM holds a function that makes rows of an array."""
+    """Return whether FROM holds a function that makes rows of an array."""
     return isinstance(table.this, exp.Explode | exp.Flatten | exp.Unnest)
 
 

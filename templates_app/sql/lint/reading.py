@@ -60,23 +60,23 @@ class Source:
         return self.lines.finding(rule, level, message, start, end, fix)
 
     def word(self, token: Token) -> str:
-        """Give a token as it was typed."""
+        """Return a token as it was typed."""
         return self.sql[token.start : token.end + 1]
 
     def span(self, node: exp.Expr) -> tuple[int, int]:
-        """Give where a node begins and ends; the parser knows it for names, literals and function names."""
+        """Return where a node begins and ends; the parser knows it for names, literals and function names."""
         parts = [n.meta for n in node.walk() if "start" in n.meta]
         if not parts:
             return 0, len(self.sql)
         return min(meta["start"] for meta in parts), max(meta["end"] for meta in parts) + 1
 
     def text(self, node: exp.Expr) -> str:
-        """Give a node as it was typed."""
+        """Return a node as it was typed."""
         start, end = self.span(node)
         return self.sql[start:end]
 
     def is_placeholder(self, node: exp.Expr) -> bool:
-        """Tell whether a node is, or holds, a placeholder."""
+        """Return whether a node is, or holds, a placeholder."""
         if not self.readable.placeholders:
             return False
         return self.readable.touches_placeholder(*self.span(node))

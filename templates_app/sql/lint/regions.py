@@ -48,7 +48,7 @@ class Readable:
     malformed: Span | None
 
     def touches_placeholder(self, start: int, end: int) -> bool:
-        """Tell whether `source[start:end]` holds or is a placeholder."""
+        """Return whether `source[start:end]` holds or is a placeholder."""
         after = bisect_left(self.placeholders, end, key=lambda span: span.start)
         return after > 0 and start < self.placeholders[after - 1].end
 
@@ -103,7 +103,7 @@ def _with_stand_ins(text: str, placeholders: list[Placeholder]) -> str:
 
 
 def _stand_in(text: str, item: Placeholder) -> str:
-    """Give something of the placeholder's length that the grammar allows in its place."""
+    """Return something of the placeholder's length that the grammar allows in its place."""
     length = item.end - item.start
     if item.place == "rows":
         return "(" + "p" * (length - 2) + ")"

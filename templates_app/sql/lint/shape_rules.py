@@ -31,7 +31,7 @@ def stars(query: Query) -> Iterator[Finding]:
 
 
 def output_scopes(scope: Scope) -> Iterator[Scope]:
-    """Give the SELECTs whose rows are the output: one, or the branches of a UNION."""
+    """Return the SELECTs whose rows are the output: one, or the branches of a UNION."""
     if scope.set_operation_scopes:
         for branch in scope.set_operation_scopes:
             yield from output_scopes(branch)
@@ -79,7 +79,7 @@ def no_aggregate(query: Query) -> Iterator[Finding]:
 
 
 def is_aggregate(node: exp.Expr) -> bool:
-    """Tell whether a node is an aggregate function that groups rows."""
+    """Return whether a node is an aggregate function that groups rows."""
     if isinstance(node.parent, exp.Window) and node.parent.this is node:
         return False
     if isinstance(node, exp.Anonymous):

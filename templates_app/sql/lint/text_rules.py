@@ -86,7 +86,7 @@ def outermost_order(source: Source) -> Iterator[Finding]:
 
 
 def _removal(source: Source, index: int, until: set[TokenType]) -> Fix | None:
-    """Give the fix that removes a clause at the end of the statement."""
+    """Return the fix that removes a clause at the end of the statement."""
     if source.depths[index] != 0:
         return None
     stop = next(

@@ -79,7 +79,7 @@ def grants(access: str = "Atza|second-access-token", **more: Any) -> None:
 
 
 def answers(*replies: tuple[int, str], url: str = INSTANCE_URL, **headers: str) -> Callable[[], int]:
-    """Let `url` answer these in turn, the last one again and again; gives a count of the calls so far."""
+    """Let `url` answer these in turn, the last one again and again; returns a count of the calls so far."""
     asked: list[int] = []
 
     def reply(_: Any) -> tuple[int, dict[str, str], str]:

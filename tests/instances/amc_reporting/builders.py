@@ -26,7 +26,7 @@ def request(**changes: Any) -> ExecutionRequest:
 
 
 def shown(execution_id: str = "exec-1", **changes: Any) -> dict[str, Any]:
-    """Give an execution as captured, right after its creation; None takes a field out."""
+    """Return an execution as captured, right after its creation; None takes a field out."""
     now = format_time(datetime.now(UTC)) + "Z"
     raw = {
         "workflowExecutionId": execution_id,

@@ -47,7 +47,6 @@ class ExecutionTestCase(LocalAmcTestCase):
 
     @classmethod
     def setUpTestData(cls) -> None:
-        """Give Alice an instance with a template."""
         super().setUpTestData()
         cls.instance = InstanceFactory(account=cls.account, instance_id="amclocalus1", name="Northwind US")
         content = Content(name="Reach", source_sql=SQL)
@@ -123,7 +122,7 @@ class ExecutionTestCase(LocalAmcTestCase):
         execution.refresh_from_db()
 
     def at_amc(self) -> list[dict[str, Any]]:
-        """Give the executions that the local AMC ever created."""
+        """Return the executions that the local AMC ever created."""
         return list(self.control("GET", "executions")["executions"])
 
     def finish_at_amc(self, execution: Execution, status: str, reason: str = "") -> None:
@@ -131,7 +130,7 @@ class ExecutionTestCase(LocalAmcTestCase):
         self.control("POST", "executions", {"id": execution.amc_execution_id, "status": status, "reason": reason})
 
     def calls(self, method: str, ending: str = "") -> list[dict[str, Any]]:
-        """Give the reporting calls the local AMC received."""
+        """Return the reporting calls the local AMC received."""
         return [
             call
             for call in self.amc.received()
@@ -160,7 +159,7 @@ class ExecutionTestCase(LocalAmcTestCase):
 
 
 def window(start: date | None = None, days: int = 7) -> Window:
-    """Give a window that AMC has all data of."""
+    """Return a window that AMC has all data of."""
     start = start or (datetime.now(UTC).date() - timedelta(days=40))
     return Window(start, start + timedelta(days=days - 1), "UTC")
 

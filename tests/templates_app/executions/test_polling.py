@@ -13,7 +13,7 @@ from tests.templates_app.executions.base import ExecutionTestCase
 
 class PollingTests(ExecutionTestCase):
     def stuck(self) -> Execution:
-        """Give a run that AMC does not end."""
+        """Return a run that AMC does not end."""
         self.arm("exec_stuck", count=1)
         return self.drive_to(State.PENDING)
 

@@ -29,7 +29,7 @@ def moment(text: str) -> dt.datetime:
 
 
 def values(**changed: Any) -> ScheduleValues:
-    """Give the values of a schedule that runs every day at 09:00 UTC over 30 days."""
+    """Return the values of a schedule that runs every day at 09:00 UTC over 30 days."""
     recurrence = {"kind": "daily", "time": dt.time(9), "zone": "UTC"}
     recurrence |= {name: changed.pop(name) for name in tuple(changed) if name in Recurrence.__dataclass_fields__}
     return ScheduleValues(
@@ -78,6 +78,6 @@ class ScheduleTestCase(CastTestCase):
         Execution.objects.filter(pk=execution.pk).update(state=state, finished_at=timezone.now(), **fields)
 
     def slots(self, schedule: Schedule) -> list[tuple[str, str]]:
-        """Give (time, state) of the schedule's slots, the oldest first."""
+        """Return (time, state) of the schedule's slots, the oldest first."""
         rows = ScheduleRun.objects.filter(schedule=schedule).order_by("scheduled_for")
         return [(f"{row.scheduled_for:%Y-%m-%d %H:%M}", row.state) for row in rows]

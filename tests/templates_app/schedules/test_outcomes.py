@@ -17,7 +17,7 @@ from tests.templates_app.schedules.base import ScheduleTestCase, moment
 
 class OutcomeTests(ScheduleTestCase):
     def settled(self, state: str, **fields: object) -> ScheduleRun:
-        """Give the slot after its run ended."""
+        """Return the slot after its run ended."""
         self.schedule()
         self.tick("2026-03-02 09:00")
         self.at("2026-03-02 09:07")

@@ -187,7 +187,7 @@ class ActionTests(ScheduleTestCase):
 
 class EditTests(ScheduleTestCase):
     def form(self, schedule: Schedule, **changed: Any) -> dict[str, Any]:
-        """Give what the untouched page would send, with changes."""
+        """Return what the untouched page would send, with changes."""
         response = self.client.get(url("update", schedule.schedule_id))
         form = response.context["form"]
         data = {name: form.get_initial_for_field(field, name) for name, field in form.fields.items()}

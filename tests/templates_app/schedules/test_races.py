@@ -36,7 +36,7 @@ class RaceTests(TransactionTestCase):
         self.now = now
 
     def together(self, step: Callable[[dt.datetime], int], now: dt.datetime) -> int:
-        """Let all workers do a step at the same moment; gives what they did in sum."""
+        """Let all workers do a step at the same moment; returns what they did in sum."""
         gate = threading.Barrier(WORKERS)
 
         def work(_: int) -> int:

@@ -190,7 +190,7 @@ class RefusalTests(ScheduleTestCase):
         self.planned = self.schedule()
 
     def slot_after(self) -> ScheduleRun:
-        """Give the slot, whose time came after something had changed."""
+        """Return the slot, whose time came after something had changed."""
         self.tick("2026-03-02 09:00")
         return ScheduleRun.objects.get()
 

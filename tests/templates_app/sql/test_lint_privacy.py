@@ -11,7 +11,7 @@ def of_rule(sql: str, rule: str, **options: bool) -> list[Finding]:
 
 
 def marked(sql: str, finding: Finding) -> str:
-    """Give the text a finding on the first line is about."""
+    """Return the text a finding on the first line is about."""
     return sql[finding.column - 1 : finding.end_column - 1]
 
 

@@ -7,7 +7,7 @@ from templates_app.sql.lint import Finding, apply_fix, lint
 
 
 def found(sql: str, rule: str) -> Finding:
-    """Give the only finding of a rule."""
+    """Return the only finding of a rule."""
     findings = [finding for finding in lint(sql) if finding.rule == rule]
     assert len(findings) == 1, [f"{f.rule}: {f.message}" for f in lint(sql)]
     return findings[0]

@@ -40,7 +40,7 @@ SQL_LIKE = st.text("'\"`-/*{}:$;\\\n\r ,()[]x%é\u0301", max_size=12) | st.sampl
 
 
 def read_slowly(sql: str) -> list[tuple[str, int]]:
-    """Give names and places of placeholders, character by character, as the rules tell it."""
+    """Return names and places of placeholders, character by character, as the rules tell it."""
     found: list[tuple[str, int]] = []
     position = 0
     while position < len(sql):

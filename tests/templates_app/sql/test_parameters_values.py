@@ -16,7 +16,7 @@ def code_of(sql: str, values: dict[str, object]) -> str:
 
 
 def in_code(name: str, value: object) -> str:
-    """Give what a value becomes between brackets, where any number of items fits."""
+    """Return what a value becomes between brackets, where any number of items fits."""
     return substitute(f"[{{{{{name}}}}}]", {name: value})[1:-1]
 
 
