@@ -47,8 +47,8 @@ check: install-dev
 	$(BIN)/python scripts/check_production.py
 
 # Tests that touch neither a database nor a cache give the same answer on all of them.
-PURE := tests/local_amc tests/templates_app/sql tests/templates_app/results tests/templates_app/test_windows.py \
-	tests/templates_app/test_recurrence.py tests/templates_app/test_naming.py tests/instances/amc tests/instances/amc_reporting
+PURE := tests/local_amc tests/templates_app/sql tests/executions/results tests/planning/test_windows.py \
+	tests/planning/test_recurrence.py tests/planning/test_naming.py tests/instances/amc tests/instances/amc_reporting
 
 ## make test-services  the suite on PostgreSQL and Redis (TEST_DATABASE_URL, TEST_REDIS_URL)
 test-services: install-dev

@@ -25,10 +25,10 @@ app.autodiscover_tasks()
 app.conf.beat_schedule = {
     "tick-health": {"task": "instances.tasks.tick_health", "schedule": 30.0},
     "prune-health": {"task": "instances.tasks.prune_health", "schedule": crontab(hour="3", minute="20")},
-    "claim-slots": {"task": "templates_app.tasks.claim_slots", "schedule": 15.0, "options": {"expires": 30}},
-    "start-slots": {"task": "templates_app.tasks.start_slots", "schedule": 15.0, "options": {"expires": 30}},
-    "settle-slots": {"task": "templates_app.tasks.settle_slots", "schedule": 30.0, "options": {"expires": 60}},
-    "prune-results": {"task": "templates_app.tasks.prune_results", "schedule": crontab(hour="3", minute="40")},
+    "claim-slots": {"task": "schedules.tasks.claim_slots", "schedule": 15.0, "options": {"expires": 30}},
+    "start-slots": {"task": "schedules.tasks.start_slots", "schedule": 15.0, "options": {"expires": 30}},
+    "settle-slots": {"task": "schedules.tasks.settle_slots", "schedule": 30.0, "options": {"expires": 60}},
+    "prune-results": {"task": "executions.tasks.prune_results", "schedule": crontab(hour="3", minute="40")},
 }
 
 
@@ -37,7 +37,7 @@ def _add_frequent_ticks(sender: Celery, **kwargs: Any) -> None:
     # Settings can be read only now: they import this package themselves.
     seconds = settings.EXECUTION_TICK_SECONDS
     sender.conf.beat_schedule["executions-tick"] = {
-        "task": "templates_app.tasks.tick_executions",
+        "task": "executions.tasks.tick_executions",
         "schedule": seconds,
         # Ticks that wait while no worker runs would only repeat each other.
         "options": {"expires": 2 * seconds},

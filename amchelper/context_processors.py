@@ -16,8 +16,8 @@ NAVIGATION = (
         "database",
         ("instance-", "brand-", "check-", "template-", "mapping-", "run"),
     ),
-    ("templates:execution-list", "Runs", "player-play", ("execution-",)),
-    ("templates:schedule-list", "Schedules", "calendar-repeat", ("schedule-",)),
+    ("executions:execution-list", "Runs", "player-play", ("execution-",)),
+    ("schedules:schedule-list", "Schedules", "calendar-repeat", ("schedule-",)),
     ("instances:health-list", "Health", "heartbeat", ("health-",)),
     ("instances:connection-list", "Connections", "plug-connected", ("connection-", "account-")),
 )

@@ -43,6 +43,8 @@ INSTALLED_APPS = [
     "formtools",
     "instances",
     "templates_app",
+    "executions",
+    "schedules",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -89,7 +91,7 @@ TEMPLATES: list[dict[str, Any]] = [
                 "django.contrib.messages.context_processors.messages",
                 "amchelper.context_processors.navigation",
                 "instances.context_processors.reconnect_connections",
-                "templates_app.context_processors.stopped_schedules",
+                "schedules.context_processors.stopped_schedules",
             ],
         },
     }

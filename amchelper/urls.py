@@ -6,12 +6,14 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-from amchelper.views import admin_login
-from templates_app.views.home import home
+from amchelper.views import admin_login, home
 
 urlpatterns = [
     path("", home, name="home"),
     path("", include("instances.urls")),
+    # Before the templates: `templates/run-preview/` would read like a template's page.
+    path("", include("schedules.urls")),
+    path("", include("executions.urls")),
     path("", include("templates_app.urls")),
     # An administrator sets addresses: they are what people sign in with.
     path("accounts/email/", RedirectView.as_view(pattern_name="home")),

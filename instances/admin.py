@@ -20,8 +20,8 @@ from instances.models import (
     BrandASIN,
     BrandCampaign,
     HealthCheck,
+    HealthCheckBatch,
     HealthRollup,
-    HealthRun,
     InstanceBrand,
 )
 from instances.services.configuration import invalidate_configuration
@@ -70,16 +70,16 @@ class WithHistoryAdmin(admin.ModelAdmin):
 class ConnectionAdmin(admin.ModelAdmin):
     """Amazon logins without their tokens."""
 
-    list_display = ("label", "user_link", "region", "state", "connected_at", "account_count")
-    list_filter = ("state", "region")
+    list_display = ("label", "user_link", "region", "status", "connected_at", "account_count")
+    list_filter = ("status", "region")
     search_fields = ("label", "user__email", "accounts__account_id")
     list_select_related = ("user",)
     fields = (
         "label",
         "user_link",
         "region",
-        "state",
-        "state_reason",
+        "status",
+        "status_reason",
         "connected_at",
         "created_at",
         "updated_at",
@@ -87,8 +87,8 @@ class ConnectionAdmin(admin.ModelAdmin):
     readonly_fields = (
         "user_link",
         "region",
-        "state",
-        "state_reason",
+        "status",
+        "status_reason",
         "connected_at",
         "created_at",
         "updated_at",
@@ -176,7 +176,7 @@ class InstanceAdmin(WithHistoryAdmin):
         "is_active", "health_status", "health_reason", "health_error", "health_since", "health_latency_ms",
         "last_health_check", "history_link", "created_at", "updated_at",
     )  # fmt: skip
-    # The state has one door, the life cycle's actions; AMC's ID is only changed with a test.
+    # The status has one door, the life cycle's actions; AMC's ID is only changed with a test.
     readonly_fields = tuple(name for name in fields if name not in {"name", "description"})
     actions = ("check_health", "enable_instances", "disable_instances")
 
@@ -221,7 +221,7 @@ class InstanceAdmin(WithHistoryAdmin):
         run = queue_run(
             queryset.values_list("pk", flat=True),
             user=None,
-            trigger=HealthRun.Trigger.ADMIN,
+            trigger=HealthCheckBatch.Trigger.ADMIN,
             send=advance_health_run.delay,
         )
         self.message_user(request, format_html("{} instances are being checked: {}", run.total, link_to(run)))
@@ -247,8 +247,8 @@ class InstanceAdmin(WithHistoryAdmin):
         self.message_user(request, f"{count} instances {done}.")
 
 
-@admin.register(HealthRun)
-class HealthRunAdmin(ReadOnlyAdmin):
+@admin.register(HealthCheckBatch)
+class HealthCheckBatchAdmin(ReadOnlyAdmin):
     """Acts of checking."""
 
     list_display = ("started_at", "trigger", "user", "total", "finished_at")

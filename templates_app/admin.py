@@ -1,4 +1,4 @@
-"""The admin of templates and runs: staff look; what changes rows goes through the product's own pages."""
+"""The admin of templates: staff look; what changes rows goes through the product's own pages."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from instances.admin import ReadOnlyAdmin, WithHistoryAdmin, link_to
-from templates_app.models import Execution, InstanceTemplate, Schedule, ScheduleRun, TemplateVersion
+from templates_app.models import InstanceTemplate, TemplateVersion
 from templates_app.services.templates import delete_template
 
 
@@ -76,34 +76,3 @@ class VersionAdmin(ReadOnlyAdmin):
     list_display = ("template", "number", "name", "user", "created_at")
     search_fields = ("name", "template__template_id")
     list_select_related = ("template", "user")
-
-
-@admin.register(Execution)
-class ExecutionAdmin(ReadOnlyAdmin):
-    """Runs."""
-
-    list_display = ("name", "instance", "state", "amc_status", "trigger", "queued_at", "finished_at", "row_count")
-    list_filter = ("state", "trigger")
-    search_fields = ("name", "workflow_id", "amc_execution_id", "instance__name", "user__email")
-    list_select_related = ("instance",)
-    date_hierarchy = "queued_at"
-
-
-class SlotInline(admin.TabularInline):
-    """The latest slots of a schedule."""
-
-    model = ScheduleRun
-    fields = readonly_fields = ("scheduled_for", "state", "reason", "execution", "attempts")
-    extra = 0
-    max_num = 0
-    can_delete = False
-
-
-@admin.register(Schedule)
-class ScheduleAdmin(ReadOnlyAdmin):
-    """Schedules; planned and paused on their pages."""
-
-    list_display = ("name", "schedule_id", "instance", "kind", "time", "zone", "state", "next_run_at")
-    list_filter = ("state", "kind")
-    search_fields = ("name", "schedule_id", "instance__name", "user__email")
-    list_select_related = ("instance",)

@@ -6,8 +6,8 @@ from django.apps import AppConfig
 
 
 class TemplatesAppConfig(AppConfig):
-    """Templates, executions and schedules."""
+    """Templates and their versions."""
 
     name = "templates_app"
-    verbose_name = "Templates and runs"
+    verbose_name = "Templates"
     default_auto_field = "django.db.models.BigAutoField"

@@ -20,12 +20,6 @@ class StaleTemplateError(InvalidStateError):
         self.current = current
 
 
-class StaleScheduleError(InvalidStateError):
-    """Somebody else saved the schedule since the page was loaded."""
-
-    code = "stale_schedule"
-
-
 class IncompleteTemplateError(AmcHelperError):
     """The SQL cannot be completed; `parameter` is the first one that needs something, empty for malformed SQL."""
 
@@ -35,10 +29,3 @@ class IncompleteTemplateError(AmcHelperError):
     def __init__(self, message: str, *, parameter: str, line: int, column: int) -> None:
         super().__init__(message)
         self.parameter, self.line, self.column = parameter, line, column
-
-
-class NotRunnableError(AmcHelperError):
-    """A run cannot start; `message` says what to change."""
-
-    code = "not_runnable"
-    http_status = 422

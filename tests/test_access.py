@@ -10,11 +10,11 @@ from django.contrib.auth.models import AnonymousUser
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from amchelper.models import User
-from instances.models import AmazonConnection, AMCAccount, AMCInstance, HealthCheck, HealthRun
-from templates_app.models import Execution
-from templates_app.planning.recurrence import Recurrence
-from templates_app.planning.windows import Window
-from templates_app.services.schedules import ScheduleValues, create_schedule
+from executions.models import Execution
+from instances.models import AmazonConnection, AMCAccount, AMCInstance, HealthCheck, HealthCheckBatch
+from planning.recurrence import Recurrence
+from planning.windows import Window
+from schedules.services.schedules import ScheduleValues, create_schedule
 from templates_app.services.templates import Content, create_template
 from tests.base import CastTestCase
 from tests.factories import AccountFactory, ConnectionFactory, InstanceFactory
@@ -61,35 +61,35 @@ PAGES = {
     "templates:template-parameters": ("POST", "instance", 200, 404),
     "templates:template-preview": ("POST", "instance", 200, 404),
     "templates:template-lint": ("POST", "instance", 200, 404),
-    "templates:execution-list": ("GET", None, 200, 200),
-    "templates:execution-of-instance": ("GET", "instance", 200, 404),
-    "templates:execution-detail": ("GET", "execution", 200, 404),
+    "executions:execution-list": ("GET", None, 200, 200),
+    "executions:execution-of-instance": ("GET", "instance", 200, 404),
+    "executions:execution-detail": ("GET", "execution", 200, 404),
     # Without htmx the rows are part of the run's page.
-    "templates:execution-rows": ("GET", "execution", 302, 404),
+    "executions:execution-rows": ("GET", "execution", 302, 404),
     # It has no result yet.
-    "templates:execution-statistics": ("GET", "execution", 404, 404),
-    "templates:execution-download": ("GET", "download", 404, 404),
-    "templates:execution-cancel": ("POST", "execution", 302, 404),
-    "templates:execution-again": ("POST", "execution", 302, 404),
-    "templates:execution-fetch": ("POST", "execution", 302, 404),
-    "templates:run-preview": ("POST", "instance", 200, 404),
-    "templates:run-start": ("GET", "template", 302, 404),
-    "templates:run": ("GET", "wizard", 200, 404),
+    "executions:execution-statistics": ("GET", "execution", 404, 404),
+    "executions:execution-download": ("GET", "download", 404, 404),
+    "executions:execution-cancel": ("POST", "execution", 302, 404),
+    "executions:execution-again": ("POST", "execution", 302, 404),
+    "executions:execution-fetch": ("POST", "execution", 302, 404),
+    "schedules:run-preview": ("POST", "instance", 200, 404),
+    "schedules:run-start": ("GET", "template", 302, 404),
+    "schedules:run": ("GET", "wizard", 200, 404),
     "templates:template-detail": ("GET", "template", 200, 404),
     "templates:template-update": ("GET", "template", 200, 404),
     "templates:template-copy": ("GET", "template", 200, 404),
     "templates:template-archive": ("POST", "template", 302, 404),
     "templates:template-delete": ("GET", "template", 200, 404),
     "templates:template-versions": ("GET", "template", 200, 404),
-    "templates:schedule-list": ("GET", None, 200, 200),
-    "templates:schedule-calendar": ("GET", None, 200, 200),
-    "templates:schedule-of-instance": ("GET", "instance", 200, 404),
-    "templates:schedule-detail": ("GET", "schedule", 200, 404),
-    "templates:schedule-update": ("GET", "schedule", 200, 404),
-    "templates:schedule-pause": ("POST", "schedule", 302, 404),
-    "templates:schedule-resume": ("POST", "schedule", 302, 404),
-    "templates:schedule-run": ("POST", "schedule", 302, 404),
-    "templates:schedule-delete": ("GET", "schedule", 200, 404),
+    "schedules:schedule-list": ("GET", None, 200, 200),
+    "schedules:schedule-calendar": ("GET", None, 200, 200),
+    "schedules:schedule-of-instance": ("GET", "instance", 200, 404),
+    "schedules:schedule-detail": ("GET", "schedule", 200, 404),
+    "schedules:schedule-update": ("GET", "schedule", 200, 404),
+    "schedules:schedule-pause": ("POST", "schedule", 302, 404),
+    "schedules:schedule-resume": ("POST", "schedule", 302, 404),
+    "schedules:schedule-run": ("POST", "schedule", 302, 404),
+    "schedules:schedule-delete": ("GET", "schedule", 200, 404),
     # It is the newest already: restoring says so in a message.
     "templates:template-restore": ("POST", "template version", 302, 404),
 }
@@ -115,9 +115,9 @@ def own_url_names(
 class AccessTableTests(CastTestCase):
     def setUp(self) -> None:
         super().setUp()
-        login = ConnectionFactory(user=self.alice, refresh_token="", state="DISCONNECTED")
+        login = ConnectionFactory(user=self.alice, refresh_token="", status="DISCONNECTED")
         instance = InstanceFactory(account=AccountFactory(connection=login))
-        run = HealthRun.objects.create(user=self.alice, trigger="list", total=0)
+        run = HealthCheckBatch.objects.create(user=self.alice, trigger="list", total=0)
         content = Content(name="Reach", source_sql="SELECT 1 AS x")
         template = create_template(user=self.alice, instance=instance, content=content)
         recurrence = Recurrence(kind="daily", time=time(9), zone="UTC")
@@ -200,9 +200,9 @@ class AccessTableTests(CastTestCase):
 class QuerySetAccessTests(CastTestCase):
     def test_only_the_owner_sees_and_edits(self) -> None:
         instance = InstanceFactory(account__connection__user=self.alice)
-        for model in (AmazonConnection, AMCAccount, AMCInstance, HealthRun, HealthCheck):
-            if model is HealthRun:
-                HealthRun.objects.create(user=self.alice, trigger="list", total=0)
+        for model in (AmazonConnection, AMCAccount, AMCInstance, HealthCheckBatch, HealthCheck):
+            if model is HealthCheckBatch:
+                HealthCheckBatch.objects.create(user=self.alice, trigger="list", total=0)
             if model is HealthCheck:
                 HealthCheck.objects.create(instance=instance, verdict="HEALTHY")
             for door in ("visible_to", "editable_by"):
@@ -237,7 +237,7 @@ class AdminAccessTests(CastTestCase):
             "amcaccount",
             "amcinstance",
             "healthcheck",
-            "healthrun",
+            "healthcheckbatch",
             "healthrollup",
             "brandasin",
             "brandcampaign",

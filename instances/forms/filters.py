@@ -11,8 +11,8 @@ from django import forms
 from amchelper.models import User
 from instances.models import AMCAccount, Health, InstanceBrand, Region, Status
 from instances.models.instance import InstanceQuerySet
+from instances.presenters.listing import DEFAULT_SORT, SORTS, health_filter, sorted_instances
 from instances.services.brands import fold
-from instances.services.listing import DEFAULT_SORT, SORTS, health_filter, sorted_instances
 
 _STATUS_WORDS = (
     (Status.ACTIVE, "Active"),

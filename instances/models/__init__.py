@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from instances.models.account import AMCAccount
 from instances.models.connection import AmazonConnection, Region
-from instances.models.health import HealthCheck, HealthRollup, HealthRun
+from instances.models.health import HealthCheck, HealthCheckBatch, HealthRollup
 from instances.models.instance import AMCCredentials, AMCInstance, InstanceBrand
 from instances.models.lifecycle import Event, Health, Status
 from instances.models.mapping import BrandASIN, BrandCampaign, MappingKind
@@ -20,7 +20,7 @@ __all__ = [
     "Health",
     "HealthCheck",
     "HealthRollup",
-    "HealthRun",
+    "HealthCheckBatch",
     "InstanceBrand",
     "MappingKind",
     "Region",

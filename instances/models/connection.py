@@ -27,7 +27,7 @@ class Region(models.TextChoices):
 
 
 class ConnectionQuerySet(models.QuerySet["AmazonConnection"]):
-    """Amazon logins by access and state."""
+    """Amazon logins by access and status."""
 
     def visible_to(self, user: User | AnonymousUser) -> ConnectionQuerySet:
         """Connections `user` may see: their own."""
@@ -37,13 +37,13 @@ class ConnectionQuerySet(models.QuerySet["AmazonConnection"]):
 
     def needing_reconnect(self) -> ConnectionQuerySet:
         """Connections that stopped working until somebody signs in at Amazon again."""
-        return self.filter(state=AmazonConnection.State.RECONNECT_REQUIRED)
+        return self.filter(status=AmazonConnection.Status.RECONNECT_REQUIRED)
 
 
 class AmazonConnection(models.Model):
     """One Amazon login (LWA refresh token) of a user; it can reach several accounts."""
 
-    class State(models.TextChoices):
+    class Status(models.TextChoices):
         """Whether the login can be used."""
 
         CONNECTED = "CONNECTED", "Connected"
@@ -57,8 +57,8 @@ class AmazonConnection(models.Model):
     refresh_token = EncryptedTextField(blank=True, default="", editable=False)
     access_token = EncryptedTextField(blank=True, default="", editable=False)
     access_token_expires_at = models.DateTimeField(null=True, blank=True, editable=False)
-    state = models.CharField(max_length=20, choices=State.choices, default=State.CONNECTED)
-    state_reason = models.CharField(max_length=500, blank=True, default="")
+    status = models.CharField(max_length=20, choices=Status.choices, default=Status.CONNECTED)
+    status_reason = models.CharField(max_length=500, blank=True, default="")
     connected_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
@@ -95,23 +95,23 @@ class AmazonConnection(models.Model):
     @property
     def is_usable(self) -> bool:
         """Return whether calls to Amazon can be tried with this login."""
-        return self.state == self.State.CONNECTED and bool(self.refresh_token)
+        return self.status == self.Status.CONNECTED and bool(self.refresh_token)
 
     def store_tokens(self, *, refresh_token: str, access_token: str, expires_at: datetime | None) -> None:
         """Keep new tokens from a consent and count as connected."""
         self.refresh_token = refresh_token
         self.access_token = access_token
         self.access_token_expires_at = expires_at
-        self.state = self.State.CONNECTED
-        self.state_reason = ""
+        self.status = self.Status.CONNECTED
+        self.status_reason = ""
         self.connected_at = timezone.now()
         self.save(
             update_fields=[
                 "refresh_token",
                 "access_token",
                 "access_token_expires_at",
-                "state",
-                "state_reason",
+                "status",
+                "status_reason",
                 "connected_at",
                 "updated_at",
             ]
@@ -126,7 +126,7 @@ class AmazonConnection(models.Model):
             fresh = AmazonConnection.objects.select_for_update().filter(pk=self.pk).first()
             if (
                 fresh is None
-                or fresh.state == self.State.DISCONNECTED
+                or fresh.status == self.Status.DISCONNECTED
                 or fresh.refresh_token != used_refresh_token
             ):
                 return
@@ -140,23 +140,23 @@ class AmazonConnection(models.Model):
         with transaction.atomic():
             fresh = AmazonConnection.objects.select_for_update().filter(pk=self.pk).first()
             # A run that began with the old token must not break the login that replaced it.
-            if fresh is None or fresh.state != self.State.CONNECTED or fresh.refresh_token != self.refresh_token:
+            if fresh is None or fresh.status != self.Status.CONNECTED or fresh.refresh_token != self.refresh_token:
                 return
-            self.state, self.state_reason = self.State.RECONNECT_REQUIRED, reason[:500]
-            self.save(update_fields=["state", "state_reason", "updated_at"])
+            self.status, self.status_reason = self.Status.RECONNECT_REQUIRED, reason[:500]
+            self.save(update_fields=["status", "status_reason", "updated_at"])
 
     def disconnect(self) -> None:
         """Forget the tokens; accounts and instances stay."""
         self.refresh_token = self.access_token = ""
         self.access_token_expires_at = None
-        self.state, self.state_reason = self.State.DISCONNECTED, ""
+        self.status, self.status_reason = self.Status.DISCONNECTED, ""
         fields: list[str] = [
-            "refresh_token", "access_token", "access_token_expires_at", "state", "state_reason", "updated_at",
+            "refresh_token", "access_token", "access_token_expires_at", "status", "status_reason", "updated_at",
         ]  # fmt: skip
         self.save(update_fields=fields)
 
     def health_hint(self) -> dict[str, Any]:
-        """Return what a page shows about the login: state, word and reason."""
+        """Return what a page shows about the login: status, word and reason."""
         if self.has_unreadable_token:
-            return {"state": "UNREADABLE", "label": "Re-enter credentials", "reason": str(self.refresh_token)}
-        return {"state": self.state, "label": self.get_state_display(), "reason": self.state_reason}
+            return {"status": "UNREADABLE", "label": "Re-enter credentials", "reason": str(self.refresh_token)}
+        return {"status": self.status, "label": self.get_status_display(), "reason": self.status_reason}

@@ -23,28 +23,28 @@ RUN_LEASE = timedelta(minutes=2)
 _INSTANCES_AT_A_TIME = 200
 
 
-class HealthRunQuerySet(models.QuerySet["HealthRun"]):
+class HealthCheckBatchQuerySet(models.QuerySet["HealthCheckBatch"]):
     """Acts of checking by access."""
 
-    def visible_to(self, user: User | AnonymousUser) -> HealthRunQuerySet:
+    def visible_to(self, user: User | AnonymousUser) -> HealthCheckBatchQuerySet:
         """Runs `user` started."""
         return self.none() if user.is_anonymous else self.filter(user=user)
 
     editable_by = visible_to
 
-    def unfinished(self) -> HealthRunQuerySet:
+    def unfinished(self) -> HealthCheckBatchQuerySet:
         """Runs with work left that nobody holds a lease on."""
         now = timezone.now()
         free = Q(lease_expires_at__isnull=True) | Q(lease_expires_at__lt=now)
         return self.filter(free, finished_at__isnull=True)
 
-    def claim(self, pk: uuid.UUID) -> HealthRun | None:
+    def claim(self, pk: uuid.UUID) -> HealthCheckBatch | None:
         """Take the lease of an unfinished run; None when it is finished or somebody else holds it."""
         claimed = self.unfinished().filter(pk=pk).update(lease_expires_at=timezone.now() + RUN_LEASE)
         return self.get(pk=pk) if claimed else None
 
 
-class HealthRun(models.Model):
+class HealthCheckBatch(models.Model):
     """One act of checking one or many instances."""
 
     class Trigger(models.TextChoices):
@@ -74,7 +74,7 @@ class HealthRun(models.Model):
     started_at = models.DateTimeField(default=timezone.now)
     finished_at = models.DateTimeField(null=True, blank=True)
 
-    objects = HealthRunQuerySet.as_manager()
+    objects = HealthCheckBatchQuerySet.as_manager()
 
     class Meta:
         db_table = "health_runs"
@@ -132,7 +132,9 @@ class HealthCheck(models.Model):
 
     id = models.BigAutoField(primary_key=True)
     instance = models.ForeignKey(AMCInstance, on_delete=models.CASCADE, related_name="health_checks")
-    run = models.ForeignKey(HealthRun, on_delete=models.SET_NULL, null=True, related_name="checks", db_index=False)
+    run = models.ForeignKey(
+        HealthCheckBatch, on_delete=models.SET_NULL, null=True, related_name="checks", db_index=False
+    )
     checked_at = models.DateTimeField(default=timezone.now)
     verdict = models.CharField(max_length=10, choices=Health.choices)
     reason = models.CharField(max_length=40, blank=True, default="")

@@ -230,7 +230,7 @@ def _save(user: User, tokens: Tokens, label: str, region: str, pk: UUID | None) 
         # One that was deleted while its owner was at Amazon comes back as a new one.
         existing = own.select_for_update().filter(pk=pk).first() if pk else None
         connection = existing or AmazonConnection.objects.create(
-            user=user, label=_free_label(user, label), region=region, state=AmazonConnection.State.DISCONNECTED
+            user=user, label=_free_label(user, label), region=region, status=AmazonConnection.Status.DISCONNECTED
         )
         connection.store_tokens(
             refresh_token=tokens.refresh_token, access_token=tokens.access_token, expires_at=tokens.expires_at

@@ -20,7 +20,7 @@ from instances.amc.brake import get_brake
 from instances.amc.client import PROBE, AmcClient
 from instances.amc.hosts import hosts_for
 from instances.amc.types import InstanceRef
-from instances.models import AmazonConnection, AMCInstance, HealthCheck, HealthRun
+from instances.models import AmazonConnection, AMCInstance, HealthCheck, HealthCheckBatch
 from instances.models.health import RUN_LEASE
 from instances.services.amazon import keep_tokens, token_source
 from instances.services.health_records import record_results
@@ -68,10 +68,12 @@ def check_instance(instance: AMCInstance, *, user: User | None, trigger: str) ->
     return check
 
 
-def start_run(pks: Iterable[UUID], *, user: User | None, trigger: str, slot: str | None = None) -> HealthRun:
+def start_run(
+    pks: Iterable[UUID], *, user: User | None, trigger: str, slot: str | None = None
+) -> HealthCheckBatch:
     """Record that instances are about to be checked; the caller holds the lease."""
     ids = [str(pk) for pk in pks]
-    return HealthRun.objects.create(
+    return HealthCheckBatch.objects.create(
         user=user,
         trigger=trigger,
         instance_ids=ids,
@@ -84,7 +86,7 @@ def start_run(pks: Iterable[UUID], *, user: User | None, trigger: str, slot: str
 def check_instances(
     instances: Sequence[AMCInstance],
     *,
-    run: HealthRun,
+    run: HealthCheckBatch,
     max_workers: int | None = None,
     on_results: Callable[[Sequence[ProbeResult]], None] | None = None,
 ) -> list[ProbeResult]:
@@ -116,7 +118,7 @@ def check_instances(
             raise
     batcher.flush()
     _settle_logins(targets, work, results)
-    HealthRun.objects.filter(pk=run.pk).update(finished_at=timezone.now(), lease_expires_at=None)
+    HealthCheckBatch.objects.filter(pk=run.pk).update(finished_at=timezone.now(), lease_expires_at=None)
     return results
 
 
@@ -173,7 +175,7 @@ class _Batcher:
 
     def __init__(
         self,
-        run: HealthRun,
+        run: HealthCheckBatch,
         keys: dict[UUID, tuple[str, UUID]],
         on_results: Callable[[Sequence[ProbeResult]], None] | None,
     ) -> None:
@@ -215,7 +217,7 @@ def _settle_logins(targets: Sequence[Target], work: _Work, results: Sequence[Pro
             keep_tokens(connections[pk], source)
 
 
-def instances_by_run(run: HealthRun) -> list[AMCInstance]:
+def instances_by_run(run: HealthCheckBatch) -> list[AMCInstance]:
     """Return the run's instances that it has not probed yet, with account and connection."""
     with transaction.atomic():
         done = set(run.checks.values_list("instance_id", flat=True))

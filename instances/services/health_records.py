@@ -20,13 +20,13 @@ from django.db.models import (
     When,
 )
 
-from instances.models import AMCInstance, Event, Health, HealthCheck, HealthRun
+from instances.models import AMCInstance, Event, Health, HealthCheck, HealthCheckBatch
 from instances.models.lifecycle import TRANSITIONS, event_of
 from instances.services.probes import ProbeResult
 
 
 def record_results(
-    run: HealthRun,
+    run: HealthCheckBatch,
     results: Sequence[ProbeResult],
     *,
     keys: dict[UUID, tuple[str, UUID]] | None = None,
@@ -59,7 +59,7 @@ def _is_current(
     return keys is None or pk not in keys or keys[pk] == current[pk]
 
 
-def _check(run: HealthRun, result: ProbeResult) -> HealthCheck:
+def _check(run: HealthCheckBatch, result: ProbeResult) -> HealthCheck:
     return HealthCheck(
         instance_id=result.instance_pk,
         run=run,
@@ -73,7 +73,7 @@ def _check(run: HealthRun, result: ProbeResult) -> HealthCheck:
     )
 
 
-def _update_instances(run: HealthRun, pks: Sequence[UUID]) -> None:
+def _update_instances(run: HealthCheckBatch, pks: Sequence[UUID]) -> None:
     """Copy each instance's newest probe of `run` onto it with one UPDATE that reads the old row's values."""
     newest = HealthCheck.objects.filter(run=run, instance=OuterRef("pk")).order_by("-pk")
 

@@ -14,7 +14,7 @@ from django.db.models.functions import TruncHour
 from django.utils import timezone
 
 from amchelper.models import User
-from instances.models import AMCInstance, Health, HealthCheck, HealthRollup, HealthRun
+from instances.models import AMCInstance, Health, HealthCheck, HealthCheckBatch, HealthRollup
 from instances.models.health import RUN_LEASE
 from instances.services.health import check_instances, instances_by_run
 
@@ -33,10 +33,10 @@ def queue_run(
     trigger: str,
     send: Callable[[str], object],
     slot: str | None = None,
-) -> HealthRun:
+) -> HealthCheckBatch:
     """Record a run and send it to the workers once the row is committed; the row is the truth."""
     ids = [str(pk) for pk in pks]
-    run = HealthRun.objects.create(
+    run = HealthCheckBatch.objects.create(
         user=user, trigger=trigger, instance_ids=ids, total=len(ids), slot=slot,
         finished_at=None if ids else timezone.now(),
     )  # fmt: skip
@@ -48,13 +48,13 @@ def queue_run(
 
 def advance_run(run_id: str) -> bool:
     """Probe what a run has left; False when it is finished or another worker holds it."""
-    run = HealthRun.objects.claim(UUID(run_id))
+    run = HealthCheckBatch.objects.claim(UUID(run_id))
     if run is None:
         return False
     logger.info("health run started run=%s trigger=%s total=%s", run.pk, run.trigger, run.total)
 
     def keep_lease(_: object) -> None:
-        HealthRun.objects.filter(pk=run.pk).update(lease_expires_at=timezone.now() + RUN_LEASE)
+        HealthCheckBatch.objects.filter(pk=run.pk).update(lease_expires_at=timezone.now() + RUN_LEASE)
 
     check_instances(instances_by_run(run), run=run, on_results=keep_lease)
     logger.info("health run finished run=%s", run.pk)
@@ -66,15 +66,17 @@ def tick(*, send: Callable[[str], object], now: datetime | None = None) -> None:
     now = now or timezone.now()
     interval = settings.HEALTH_CHECK_INTERVAL_MINUTES * 60
     slot = f"schedule:{interval}:{int(now.timestamp()) // interval}"
-    if not HealthRun.objects.filter(slot=slot).exists():
+    if not HealthCheckBatch.objects.filter(slot=slot).exists():
         pks = AMCInstance.objects.enabled().values_list("pk", flat=True)
         try:
             with transaction.atomic():
-                queue_run(pks, user=None, trigger=HealthRun.Trigger.SCHEDULE, send=send, slot=slot)
+                queue_run(pks, user=None, trigger=HealthCheckBatch.Trigger.SCHEDULE, send=send, slot=slot)
         except IntegrityError:
             pass  # another beat was first
-    HealthRun.objects.filter(finished_at__isnull=True, started_at__lt=now - GIVE_UP_AFTER).update(finished_at=now)
-    stuck = HealthRun.objects.unfinished().filter(started_at__lt=now - RESEND_AFTER)
+    HealthCheckBatch.objects.filter(finished_at__isnull=True, started_at__lt=now - GIVE_UP_AFTER).update(
+        finished_at=now
+    )
+    stuck = HealthCheckBatch.objects.unfinished().filter(started_at__lt=now - RESEND_AFTER)
     for pk in stuck.values_list("pk", flat=True):
         send(str(pk))
 
@@ -103,6 +105,6 @@ def prune(*, now: datetime | None = None) -> int:
             (HealthRollup(**hour) for hour in hours.iterator()), batch_size=500, ignore_conflicts=True
         )
         removed, _ = old.delete()
-        HealthRun.objects.filter(started_at__lt=border, checks__isnull=True).delete()
+        HealthCheckBatch.objects.filter(started_at__lt=border, checks__isnull=True).delete()
     logger.info("health history pruned removed=%s", removed)
     return removed

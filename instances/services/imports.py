@@ -15,7 +15,7 @@ from amchelper.exceptions import InvalidStateError
 from amchelper.models import User
 from instances.amc.hosts import country_of, region_of
 from instances.amc.types import AccountRef, AmcInstance
-from instances.models import AmazonConnection, AMCAccount, AMCInstance, HealthRun
+from instances.models import AmazonConnection, AMCAccount, AMCInstance, HealthCheckBatch
 from instances.services.configuration import invalidate_configuration
 from instances.services.discovery import Key, Reading, changes_of, is_under, read_amazon
 from instances.services.health_records import record_results
@@ -187,9 +187,9 @@ def _record(user: User, pairs: Sequence[Pair]) -> None:
     """Count Amazon's description as a first probe, so that imported instances have their verdict at once."""
     if not pairs:
         return
-    run = HealthRun.objects.create(
+    run = HealthCheckBatch.objects.create(
         user=user,
-        trigger=HealthRun.Trigger.SAVE,
+        trigger=HealthCheckBatch.Trigger.SAVE,
         total=len(pairs),
         instance_ids=[str(instance.pk) for instance, _ in pairs],
         finished_at=timezone.now(),

@@ -14,7 +14,7 @@ from django.utils import timezone
 from amc_facts.timing import ATTRIBUTION_DAYS
 from amchelper.models import User
 from instances.errors import InstanceConnectionError, InvalidInstanceConfiguration, StaleInstanceError
-from instances.models import AMCAccount, AMCInstance, Event, HealthCheck, HealthRun
+from instances.models import AMCAccount, AMCInstance, Event, HealthCheck, HealthCheckBatch
 from instances.services.brands import clean_names, replace_brands
 from instances.services.configuration import invalidate_configuration
 from instances.services.health import check_instance
@@ -120,9 +120,9 @@ def save_tested(
         saved.instance_type = found.instance_type[:32]
         saved.remember(found.raw)
         saved.save(update_fields=["instance_type", "config", "updated_at"])
-        run = HealthRun.objects.create(
+        run = HealthCheckBatch.objects.create(
             user=user,
-            trigger=HealthRun.Trigger.SAVE,
+            trigger=HealthCheckBatch.Trigger.SAVE,
             instance_ids=[str(saved.pk)],
             total=1,
             finished_at=timezone.now(),
@@ -159,7 +159,7 @@ def relink(*, user: User, instance: AMCInstance, account: AMCAccount) -> AMCInst
 def enable(*, instance: AMCInstance, user: User | None) -> HealthCheck:
     """Enable and check at once; raises InvalidStateError when it is enabled already, or as `check_instance`."""
     _apply(instance, Event.ENABLE)
-    return check_instance(instance, user=user, trigger=HealthRun.Trigger.SAVE)
+    return check_instance(instance, user=user, trigger=HealthCheckBatch.Trigger.SAVE)
 
 
 def disable(*, instance: AMCInstance, user: User | None) -> None:

@@ -13,13 +13,13 @@ from django.views.decorators.http import require_GET, require_POST
 from amchelper.exceptions import AmcHelperError
 from amchelper.htmx import HtmxHttpRequest, redirect_page, render_page, wants_fragment
 from instances.forms.filters import InstanceFilter
-from instances.models import AMCInstance, HealthCheck, HealthRun
+from instances.models import AMCInstance, HealthCheck, HealthCheckBatch
 from instances.models.reasons import Reason, reason_of
+from instances.presenters.listing import InstanceRow, instance_rows
+from instances.presenters.progress import Progress, progress_of
 from instances.services.access import get_instance
 from instances.services.health import check_instance
 from instances.services.health_runs import queue_run
-from instances.services.listing import InstanceRow, instance_rows
-from instances.services.progress import Progress, progress_of
 from instances.tasks import advance_health_run
 from instances.views.instances import back_or, health_in_address, list_tiles, render_instance_change
 
@@ -33,7 +33,7 @@ def check_create(request: HtmxHttpRequest) -> HttpResponse:
         why = "none of these instances is enabled." if asked else "tick at least one instance, or check all."
         messages.warning(request, f"Nothing was checked: {why}")
         return back_or(request, "instances:instance-list")
-    run = queue_run(pks, user=request.user, trigger=HealthRun.Trigger.LIST, send=advance_health_run.delay)
+    run = queue_run(pks, user=request.user, trigger=HealthCheckBatch.Trigger.LIST, send=advance_health_run.delay)
     if wants_fragment(request):
         return _progress(request, run)
     return redirect_page(request, "instances:check-detail", run.pk)
@@ -41,7 +41,7 @@ def check_create(request: HtmxHttpRequest) -> HttpResponse:
 
 @require_GET
 def check_detail(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
-    run = get_object_or_404(HealthRun.objects.visible_to(request.user), pk=pk)
+    run = get_object_or_404(HealthCheckBatch.objects.visible_to(request.user), pk=pk)
     return _progress(request, run)
 
 
@@ -49,14 +49,14 @@ def check_detail(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
 def instance_check(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
     instance = get_instance(request.user, pk)
     try:
-        check = check_instance(instance, user=request.user, trigger=HealthRun.Trigger.PAGE)
+        check = check_instance(instance, user=request.user, trigger=HealthCheckBatch.Trigger.PAGE)
     except AmcHelperError as error:
         messages.error(request, error.message)
         return redirect_page(request, "instances:instance-list")
     return render_instance_change(request, instance, f"{instance.name}: {check.get_verdict_display()}.")
 
 
-def _progress(request: HtmxHttpRequest, run: HealthRun) -> HttpResponse:
+def _progress(request: HtmxHttpRequest, run: HealthCheckBatch) -> HttpResponse:
     after = _after(request)
     progress = progress_of(run, after=after)
     # On the list page the rows themselves are swapped; the run's own page has a plainer table.
@@ -81,7 +81,7 @@ def _changed_rows(request: HtmxHttpRequest, progress: Progress) -> list[Instance
 
 
 def _results(
-    request: HtmxHttpRequest, run: HealthRun, progress: Progress, after: int
+    request: HtmxHttpRequest, run: HealthCheckBatch, progress: Progress, after: int
 ) -> list[tuple[HealthCheck, Reason]]:
     """Return what the run found out, not how its instances are by now."""
     checks = HealthCheck.objects.visible_to(request.user).filter(run=run, pk__gt=after, pk__lte=progress.last)

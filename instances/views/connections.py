@@ -17,7 +17,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from amchelper.exceptions import AmcHelperError
 from amchelper.htmx import HtmxHttpRequest, redirect_page
 from instances.forms.connections import AccountForm, ConnectionForm, RefreshTokenForm
-from instances.models import AmazonConnection, AMCInstance, HealthRun
+from instances.models import AmazonConnection, AMCInstance, HealthCheckBatch
 from instances.services.access import get_account, get_connection
 from instances.services.amazon import forget_tokens
 from instances.services.connections import (
@@ -272,7 +272,7 @@ def _connected(request: HtmxHttpRequest, connection: AmazonConnection, *, is_new
     instances = AMCInstance.objects.visible_to(request.user).enabled().filter(account__connection=connection)
     pks = list(instances.values_list("pk", flat=True))
     if pks:
-        queue_run(pks, user=request.user, trigger=HealthRun.Trigger.SAVE, send=advance_health_run.delay)
+        queue_run(pks, user=request.user, trigger=HealthCheckBatch.Trigger.SAVE, send=advance_health_run.delay)
     checked = " Its instances are being checked." if pks else ""
     messages.success(request, f"“{connection.label}” is connected again.{checked}")
     return redirect_page(request, connection)

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from amchelper.exceptions import AmcHelperError
 from amchelper.htmx import HtmxHttpRequest, redirect_page, render_page
 from instances.amc.errors import AmcError
-from instances.models import AmazonConnection, HealthRun
+from instances.models import AmazonConnection, HealthCheckBatch
 from instances.models.reasons import reason_of
 from instances.services.access import get_connection
 from instances.services.discovery import AccountRows, Key, discover
@@ -92,7 +92,9 @@ def _keys(request: HtmxHttpRequest) -> list[Key] | None:
 def _tell(request: HtmxHttpRequest, connection: AmazonConnection, result: ImportResult) -> None:
     """Say what happened, and have the new instances probed one by one: a listing does not prove every right."""
     if result.created:
-        queue_run(result.created, user=request.user, trigger=HealthRun.Trigger.SAVE, send=advance_health_run.delay)
+        queue_run(
+            result.created, user=request.user, trigger=HealthCheckBatch.Trigger.SAVE, send=advance_health_run.delay
+        )
     done = [
         f"{_count(len(result.created))} imported" if result.created else "",
         f"{_count(result.updated)} updated" if result.updated else "",

@@ -7,8 +7,8 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from amchelper.htmx import HtmxHttpRequest
-from instances.models import AMCInstance, HealthCheck, HealthRun
-from instances.services.overview import health_tiles, hour_blocks, incidents, region_figures
+from instances.models import AMCInstance, HealthCheck, HealthCheckBatch
+from instances.presenters.overview import health_tiles, hour_blocks, incidents, region_figures
 
 INCIDENTS_SHOWN = 50
 RUNS_SHOWN = 8
@@ -25,7 +25,7 @@ def health_list(request: HtmxHttpRequest) -> HttpResponse:
         "blocks": hour_blocks(checks),
         "incidents": incidents(failing[:INCIDENTS_SHOWN]),
         "more_incidents": max(0, failing.count() - INCIDENTS_SHOWN),
-        "runs": HealthRun.objects.visible_to(request.user)[:RUNS_SHOWN],
+        "runs": HealthCheckBatch.objects.visible_to(request.user)[:RUNS_SHOWN],
         "breadcrumbs": [("Health", None)],
     }
     return render(request, "instances/health_list.html", context)

@@ -22,11 +22,11 @@ from instances.forms.filters import InstanceFilter
 from instances.models import AmazonConnection, AMCAccount, AMCInstance, HealthCheck
 from instances.models.instance import InstanceQuerySet
 from instances.models.reasons import reason_of
+from instances.presenters.listing import CHECKS_SHOWN, instance_rows, uptime_blocks, uptime_label
+from instances.presenters.overview import health_tiles
 from instances.services.access import get_instance
 from instances.services.brands import suggest_brands
 from instances.services.instances import delete, delete_impact, disable, enable
-from instances.services.listing import CHECKS_SHOWN, instance_rows, uptime_blocks, uptime_label
-from instances.services.overview import health_tiles
 from instances.views.instance_forms import instance_create, instance_update
 
 __all__ = [

@@ -9,7 +9,7 @@ from django import forms
 from amchelper.models import User
 from instances.models import AMCInstance
 from templates_app.models import InstanceTemplate
-from templates_app.services.parameter_fields import MOST_FIELDS
+from templates_app.presenters.parameter_fields import MOST_FIELDS
 from templates_app.services.templates import Content
 from templates_app.sql.parameters import detect
 

@@ -1,1 +1,1 @@
-"""What is done with templates, executions and schedules."""
+"""What is done with templates."""

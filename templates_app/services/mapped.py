@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from instances.models import AMCInstance
 from instances.services.mappings import mapped_values
-from templates_app.services.parameter_fields import Mapped
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """What the mappings of an instance offer, in stored order and without duplicates."""
+
+    asins: Sequence[str] = ()
+    campaigns: Sequence[str] = ()
+
+    def items(self, kind: str) -> Sequence[str]:
+        """Return what fills a parameter of a type."""
+        return {"asin": self.asins, "campaign": self.campaigns}.get(kind, ())
 
 
 def mapped_for(instance: AMCInstance) -> Mapped:

@@ -16,11 +16,10 @@ from django.utils import timezone
 from amchelper.models import User
 from instances.models import AMCInstance
 from templates_app.errors import IncompleteTemplateError, StaleTemplateError
-from templates_app.models import InstanceTemplate, TemplateVersion
-from templates_app.models.template import TemplateContent, tag_index
-from templates_app.services.parameter_fields import as_text
-from templates_app.services.template_cache import forget
+from templates_app.models import InstanceTemplate, TemplateContent, TemplateVersion, tag_index
+from templates_app.services.cache import forget
 from templates_app.sql.parameters import ParameterError, substitute
+from templates_app.sql.values import as_text
 
 STALE = "Somebody saved this template after you opened it. Compare, then save again to put yours on top of it."
 COPY_SUFFIX = " (copy)"

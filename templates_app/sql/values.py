@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from templates_app.sql.names import Type
 
@@ -148,3 +148,14 @@ def _distinct(texts: list[str]) -> list[str]:
     if not distinct:
         raise ValueProblem("empty", "has no item: give at least one.")
     return distinct
+
+
+def as_text(value: Any) -> str:
+    """Return a saved value as the text of an input: lists one item per line."""
+    if value is None:
+        return ""
+    if isinstance(value, list):
+        return "\n".join(as_text(item) for item in value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)

@@ -1,1 +1,1 @@
-"""Pages of templates and runs."""
+"""Pages of templates."""

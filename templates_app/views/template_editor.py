@@ -20,12 +20,7 @@ from instances.services.access import get_instance_or_404
 from templates_app.errors import IncompleteTemplateError, StaleTemplateError
 from templates_app.forms.templates import MAX_SQL, TemplateForm
 from templates_app.models import InstanceTemplate
-from templates_app.services import templates as services
-from templates_app.services.diffs import side_by_side
-from templates_app.services.linting import lint_for
-from templates_app.services.mapped import mapped_for
-from templates_app.services.parameter_fields import (
-    Mapped,
+from templates_app.presenters.parameter_fields import (
     ParameterField,
     autofilled,
     fields_of,
@@ -35,6 +30,10 @@ from templates_app.services.parameter_fields import (
     submitted_fields,
     values_of,
 )
+from templates_app.services import templates as services
+from templates_app.services.diffs import side_by_side
+from templates_app.services.linting import lint_for
+from templates_app.services.mapped import Mapped, mapped_for
 from templates_app.sql.lint import apply_fix
 
 _KEYWORDS = (

@@ -16,16 +16,15 @@ from amchelper.exceptions import AmcHelperError
 from amchelper.htmx import HtmxHttpRequest, redirect_page, render_page
 from instances.services.access import get_instance_or_404
 from templates_app.forms.templates import CopyForm, TemplateFilter
-from templates_app.models import Execution, InstanceTemplate, Schedule, TemplateVersion
+from templates_app.models import InstanceTemplate, TemplateVersion
 from templates_app.services import templates as services
+from templates_app.services.cache import list_templates, read_template
 from templates_app.services.diffs import side_by_side
-from templates_app.services.template_cache import list_templates, read_template
 from templates_app.sql.parameters import detect
 from templates_app.views.template_editor import is_number, trail
 
 PER_PAGE = 24
 VERSIONS_SHOWN = 50
-RUNS_SHOWN = 5
 
 
 @require_GET
@@ -60,13 +59,10 @@ def template_detail(request: HtmxHttpRequest, pk: UUID, template_id: str) -> Htt
     template = read_template(instance.pk, template_id)
     if template is None:
         raise Http404("There is no such template.")
-    runs = Execution.objects.visible_to(request.user).filter(template_id=template.pk)
     context = {
         "instance": instance,
         "template": template,
         "parameters": [(p, template.parameter_values.get(p.name)) for p in detect(template.source_sql)],
-        "runs": runs[:RUNS_SHOWN],
-        "schedules": Schedule.objects.visible_to(request.user).filter(template_id=template.pk),
         "breadcrumbs": [*trail(instance), (template.name, None)],
         "tab": "templates",
     }

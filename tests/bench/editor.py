@@ -19,7 +19,8 @@ import django
 
 django.setup()
 
-from templates_app.services.parameter_fields import Mapped, preview_of, submitted_fields  # noqa: E402  needs settings
+from templates_app.presenters.parameter_fields import preview_of, submitted_fields  # noqa: E402  needs settings
+from templates_app.services.mapped import Mapped  # noqa: E402  needs settings
 
 SIZE, TARGET_MS, ROUNDS = 100_000, 50.0, 15
 _BLOCK = """

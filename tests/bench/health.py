@@ -78,13 +78,13 @@ def measure() -> tuple[float, int]:
     from django.db import connection
     from django.test.utils import CaptureQueriesContext
 
-    from instances.models import AMCInstance, Health, HealthRun
+    from instances.models import AMCInstance, Health, HealthCheckBatch
     from instances.services.health import check_instances, start_run
 
     with CaptureQueriesContext(connection) as queries:
         began = time.perf_counter()
         instances = list(AMCInstance.objects.for_probing())
-        run = start_run([i.pk for i in instances], user=None, trigger=HealthRun.Trigger.COMMAND)
+        run = start_run([i.pk for i in instances], user=None, trigger=HealthCheckBatch.Trigger.COMMAND)
         results = check_instances(instances, run=run, max_workers=CONCURRENCY)
         seconds = time.perf_counter() - began
     healthy = AMCInstance.objects.filter(health_status=Health.HEALTHY, last_health_check__gte=run.started_at)

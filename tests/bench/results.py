@@ -53,7 +53,7 @@ def write_csv(path: Path) -> None:
 
 def convert(folder: Path) -> dict[str, Any]:
     """Convert as the application does; returns seconds and the peak of this process."""
-    from templates_app.results.conversion import convert as convert_result
+    from executions.results.conversion import convert as convert_result
 
     began = time.perf_counter()
     facts = convert_result(folder / "result.csv", folder / "result.parquet", columns=None)
@@ -70,8 +70,8 @@ def convert(folder: Path) -> dict[str, Any]:
 
 def pages(folder: Path) -> dict[str, Any]:
     """Time every page, and a plain count of the file, in milliseconds: the median of several."""
-    from templates_app.results.connection import open_files
-    from templates_app.results.paging import page
+    from executions.results.connection import open_files
+    from executions.results.paging import page
 
     path = folder / "result.parquet"
 

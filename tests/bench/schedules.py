@@ -84,7 +84,8 @@ def build(count: int) -> None:
 
     from django.utils import timezone
 
-    from templates_app.models import Execution, Schedule
+    from executions.models import Execution
+    from schedules.models import Schedule
     from templates_app.services.templates import Content, create_template
     from tests.factories import AccountFactory, ConnectionFactory, InstanceFactory, UserFactory
 
@@ -138,9 +139,10 @@ def run(step: str, count: int) -> float:
 
 def check(count: int) -> None:
     """Refuse figures of work that was not done, or done twice."""
-    from templates_app.models import Execution, ScheduleRun
+    from executions.models import Execution
+    from schedules.models import ScheduleSlot
 
-    started = ScheduleRun.objects.filter(state="STARTED").count()
+    started = ScheduleSlot.objects.filter(status="STARTED").count()
     if started != count or Execution.objects.count() != count:
         raise SystemExit(f"The benchmark is void: {started} slots started of {count}.")
 
@@ -165,8 +167,8 @@ def work(step: str, begin: float) -> None:
 
     from django.db import connection
 
-    from templates_app.services.schedule_slots import claim_due
-    from templates_app.services.slot_starts import start_claimed
+    from schedules.services.slots import claim_due
+    from schedules.services.starts import start_claimed
 
     logging.disable(logging.INFO)
     connection.ensure_connection()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from tests.campaign.faults import Strikes
 
 if TYPE_CHECKING:
-    from templates_app.models import Execution
+    from executions.models import Execution
 
 
 def say(text: str) -> None:
@@ -19,20 +19,20 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
-def states() -> str:
-    """Count the runs in each state."""
-    from templates_app.models import Execution
+def statuses() -> str:
+    """Count the runs in each status."""
+    from executions.models import Execution
 
-    counts = Counter(Execution.objects.values_list("state", flat=True))
-    return ", ".join(f"{state} {count}" for state, count in sorted(counts.items()))
+    counts = Counter(Execution.objects.values_list("status", flat=True))
+    return ", ".join(f"{status} {count}" for status, count in sorted(counts.items()))
 
 
 def report(seconds: float, *, kills: int, blackouts: int, strikes: Strikes) -> None:
     """Say how fast it went, and through what."""
-    from templates_app.models import Execution
+    from executions.models import Execution
 
     done = list(Execution.objects.filter(finished_at__isnull=False))
-    say(f"{len(done)} runs ended in {seconds:.0f} s ({len(done) / seconds:.1f}/s): {states()}")
+    say(f"{len(done)} runs ended in {seconds:.0f} s ({len(done) / seconds:.1f}/s): {statuses()}")
     say(f"workers killed: {kills}, and everything at once: {blackouts}")
     if len(done) > 1:
         say(f"seconds from queued to stored: {_spread([_seconds(run) for run in done])}")

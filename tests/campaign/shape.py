@@ -16,7 +16,7 @@ from uuid import UUID
 from tests.campaign.faults import Strikes
 from tests.campaign.logs import findings
 from tests.campaign.processes import LocalAmc, running
-from tests.campaign.report import report, say, states
+from tests.campaign.report import report, say, statuses
 
 _REPORT_EVERY, _EXPIRE_EVERY, _SAMPLE_EVERY = 20.0, 15.0, 1.0
 # How much has been started, and how much has ended, when everything dies at once.
@@ -99,11 +99,12 @@ class Campaign:
             time.sleep(0.1)
 
     def _is_over(self) -> bool:
-        from templates_app.models import Execution, ScheduleRun
+        from executions.models import Execution
+        from schedules.models import ScheduleSlot
 
         if not self.fleet.has_started_all or Execution.objects.open().exists():
             return False
-        return ScheduleRun.objects.filter(finished_at__isnull=False).count() >= self.slots
+        return ScheduleSlot.objects.filter(finished_at__isnull=False).count() >= self.slots
 
     def _kill_one(self) -> None:
         worker, other = (self.fleet.workers[(self.kills + n) % 2] for n in (0, 1))
@@ -117,7 +118,7 @@ class Campaign:
         """Remember how many runs an instance ever had open at once, and see whether it is time to kill everything."""
         from django.db.models import Count
 
-        from templates_app.models import Execution
+        from executions.models import Execution
 
         rows = Execution.objects.at_amc().order_by().values_list("instance__instance_id").annotate(Count("pk"))
         for instance_id, count in rows:
@@ -145,7 +146,7 @@ class Campaign:
 
     def _say_progress(self) -> None:
         self.strikes.count_calls()
-        say(f"  {states()}")
+        say(f"  {statuses()}")
 
     def _violations(self, planned: dict[UUID, set[datetime]]) -> Iterator[str]:
         from tests.campaign.verification import violations

@@ -10,10 +10,11 @@ from typing import Any
 from django.test import SimpleTestCase
 from django.utils import timezone
 
-from templates_app.models import Execution, InstanceTemplate, State, Trigger
+from executions.models import Execution, ExecutionStatus, Trigger
+from templates_app.models import InstanceTemplate
 from tests.campaign.logs import findings
 from tests.campaign.verification import violations
-from tests.templates_app.executions.base import ExecutionTestCase
+from tests.executions.base import ExecutionTestCase
 
 
 class Amc:
@@ -71,7 +72,7 @@ class VerificationTests(ExecutionTestCase):
         self.assert_found("2 runs by API instead of 3", started=3)
 
     def test_a_run_that_did_not_end_well_is_found(self) -> None:
-        self.change(state=State.FAILED, error="Broken")
+        self.change(status=ExecutionStatus.FAILED, error="Broken")
         self.assert_found("is FAILED: Broken")
 
     def test_a_hold_that_stays_is_found(self) -> None:
@@ -126,7 +127,7 @@ class LogTests(SimpleTestCase):
         )
 
     def test_errors_of_one_kind_are_counted(self) -> None:
-        line = "2026-11-23T08:31:43+0000 ERROR a.b step failed id={} state=PENDING\n"
+        line = "2026-11-23T08:31:43+0000 ERROR a.b step failed id={} status=PENDING\n"
         found = self.found(line.format(1) + line.format(2))
         self.assertEqual(len(found), 1)
         self.assertIn("logged 2 times by worker: ", found[0])

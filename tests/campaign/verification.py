@@ -13,9 +13,11 @@ from django.core.files.storage import storages
 from django.db import connection
 from django.utils import timezone
 
-from templates_app.models import Execution, InstanceTemplate, ScheduleRun, SlotState, State, Trigger
-from templates_app.results.columns import read_facts
-from templates_app.services.result_retention import remove_old_results
+from executions.models import Execution, ExecutionStatus, Trigger
+from executions.results.columns import read_facts
+from executions.services.retention import remove_old_results
+from schedules.models import ScheduleSlot, SlotStatus
+from templates_app.models import InstanceTemplate
 from tests.campaign.processes import LocalAmc
 
 
@@ -50,8 +52,8 @@ def violations(
 
 def _unfinished(runs: list[Execution]) -> Iterator[str]:
     for run in runs:
-        if run.state != State.SUCCEEDED:
-            yield f"{run.pk} is {run.state}: {run.error or run.waiting_for} (attempts {run.step_attempts})"
+        if run.status != ExecutionStatus.SUCCEEDED:
+            yield f"{run.pk} is {run.status}: {run.error or run.waiting_for} (attempts {run.step_attempts})"
         elif run.lease_until is not None:
             yield f"{run.pk} has ended and is still held by {run.leased_by}"
 
@@ -73,7 +75,7 @@ def _created_not_once(runs: list[Execution], at_amc: list[dict[str, str]]) -> It
 def _changed(amc: LocalAmc, runs: list[Execution], known: set[str]) -> Iterator[str]:
     storage = storages["results"]
     for run in runs:
-        if run.state != State.SUCCEEDED or run.amc_execution_id not in known:
+        if run.status != ExecutionStatus.SUCCEEDED or run.amc_execution_id not in known:
             continue
         with storage.open(run.csv_file) as file:
             stored = file.read()
@@ -112,15 +114,15 @@ def _miscounted(runs: list[Execution]) -> Iterator[str]:
 
 def _misplanned(planned: Mapping[UUID, set[datetime]]) -> Iterator[str]:
     """Compare slots with the plan: each is there once, and succeeded with a run of its own."""
-    slots = list(ScheduleRun.objects.select_related("execution"))
+    slots = list(ScheduleSlot.objects.select_related("execution"))
     for schedule, moments in planned.items():
         found = {slot.scheduled_for for slot in slots if slot.schedule_id == schedule}
         yield from (f"schedule {schedule} has no slot at {moment}" for moment in moments - found)
         yield from (f"schedule {schedule} has an unplanned slot at {moment}" for moment in found - moments)
     for slot in slots:
         run = slot.execution
-        if slot.state != SlotState.SUCCEEDED or run is None or run.schedule_id != slot.schedule_id:
-            yield f"slot {slot.pk} is {slot.state}: {slot.reason}"
+        if slot.status != SlotStatus.SUCCEEDED or run is None or run.schedule_id != slot.schedule_id:
+            yield f"slot {slot.pk} is {slot.status}: {slot.reason}"
 
 
 def _damaged() -> Iterator[str]:

@@ -7,12 +7,14 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from amchelper.models import User
+from executions.models import Trigger
+from executions.services.start import start_execution
 from instances.models import AmazonConnection, AMCAccount, AMCInstance, Status
-from templates_app.models import InstanceTemplate, MissedPolicy, Schedule, Trigger
-from templates_app.planning.recurrence import Recurrence
-from templates_app.planning.windows import Window
-from templates_app.services.executions import start_execution
-from templates_app.services.schedules import ScheduleValues, create_schedule
+from planning.recurrence import Recurrence
+from planning.windows import Window
+from schedules.models import MissedPolicy, Schedule
+from schedules.services.schedules import ScheduleValues, create_schedule
+from templates_app.models import InstanceTemplate
 from templates_app.services.templates import Content, create_template
 
 US, CA, DE, JP = "ATVPDKIKX0DER", "A2EUQ1WTGCTBG2", "A1PA6795UKMFR9", "A1VC38T7YXB528"

@@ -8,7 +8,7 @@ from django.contrib.auth.models import Permission
 from django.urls import reverse
 
 from amchelper.models import User
-from instances.models import AmazonConnection, AMCAccount, AMCInstance, HealthCheck, HealthRun, Status
+from instances.models import AmazonConnection, AMCAccount, AMCInstance, HealthCheck, HealthCheckBatch, Status
 from instances.services.configuration import get_instance_configuration
 from tests.base import LocalAmcTestCase
 from tests.factories import InstanceFactory, UserFactory
@@ -28,7 +28,7 @@ class AdminTests(LocalAmcTestCase):
             )
 
     def test_every_list_and_page_opens(self) -> None:
-        run = HealthRun.objects.create(trigger="admin", total=0)
+        run = HealthCheckBatch.objects.create(trigger="admin", total=0)
         check = HealthCheck.objects.create(instance=self.instance, run=run, verdict="HEALTHY")
         objects = [self.connection, self.account, self.instance, run, check, self.alice]
         for thing in objects:
@@ -44,7 +44,7 @@ class AdminTests(LocalAmcTestCase):
     def test_check_health_queues_a_run(self) -> None:
         with mock.patch("instances.tasks.advance_health_run.delay") as delay:
             self.act("check_health")
-        run = HealthRun.objects.get(trigger="admin")
+        run = HealthCheckBatch.objects.get(trigger="admin")
         self.assertEqual(run.instance_ids, [str(self.instance.pk)])
         delay.assert_called_once_with(str(run.pk))
 
@@ -77,7 +77,7 @@ class AdminTests(LocalAmcTestCase):
             get_instance_configuration(self.instance.pk)
 
     def test_user_is_deleted_with_everything_that_is_theirs(self) -> None:
-        run = HealthRun.objects.create(user=self.alice, trigger="list", total=1)
+        run = HealthCheckBatch.objects.create(user=self.alice, trigger="list", total=1)
         HealthCheck.objects.create(instance=self.instance, run=run, verdict="HEALTHY")
         InstanceFactory(account__connection__user=self.charlie)
         url = reverse("admin:amchelper_user_delete", args=[self.alice.pk])

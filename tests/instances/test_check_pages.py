@@ -8,7 +8,7 @@ from django.db import connection as db
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from instances.models import AMCInstance, HealthRun
+from instances.models import AMCInstance, HealthCheckBatch
 from instances.services import health_runs
 from tests.base import LocalAmcTestCase
 from tests.factories import AccountFactory, ConnectionFactory, InstanceFactory
@@ -32,7 +32,7 @@ class CheckPagesTests(LocalAmcTestCase):
             return self.htmx_post(url, data) if htmx else self.client.post(url, data)
 
     def checked(self) -> set[str]:
-        run = HealthRun.objects.get()
+        run = HealthCheckBatch.objects.get()
         return {i.instance_id for i in AMCInstance.objects.filter(pk__in=run.instance_ids, user=self.alice)}
 
     def test_one_instance_is_checked_at_once(self) -> None:
@@ -43,7 +43,7 @@ class CheckPagesTests(LocalAmcTestCase):
 
     def test_ticked_instances_are_queued_and_foreign_ones_are_not(self) -> None:
         response = self.post({"instance": [str(self.good.pk), str(self.foreign.pk), "nonsense"]})
-        run = HealthRun.objects.get()
+        run = HealthCheckBatch.objects.get()
         self.assertRedirects(response, reverse("instances:check-detail", args=[run.pk]))
         self.assertEqual(run.instance_ids, [str(self.good.pk)])
         self.delay.assert_called_once_with(str(run.pk))
@@ -60,13 +60,13 @@ class CheckPagesTests(LocalAmcTestCase):
     def test_nothing_ticked_is_said(self) -> None:
         response = self.client.post(reverse("instances:check-create"), follow=True)
         self.assertContains(response, "Nothing was checked")
-        self.assertFalse(HealthRun.objects.exists())
+        self.assertFalse(HealthCheckBatch.objects.exists())
 
     def test_progress_polls_while_it_runs_and_stops_by_itself(self) -> None:
         started = self.post({"all": "1", "list": "1"}, htmx=True)
         self.assertContains(started, 'hx-trigger="every 1s"')
         self.assertNotContains(started, "<html")
-        run = HealthRun.objects.get()
+        run = HealthCheckBatch.objects.get()
         health_runs.advance_run(str(run.pk))
         response = self.htmx_get(reverse("instances:check-detail", args=[run.pk]) + "?after=0&list=1")
         self.assertContains(response, "Finished: 1 healthy, 1 unhealthy, 0 could not be checked.")
@@ -78,7 +78,7 @@ class CheckPagesTests(LocalAmcTestCase):
 
     def test_page_of_a_run_shows_every_result_without_script(self) -> None:
         self.post({"all": "1"})
-        run = HealthRun.objects.get()
+        run = HealthCheckBatch.objects.get()
         health_runs.advance_run(str(run.pk))
         response = self.client.get(reverse("instances:check-detail", args=[run.pk]))
         self.assertContains(response, "amclocalus1")
@@ -86,7 +86,7 @@ class CheckPagesTests(LocalAmcTestCase):
 
     def test_page_of_an_old_run_shows_what_that_run_found(self) -> None:
         self.post({"instance": [str(self.bad.pk)]})
-        run = HealthRun.objects.get()
+        run = HealthCheckBatch.objects.get()
         health_runs.advance_run(str(run.pk))
         AMCInstance.objects.filter(pk=self.bad.pk).update(health_status="HEALTHY", health_reason="")
         response = self.client.get(reverse("instances:check-detail", args=[run.pk]))
@@ -105,7 +105,7 @@ class CheckPagesTests(LocalAmcTestCase):
 
     def test_tiles_keep_showing_which_one_filters(self) -> None:
         self.post({"all": "1", "list": "1"}, htmx=True)
-        run = HealthRun.objects.get()
+        run = HealthCheckBatch.objects.get()
         health_runs.advance_run(str(run.pk))
         row = f"instance-{self.good.pk}"
         check = reverse("instances:instance-check", args=[self.good.pk])
@@ -133,7 +133,7 @@ class CheckPagesTests(LocalAmcTestCase):
 
     def test_only_news_since_the_last_look_is_sent(self) -> None:
         self.post({"all": "1"})
-        run = HealthRun.objects.get()
+        run = HealthCheckBatch.objects.get()
         health_runs.advance_run(str(run.pk))
         last = run.checks.order_by("-pk").values_list("pk", flat=True)[0]
         url = reverse("instances:check-detail", args=[run.pk])

@@ -12,7 +12,7 @@ from django.test import override_settings
 from django.urls import reverse
 
 from amchelper import crypto
-from instances.models import AmazonConnection, AMCAccount, AMCInstance, HealthRun
+from instances.models import AmazonConnection, AMCAccount, AMCInstance, HealthCheckBatch
 from instances.services import amazon
 from tests.base import CastTestCase, LocalAmcTestCase
 from tests.factories import AccountFactory, ConnectionFactory, InstanceFactory
@@ -97,7 +97,7 @@ class ConsentTests(LocalAmcTestCase):
         (connection,) = self.new_connections()
         self.assertRedirects(response, f"/connections/{connection.pk}/discover/")
         self.assertEqual((connection.label, connection.region, connection.user), ("Agency", "EU", self.alice))
-        self.assertEqual(connection.state, "CONNECTED")
+        self.assertEqual(connection.status, "CONNECTED")
         self.assertEqual(connection.refresh_token, "Atzr|local-healthy")
         self.assertIsNotNone(connection.connected_at)
         self.assertNotIn("local-healthy", raw_token(connection))
@@ -186,8 +186,8 @@ class ConsentTests(LocalAmcTestCase):
         response = self.client.get(self.consent(start["Location"]))
         self.assertRedirects(response, self.connection.get_absolute_url())
         self.connection.refresh_from_db()
-        self.assertEqual((self.connection.state, self.connection.label), ("CONNECTED", "Alice's login"))
-        run = HealthRun.objects.get(trigger="save")
+        self.assertEqual((self.connection.status, self.connection.label), ("CONNECTED", "Alice's login"))
+        run = HealthCheckBatch.objects.get(trigger="save")
         self.assertEqual(run.instance_ids, [str(instance.pk)])
         disabled.refresh_from_db()
         self.assertFalse(disabled.is_active)
@@ -224,7 +224,7 @@ class PasteTests(LocalAmcTestCase):
     def test_good_token_connects(self) -> None:
         self.paste("  Atzr|local-healthy\n")
         connection = AmazonConnection.objects.get(label="Pasted")
-        self.assertEqual((connection.state, connection.refresh_token), ("CONNECTED", "Atzr|local-healthy"))
+        self.assertEqual((connection.status, connection.refresh_token), ("CONNECTED", "Atzr|local-healthy"))
         self.assertNotIn("local-healthy", raw_token(connection))
 
     def test_revoked_token_is_not_stored_and_not_shown(self) -> None:
@@ -343,7 +343,7 @@ class PageTests(CastTestCase):
         self.assertContains(page, "1 account and 1 instance ")
         self.client.post(f"{self.page}disconnect/")
         self.connection.refresh_from_db()
-        self.assertEqual((self.connection.state, self.connection.refresh_token), ("DISCONNECTED", ""))
+        self.assertEqual((self.connection.status, self.connection.refresh_token), ("DISCONNECTED", ""))
         self.assertTrue(AMCInstance.objects.filter(pk=instance.pk, is_active=True).exists())
         self.assertNotIn(self.connection.pk, amazon._sources)
 
@@ -366,7 +366,7 @@ class PageTests(CastTestCase):
                 response = self.client.post(f"{self.page}{name}/", {"label": "Stolen", "region": "NA"})
                 self.assertEqual(response.status_code, 404)
         self.connection.refresh_from_db()
-        self.assertEqual((self.connection.label, self.connection.state), ("Agency", "CONNECTED"))
+        self.assertEqual((self.connection.label, self.connection.status), ("Agency", "CONNECTED"))
         self.assertEqual(crypto.decrypt(raw_token(self.connection)), "Atzr|local-healthy")
 
 

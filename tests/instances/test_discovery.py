@@ -9,7 +9,7 @@ from django.db import connection as database
 from django.test.utils import CaptureQueriesContext
 
 from instances.amc.types import AccountRef, AmcInstance, CallInfo, parse_instance
-from instances.models import AmazonConnection, AMCAccount, AMCInstance, HealthRun
+from instances.models import AmazonConnection, AMCAccount, AMCInstance, HealthCheckBatch
 from instances.services import discovery, imports
 from instances.services.configuration import get_instance_configuration
 from instances.services.discovery import Key
@@ -106,7 +106,7 @@ class ReadingTests(DiscoveryTestCase):
         self.arm("invalid_grant")
         self.assertContains(self.discover(), "Reconnect")
         self.connection.refresh_from_db()
-        self.assertEqual(self.connection.state, "RECONNECT_REQUIRED")
+        self.assertEqual(self.connection.status, "RECONNECT_REQUIRED")
         self.assertContains(self.client.get(self.page), "Reconnect required")
 
     def test_disconnected_login_says_so(self) -> None:
@@ -311,7 +311,7 @@ class ImportTests(DiscoveryTestCase):
 
     def test_a_real_probe_of_each_follows(self) -> None:
         self.take(US1, US2)
-        waiting = HealthRun.objects.get(finished_at=None)
+        waiting = HealthCheckBatch.objects.get(finished_at=None)
         self.assertEqual(waiting.total, 2)
 
     def test_everything_in_one_go(self) -> None:

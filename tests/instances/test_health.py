@@ -18,15 +18,15 @@ from instances.models import (
     AMCInstance,
     Health,
     HealthCheck,
+    HealthCheckBatch,
     HealthRollup,
-    HealthRun,
     Status,
 )
 from instances.models.reasons import REASONS
+from instances.presenters.overview import hour_blocks
 from instances.services import health_runs
 from instances.services.health import check_instance, check_instances, start_run
 from instances.services.health_records import record_results
-from instances.services.overview import hour_blocks
 from instances.services.probes import ProbeResult
 from tests.base import LocalAmcTestCase
 from tests.factories import AccountFactory, ConnectionFactory, InstanceFactory
@@ -87,7 +87,7 @@ class VerdictTests(LocalAmcTestCase):
 
     def setUp_again(self) -> None:  # noqa: N802  beside setUp
         super().setUp()
-        AmazonConnection.objects.update(state="CONNECTED")
+        AmazonConnection.objects.update(status="CONNECTED")
 
     def test_login_faults(self) -> None:
         cases = [
@@ -122,7 +122,7 @@ class VerdictTests(LocalAmcTestCase):
         check = self.check()
         self.assertEqual(check.reason, "reconnect_required")
         self.connection.refresh_from_db()
-        self.assertEqual(self.connection.state, AmazonConnection.State.RECONNECT_REQUIRED)
+        self.assertEqual(self.connection.status, AmazonConnection.Status.RECONNECT_REQUIRED)
         self.assertTrue(self.connection.refresh_token)
         self.assertContains(self.client.get("/"), "must be reconnected")
 
@@ -137,7 +137,7 @@ class VerdictTests(LocalAmcTestCase):
         (result,) = check_instances([instance], run=run)
         self.assertEqual(result.reason, "reconnect_required")
         self.connection.refresh_from_db()
-        self.assertEqual((self.connection.state, self.connection.state_reason), ("CONNECTED", ""))
+        self.assertEqual((self.connection.status, self.connection.status_reason), ("CONNECTED", ""))
 
     def test_disconnected_login_makes_no_call(self) -> None:
         self.connection.disconnect()
@@ -323,18 +323,18 @@ class RunTests(LocalAmcTestCase):
     def test_two_beats_start_one_run(self) -> None:
         self.tick()
         self.tick()
-        self.assertEqual(HealthRun.objects.filter(trigger="schedule").count(), 1)
+        self.assertEqual(HealthCheckBatch.objects.filter(trigger="schedule").count(), 1)
         self.assertEqual(len(self.sent), 1)
 
     def test_next_interval_starts_the_next_run(self) -> None:
         self.tick()
         self.tick(days=365)
-        self.assertEqual(HealthRun.objects.filter(slot__isnull=False).count(), 2)
+        self.assertEqual(HealthCheckBatch.objects.filter(slot__isnull=False).count(), 2)
 
     def test_disabled_instances_are_left_alone(self) -> None:
         self.instance.apply("disable")
         self.tick()
-        self.assertEqual(HealthRun.objects.get().total, 0)
+        self.assertEqual(HealthCheckBatch.objects.get().total, 0)
         self.assertEqual(self.sent, [])
 
     def test_queue_that_cannot_be_reached_loses_nothing(self) -> None:
@@ -356,14 +356,14 @@ class RunTests(LocalAmcTestCase):
         self.tick()
         self.sent.clear()
         self.tick(seconds=40)
-        self.assertEqual(self.sent, [str(HealthRun.objects.get(total=1, finished_at=None).pk)])
+        self.assertEqual(self.sent, [str(HealthCheckBatch.objects.get(total=1, finished_at=None).pk)])
 
     def test_killed_worker_is_succeeded_by_another_that_does_only_the_rest(self) -> None:
         other = InstanceFactory(account=self.account, instance_id="amclocalus2", health_status=None)
         run = start_run([self.instance.pk, other.pk], user=None, trigger="list")
         record_results(run, [ProbeResult(self.instance.pk, timezone.now(), Health.HEALTHY)])
         self.assertFalse(health_runs.advance_run(str(run.pk)))  # the dead worker's lease still holds
-        HealthRun.objects.update(lease_expires_at=timezone.now() - timedelta(seconds=1))
+        HealthCheckBatch.objects.update(lease_expires_at=timezone.now() - timedelta(seconds=1))
         self.assertTrue(health_runs.advance_run(str(run.pk)))
         self.assertEqual(HealthCheck.objects.filter(run=run).count(), 2)
         run.refresh_from_db()

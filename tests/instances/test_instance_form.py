@@ -10,7 +10,7 @@ from django.db import connection as db
 from django.urls import reverse
 
 from instances.errors import InstanceConnectionError, InvalidInstanceConfiguration, StaleInstanceError
-from instances.models import AMCInstance, Health, HealthCheck, HealthRun, Status
+from instances.models import AMCInstance, Health, HealthCheck, HealthCheckBatch, Status
 from instances.services import instances as services
 from tests.base import LocalAmcTestCase
 from tests.factories import AccountFactory, ConnectionFactory, InstanceFactory
@@ -48,7 +48,7 @@ class AddTests(FormTestCase):
         self.assertEqual(instance.config["amc"]["instanceId"], "amclocalus2")
         self.assertEqual([b.name for b in instance.brands.all()], ["Norda", "Wellhome"])
         check = HealthCheck.objects.get(instance=instance)
-        self.assertEqual((check.run.trigger, check.verdict), (HealthRun.Trigger.SAVE, Health.HEALTHY))
+        self.assertEqual((check.run.trigger, check.verdict), (HealthCheckBatch.Trigger.SAVE, Health.HEALTHY))
 
     def test_a_failed_test_saves_nothing_and_keeps_what_was_typed(self) -> None:
         response = self.add(instance_id="amclocalus3")

@@ -11,8 +11,8 @@ from django.urls import reverse
 
 from instances.forms.fields import InstanceChoiceField
 from instances.models import AMCInstance, Health, HealthCheck, Status
+from instances.presenters.listing import short_age
 from instances.services.brands import replace_brands
-from instances.services.listing import short_age
 from tests.base import CastTestCase
 from tests.factories import AccountFactory, ConnectionFactory, InstanceFactory
 

@@ -54,10 +54,10 @@ class LadderTests(LocalAmcTestCase):
         revoked = ConnectionFactory(user=self.alice, refresh_token="Atzr|local-revoked")
         self.assert_breaks(self.climb(connection=revoked), "token", "econnect")
         revoked.refresh_from_db()
-        self.assertEqual(revoked.state, AmazonConnection.State.RECONNECT_REQUIRED)
+        self.assertEqual(revoked.status, AmazonConnection.Status.RECONNECT_REQUIRED)
 
     def test_disconnected_and_unreadable_logins_break_without_a_call(self) -> None:
-        gone = ConnectionFactory(user=self.alice, refresh_token="", state="DISCONNECTED")
+        gone = ConnectionFactory(user=self.alice, refresh_token="", status="DISCONNECTED")
         self.assert_breaks(self.climb(connection=gone), "token")
         unreadable = ConnectionFactory(user=self.alice)
         sql = "UPDATE amazon_connections SET refresh_token = 'gAAAAnonsense' WHERE label = %s"
@@ -152,7 +152,7 @@ class LadderTests(LocalAmcTestCase):
             with self.subTest(**fault):
                 self.setUp()
                 AmazonConnection.objects.filter(pk=self.connection.pk).update(
-                    state="CONNECTED", access_token="", access_token_expires_at=None
+                    status="CONNECTED", access_token="", access_token_expires_at=None
                 )
                 self.connection.refresh_from_db()
                 self.arm(**fault)

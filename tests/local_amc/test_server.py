@@ -376,7 +376,7 @@ class TestProgram:
         assert "Traceback" not in errors
 
     def test_it_imports_nothing_of_the_product(self) -> None:
-        code = "import sys, local_amc.__main__; print([m for m in sys.modules if m.split('.')[0] in " \
-               "('django', 'amchelper', 'instances', 'templates_app')])"  # fmt: skip
+        product = ("django", "amchelper", "planning", "instances", "templates_app", "executions", "schedules")
+        code = f"import sys, local_amc.__main__; print([m for m in sys.modules if m.split('.')[0] in {product}])"
         done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
         assert done.stdout.strip() == "[]"

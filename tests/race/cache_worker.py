@@ -22,7 +22,7 @@ django.setup()
 from amchelper.models import User  # noqa: E402  needs the settings
 from templates_app.errors import StaleTemplateError  # noqa: E402
 from templates_app.models import InstanceTemplate  # noqa: E402
-from templates_app.services.template_cache import list_templates, read_template  # noqa: E402
+from templates_app.services.cache import list_templates, read_template  # noqa: E402
 from templates_app.services.templates import Content, update_template  # noqa: E402
 
 

@@ -12,14 +12,15 @@ from django.core.cache import caches
 from django.db import connection, connections
 from django.test import TransactionTestCase
 
+from executions.models import Execution, ExecutionStatus, Trigger
+from executions.services.claims import claim_execution
+from executions.services.queue import admit_waiting
+from executions.services.start import cancel, start_execution
 from instances.models import AMCInstance
-from templates_app.models import Execution, InstanceTemplate, State, Trigger
-from templates_app.services.execution_claims import claim_execution
-from templates_app.services.execution_queue import admit_waiting
-from templates_app.services.executions import cancel, start_execution
+from templates_app.models import InstanceTemplate
 from templates_app.services.templates import Content, create_template
+from tests.executions.base import SQL, window
 from tests.factories import AccountFactory, ConnectionFactory, InstanceFactory, UserFactory
-from tests.templates_app.executions.base import SQL, window
 
 # SQLite lets one writer in at a time, and its databases of tests live in one connection's memory.
 IS_PARALLEL = connection.vendor == "postgresql"
@@ -106,4 +107,4 @@ class ExecutionRaceTests(TransactionTestCase):
             together(2, act)
             execution.refresh_from_db()
             self.assertIsNotNone(execution.cancel_requested_at)
-            self.assertIn(execution.state, (State.CANCELLED, State.SUBMITTING))
+            self.assertIn(execution.status, (ExecutionStatus.CANCELLED, ExecutionStatus.SUBMITTING))

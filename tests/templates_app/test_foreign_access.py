@@ -24,7 +24,7 @@ def address_names() -> list[str]:
     """Return the name of every address of templates and mappings that belongs to an instance."""
     names = own_url_names(get_resolver().url_patterns)
     return sorted(
-        n for n in names if n.startswith(("templates:template-", "instances:mapping-", "templates:run-"))
+        n for n in names if n.startswith(("templates:template-", "instances:mapping-", "schedules:run-"))
     )
 
 
@@ -56,7 +56,7 @@ class ForeignAccessTests(CastTestCase):
 
     def address(self, name: str, instance: AMCInstance) -> str:
         args: list[Any] = [instance.pk]
-        if name in ("templates:run-start",) or name.removeprefix("templates:template-") in (
+        if name in ("schedules:run-start",) or name.removeprefix("templates:template-") in (
             "detail", "update", "copy", "archive", "delete", "versions", "restore"
         ):  # fmt: skip
             args.append(self.template.template_id)

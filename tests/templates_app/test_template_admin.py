@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import reverse
 
 from templates_app.models import InstanceTemplate
-from templates_app.services.template_cache import list_templates
+from templates_app.services.cache import list_templates
 from tests.templates_app.test_template_pages import TemplateTestCase
 
 

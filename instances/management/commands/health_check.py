@@ -19,7 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from amchelper.models import User
-from instances.models import AMCInstance, Health, HealthRun
+from instances.models import AMCInstance, Health, HealthCheckBatch
 from instances.models.reasons import reason_of
 from instances.services.health import check_instances, start_run
 from instances.services.probes import ProbeResult
@@ -79,7 +79,9 @@ class Command(BaseCommand):
     def _check(
         self, instances: Sequence[AMCInstance], concurrency: int | None, *, quiet: bool
     ) -> list[ProbeResult]:
-        run = start_run([instance.pk for instance in instances], user=None, trigger=HealthRun.Trigger.COMMAND)
+        run = start_run(
+            [instance.pk for instance in instances], user=None, trigger=HealthCheckBatch.Trigger.COMMAND
+        )
         # The bar goes to standard error, so that the table can be piped.
         with Progress(console=Console(stderr=True), disable=quiet, transient=True) as progress:
             task = progress.add_task("Checking", total=len(instances))

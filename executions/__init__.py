@@ -1,0 +1,1 @@
+"""Runs of templates: started, followed through AMC, their results kept and shown."""

@@ -1,0 +1,19 @@
+"""The admin of executions: staff look; what changes rows goes through the product's own pages."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+
+from executions.models import Execution
+from instances.admin import ReadOnlyAdmin
+
+
+@admin.register(Execution)
+class ExecutionAdmin(ReadOnlyAdmin):
+    """Runs."""
+
+    list_display = ("name", "instance", "status", "amc_status", "trigger", "queued_at", "finished_at", "row_count")
+    list_filter = ("status", "trigger")
+    search_fields = ("name", "workflow_id", "amc_execution_id", "instance__name", "user__email")
+    list_select_related = ("instance",)
+    date_hierarchy = "queued_at"

@@ -1,0 +1,112 @@
+"""Filters of the list of runs, and what is asked of a result."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+
+from amchelper.models import User
+from executions.models import OPEN_STATUSES, Execution, ExecutionQuerySet, ExecutionStatus, Trigger
+from executions.results.filters import Filter, Operator
+from instances.models import AMCInstance
+from templates_app.models import InstanceTemplate
+
+OPEN = "OPEN"
+
+
+class ExecutionFilter(forms.Form):
+    """Which runs the list shows; wrong values count as not given."""
+
+    q = forms.CharField(required=False, max_length=100, label="Search")
+    status = forms.ChoiceField(
+        required=False,
+        choices=[("", "All statuses"), (OPEN, "Not ended"), *ExecutionStatus.choices],
+        label="Status",
+    )
+    instance = forms.ModelChoiceField(AMCInstance.objects.none(), required=False, empty_label="All instances")
+    template = forms.ModelChoiceField(
+        InstanceTemplate.objects.none(), required=False, empty_label="All templates", to_field_name="template_id"
+    )
+    trigger = forms.ChoiceField(
+        required=False, choices=[("", "Started by anyone"), *Trigger.choices], label="Started"
+    )
+    since = forms.DateField(required=False, widget=forms.DateInput(attrs={"type": "date"}), label="Since")
+
+    def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name, rows in (
+            ("instance", AMCInstance.objects.visible_to(user)),
+            ("template", InstanceTemplate.objects.visible_to(user)),
+        ):
+            field = self.fields[name]
+            if isinstance(field, forms.ModelChoiceField):
+                field.queryset = rows
+
+    def apply(self, executions: ExecutionQuerySet) -> ExecutionQuerySet:
+        """Narrow a queryset."""
+        self.is_valid()
+        chosen = {name: value for name, value in self.cleaned_data.items() if value}
+        for word in str(chosen.get("q", "")).split():
+            executions = executions.filter(name__icontains=word)
+        if chosen.get("status"):
+            statuses = OPEN_STATUSES if chosen["status"] == OPEN else [chosen["status"]]
+            executions = executions.filter(status__in=statuses)
+        for name in ("instance", "template", "trigger"):
+            if chosen.get(name):
+                executions = executions.filter(**{name: chosen[name]})
+        if chosen.get("since"):
+            executions = executions.filter(queued_at__date__gte=chosen["since"])
+        return executions
+
+    @property
+    def is_filtered(self) -> bool:
+        """Return whether anything is chosen."""
+        self.is_valid()
+        return any(self.cleaned_data.values())
+
+
+class ResultQuery(forms.Form):
+    """Sorting, one filter, search and page of a result's rows."""
+
+    sort = forms.CharField(required=False, max_length=300)
+    search = forms.CharField(required=False, max_length=200)
+    column = forms.CharField(required=False, max_length=300)
+    op = forms.ChoiceField(
+        required=False,
+        choices=[
+            (Operator.EQUALS, "is"),
+            (Operator.NOT_EQUALS, "is not"),
+            (Operator.CONTAINS, "contains"),
+            (Operator.GREATER, "is more than"),
+            (Operator.LESS, "is less than"),
+            (Operator.IS_NULL, "has no value"),
+            (Operator.IS_NOT_NULL, "has a value"),
+        ],
+    )
+    value = forms.CharField(required=False, max_length=200)
+
+    def order(self) -> list[tuple[str, str]]:
+        """Return column and direction; a minus before the name turns it round."""
+        name = self._text("sort")
+        if not name:
+            return []
+        return [(name[1:], "desc")] if name.startswith("-") else [(name, "asc")]
+
+    def conditions(self) -> list[Filter]:
+        """Return the condition of the filter row."""
+        column, op, value = self._text("column"), self._text("op") or Operator.EQUALS, self._text("value")
+        needs_value = op not in (Operator.IS_NULL, Operator.IS_NOT_NULL)
+        return [Filter(column, op, value)] if column and (value or not needs_value) else []
+
+    @property
+    def text(self) -> str:
+        """Return what is searched for."""
+        return self._text("search")
+
+    def _text(self, name: str) -> str:
+        self.is_valid()
+        return str(self.cleaned_data.get(name) or "")
+
+
+__all__ = ["Execution", "ExecutionFilter", "ResultQuery"]

@@ -1,0 +1,29 @@
+"""Remove stored results that are older than the retention or beyond the space for all of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+from django.utils import timezone
+
+from executions.services.retention import remove_old_results
+
+
+class Command(BaseCommand):
+    """`manage.py prune_results [--dry-run]`."""
+
+    help = "Remove results older than RESULT_RETENTION_DAYS, then the oldest beyond RESULT_STORAGE_BYTES."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Declare the options."""
+        parser.add_argument("--dry-run", action="store_true", help="only say what would be removed")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Remove, and say what."""
+        dry_run = options["dry_run"]
+        removal = remove_old_results(timezone.now(), dry_run=dry_run)
+        verb = "Would remove" if dry_run else "Removed"
+        self.stdout.write(
+            f"{verb} {removal.results} results and {removal.strays} stray files, {removal.bytes:,} bytes."
+        )

@@ -1,0 +1,106 @@
+"""A DuckDB in memory that can reach the named files and nothing else."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+
+from executions.results.errors import ResultMemoryError, ResultTimeoutError
+
+MEMORY_LIMIT = "128MB"
+_THREADS = "2"
+_SPILL_LIMIT = "8GB"
+_INTERRUPT_EVERY = 0.01
+
+
+@contextmanager
+def open_files(
+    *files: Path, memory_limit: str = MEMORY_LIMIT, timeout_seconds: float | None = None
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open a connection that may read and write `files` only; ends whatever runs after `timeout_seconds`.
+
+    Raises ResultMemoryError and ResultTimeoutError.
+    """
+    with tempfile.TemporaryDirectory(prefix="amc-result-") as spill:
+        connection = duckdb.connect(
+            config={
+                "memory_limit": memory_limit,
+                "threads": _THREADS,
+                "temp_directory": spill,
+                "max_temp_directory_size": _SPILL_LIMIT,
+                "autoinstall_known_extensions": "false",
+                "autoload_known_extensions": "false",
+                "python_enable_replacements": "false",
+            }
+        )
+        try:
+            _lock(connection, files)
+            with _deadline(connection, timeout_seconds), _explained():
+                yield connection
+        finally:
+            connection.close()
+
+
+def quote_name(name: str) -> str:
+    """Write an identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def quote_text(text: str) -> str:
+    """Write a text, where a statement takes no bound value."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _lock(connection: duckdb.DuckDBPyConnection, files: Sequence[Path]) -> None:
+    """Shut out all other files, extensions and later changes of these settings."""
+    # None of them is accepted among the settings of the start.
+    # A bar of progress would be written into the log of a worker.
+    connection.execute("SET enable_progress_bar = false")
+    paths = ", ".join(quote_text(str(file)) for file in files)
+    connection.execute(f"SET allowed_paths = [{paths}]")
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+
+
+@contextmanager
+def _deadline(connection: duckdb.DuckDBPyConnection, seconds: float | None) -> Iterator[None]:
+    """Interrupt the connection when the time is over."""
+    if seconds is None:
+        yield
+        return
+    is_over = threading.Event()
+    watch = threading.Thread(target=_interrupt, args=(connection, seconds, is_over), daemon=True)
+    watch.start()
+    try:
+        yield
+    except duckdb.InterruptException:
+        raise ResultTimeoutError(
+            f"This took longer than {seconds:g} seconds and was stopped. Use fewer filters, or download the result."
+        ) from None
+    finally:
+        is_over.set()
+        watch.join()
+
+
+def _interrupt(connection: duckdb.DuckDBPyConnection, seconds: float, is_over: threading.Event) -> None:
+    """Interrupt after so long, again and again: one that comes between two statements is lost."""
+    is_late = not is_over.wait(seconds)
+    while is_late:
+        connection.interrupt()
+        is_late = not is_over.wait(_INTERRUPT_EVERY)
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Turn a lack of memory or disk into an error people can act on."""
+    try:
+        yield
+    except duckdb.OutOfMemoryException:
+        raise ResultMemoryError(
+            "This needs more memory than a result page may use. Narrow the filters, or download the result."
+        ) from None

@@ -1,0 +1,113 @@
+"""A result as CSV: exactly as AMC sent it, or so that a spreadsheet neither runs nor spoils it."""
+
+# ruff: noqa: S608 - names are quoted and come from the file.
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import duckdb
+
+from executions.results.columns import Kind, open_result
+from executions.results.connection import open_files, quote_name, quote_text
+from executions.results.errors import ResultError
+from executions.results.source import check_csv, read_csv_sql
+
+BATCH_ROWS = 2_048
+_CHUNK_BYTES = 256 * 1024
+_PARQUET_MAGIC = b"PAR1"
+# Spreadsheets take UTF-8 for something else without it.
+_BOM = b"\xef\xbb\xbf"
+# As spreadsheets and RFC 4180 have it.
+_LINE_END = b"\r\n"
+_MEMORY_LIMIT = "64MB"
+# What begins a formula (the wide forms too, where such keyboards are in use), unless it is a plain negative number.
+_FORMULA = r"regexp_matches({text}, '^[=+\-@\t\r\n＝＋－＠]') AND NOT regexp_full_match({text}, '{number}')"
+_PLAIN_NUMBER = r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?"
+# What a spreadsheet would change: it keeps 15 digits and drops leading zeros.
+_SPOILED = r"regexp_full_match({text}, '-?([0-9]{{16,}}|0[0-9]+)')"
+_GUARDED = f"CASE WHEN ({_FORMULA}) OR {_SPOILED} THEN '''' || {{text}} ELSE {{text}} END"
+
+_HARMLESS = frozenset({Kind.DOUBLE, Kind.DATE, Kind.TIMESTAMP, Kind.BOOLEAN})
+
+
+def export_csv(path: Path, *, spreadsheet_safe: bool = True) -> Iterator[bytes]:
+    """Return a result, from its CSV or its Parquet file, as CSV in chunks.
+
+    Made safe for spreadsheets, texts that begin like a formula, and numbers a spreadsheet would spoil (longer than
+    15 digits, or with leading zeros), get an apostrophe before them. Otherwise a CSV stays as it is.
+    """
+    if not path.is_file():
+        raise ResultError("The stored result is gone. Run the query again.")
+    if _is_parquet(path):
+        return _from_parquet(path, is_safe=spreadsheet_safe)
+    return _from_csv(path) if spreadsheet_safe else _chunks(path)
+
+
+def _is_parquet(path: Path) -> bool:
+    """Return whether a file begins like a Parquet file; the other kind is CSV."""
+    with path.open("rb") as file:
+        return file.read(len(_PARQUET_MAGIC)) == _PARQUET_MAGIC
+
+
+def _chunks(path: Path) -> Iterator[bytes]:
+    """Return a file as it is."""
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            yield chunk
+
+
+def _from_csv(path: Path) -> Iterator[bytes]:
+    """Return a CSV, all of its fields made safe."""
+    shape = check_csv(path)
+    fields = [guarded_sql(f"c{place}") for place in range(len(shape.header))]
+    source = read_csv_sql(path, len(shape.header), has_line_breaks=shape.has_line_breaks)
+    with open_files(path, memory_limit=_MEMORY_LIMIT) as connection:
+        yield _BOM
+        yield from _records(connection, shape.header, fields, source, is_safe=True)
+
+
+def _from_parquet(path: Path, *, is_safe: bool) -> Iterator[bytes]:
+    """Return a Parquet file; numbers with a fraction, days and times need no guard."""
+    with open_result(path) as (connection, facts):
+        write = guarded_sql if is_safe else text_sql
+        fields = [
+            (text_sql if column.kind in _HARMLESS else write)(quote_name(column.name)) for column in facts.columns
+        ]
+        header = [column.header for column in facts.columns]
+        yield _BOM if is_safe else b""
+        yield from _records(connection, header, fields, f"read_parquet({quote_text(str(path))})", is_safe=is_safe)
+
+
+def text_sql(expression: str) -> str:
+    """Write an expression as text."""
+    return f"({expression}::VARCHAR)"
+
+
+def guarded_sql(expression: str) -> str:
+    """Write an expression that makes a value safe as text."""
+    return _GUARDED.format(text=text_sql(expression), number=_PLAIN_NUMBER)
+
+
+def _records(
+    connection: duckdb.DuckDBPyConnection,
+    header: Sequence[str],
+    fields: Sequence[str],
+    source: str,
+    *,
+    is_safe: bool,
+) -> Iterator[bytes]:
+    """Return header and rows; the database writes whole lines, which is several times as fast as doing it here."""
+    titles = f"SELECT {_field(guarded_sql('text') if is_safe else 'text')} FROM unnest(?) AS titles(text)"
+    yield ",".join(row[0] for row in connection.execute(titles, [list(header)]).fetchall()).encode() + _LINE_END
+    lines = connection.execute(
+        f"SELECT concat_ws(',', {', '.join(_field(field) for field in fields)}) FROM {source}"
+    )
+    while batch := lines.fetchmany(BATCH_ROWS):
+        yield b"".join(line.encode() + _LINE_END for (line,) in batch)
+
+
+def _field(text: str) -> str:
+    """Write a field as CSV has it; NULL is nothing, an empty text is two quotes."""
+    quoted = f"""'"' || replace({text}, '"', '""') || '"'"""
+    return f"CASE WHEN regexp_matches({text}, '^$|[\",\r\n]') THEN {quoted} ELSE coalesce({text}, '') END"

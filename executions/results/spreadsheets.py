@@ -1,0 +1,167 @@
+"""A result as XLSX, written row by row: texts are texts, so nothing in them is ever a formula."""
+
+# ruff: noqa: S608 - names are quoted and come from the file.
+from __future__ import annotations
+
+import datetime as dt
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import duckdb
+import xlsxwriter  # type: ignore[import-untyped]
+from xlsxwriter.format import Format  # type: ignore[import-untyped]
+from xlsxwriter.worksheet import Worksheet  # type: ignore[import-untyped]
+
+from executions.results.columns import Kind, ResultColumn, ResultFacts, open_result
+from executions.results.connection import quote_name
+from executions.results.display import display
+from executions.results.errors import ResultError
+from executions.results.exports import BATCH_ROWS
+
+# A sheet has 2^20 rows, one of them for the header, and 2^14 columns.
+MAX_ROWS = 1_048_575
+MAX_COLUMNS = 16_384
+MAX_TEXT = 32_767
+# A spreadsheet's numbers are doubles of which it keeps 15 digits.
+_MAX_NUMBER = 10**15
+# Days before are none, or other ones, in a spreadsheet.
+_FIRST_YEAR = 1901
+_SHORTENED = "…"
+
+Writer = Callable[[int, int, Any], None]
+
+
+@dataclass(frozen=True, slots=True)
+class SpreadsheetFacts:
+    """Rows written, and how many texts were shortened to what a cell can hold."""
+
+    rows: int
+    shortened: int
+
+
+class SpreadsheetLimitError(ResultError):
+    """The result does not fit a sheet."""
+
+    code = "spreadsheet_limit"
+
+
+def export_xlsx(path: Path, file: BinaryIO, *, limit: int = MAX_ROWS) -> SpreadsheetFacts:
+    """Write a stored result into `file` as XLSX in constant memory.
+
+    Identifiers and whole columns with numbers of more than 15 digits are written as texts. Raises
+    SpreadsheetLimitError, before anything is written, for more rows than `limit` or a sheet can have.
+    """
+    with open_result(path) as (connection, facts):
+        _check_size(facts, min(limit, MAX_ROWS))
+        long_columns = _long_columns(connection, path, facts)
+        options = {"constant_memory": True, "strings_to_urls": False, "default_date_format": "yyyy-mm-dd"}
+        with xlsxwriter.Workbook(file, options) as workbook:
+            sheet = _Sheet(workbook, facts.columns, long_columns)
+            rows = connection.execute(f"SELECT {_names(facts)} FROM read_parquet(?)", [str(path)])
+            while batch := rows.fetchmany(BATCH_ROWS):
+                sheet.append(batch)
+            sheet.finish()
+    return SpreadsheetFacts(facts.rows, sheet.shortened)
+
+
+def _names(facts: ResultFacts) -> str:
+    return ", ".join(quote_name(column.name) for column in facts.columns)
+
+
+def _check_size(facts: ResultFacts, limit: int) -> None:
+    """Raise SpreadsheetLimitError when the result does not fit."""
+    if facts.rows > limit:
+        raise SpreadsheetLimitError(
+            f"A spreadsheet holds {limit:,} rows here and this result has {facts.rows:,}."
+            " Download it as CSV or Parquet."
+        )
+    if len(facts.columns) > MAX_COLUMNS:
+        raise SpreadsheetLimitError(
+            f"A spreadsheet holds {MAX_COLUMNS:,} columns and this result has {len(facts.columns):,}."
+            " Download it as CSV or Parquet."
+        )
+
+
+def _long_columns(connection: duckdb.DuckDBPyConnection, path: Path, facts: ResultFacts) -> set[str]:
+    """Find columns of whole numbers too long for a spreadsheet; one of them makes a text of the whole column."""
+    whole = [column for column in facts.columns if column.kind is Kind.INTEGER or column.sql_type.endswith(", 0)")]
+    if not whole:
+        return set()
+    tests = ", ".join(
+        f"coalesce(max({name}) >= {_MAX_NUMBER} OR min({name}) <= -{_MAX_NUMBER}, false)"
+        for name in (quote_name(column.name) for column in whole)
+    )
+    answers = connection.execute(f"SELECT {tests} FROM read_parquet(?)", [str(path)]).fetchone() or ()
+    return {column.name for column, is_long in zip(whole, answers, strict=True) if is_long}
+
+
+class _Sheet:
+    """The sheet being written; rows go in from top to bottom and cannot be touched again."""
+
+    def __init__(self, workbook: xlsxwriter.Workbook, columns: Sequence[ResultColumn], long: set[str]) -> None:
+        self.shortened = 0
+        self._row = 0
+        self._columns = columns
+        self._sheet: Worksheet = workbook.add_worksheet("Result")
+        self._time: Format = workbook.add_format({"num_format": "yyyy-mm-dd hh:mm:ss"})
+        self._day: Format = workbook.add_format({"num_format": "yyyy-mm-dd"})
+        self._writers = [self._writer(column, is_text=column.name in long) for column in columns]
+        self._begin(workbook.add_format({"bold": True, "bottom": 1}))
+
+    def append(self, rows: Sequence[Sequence[Any]]) -> None:
+        """Write rows; NULL leaves the cell empty."""
+        for values in rows:
+            self._row += 1
+            for place, value in enumerate(values):
+                if value is not None:
+                    self._writers[place](self._row, place, value)
+
+    def finish(self) -> None:
+        """Let the header filter the rows."""
+        if self._row:
+            self._sheet.autofilter(0, 0, self._row, len(self._columns) - 1)
+
+    def _begin(self, bold: Format) -> None:
+        """Write the header, which stays in sight."""
+        self._sheet.freeze_panes(1, 0)
+        for place, column in enumerate(self._columns):
+            width = 20 if column.kind in {Kind.TEXT, Kind.TIMESTAMP} else 14
+            self._sheet.set_column(place, place, max(width, min(len(column.header) + 2, 40)))
+            self._sheet.write_string(0, place, column.header[:MAX_TEXT], bold)
+
+    def _writer(self, column: ResultColumn, *, is_text: bool) -> Writer:
+        """Choose how the cells of a column are written."""
+        if column.is_temporal:
+            return self._write_time
+        if column.kind is Kind.BOOLEAN:
+            return self._write_truth
+        if column.is_numeric and not is_text and not column.is_identifier:
+            return self._write_number
+        return self._write_text
+
+    def _write_text(self, row: int, place: int, value: Any) -> None:
+        text = display(value) or ""
+        if len(text) > MAX_TEXT:
+            self.shortened += 1
+            text = text[: MAX_TEXT - len(_SHORTENED)] + _SHORTENED
+        self._sheet.write_string(row, place, text)
+
+    def _write_number(self, row: int, place: int, value: int | float | Decimal) -> None:
+        if math.isfinite(value):
+            self._sheet.write_number(row, place, value)
+        else:
+            self._write_text(row, place, value)
+
+    def _write_truth(self, row: int, place: int, value: bool) -> None:
+        self._sheet.write_boolean(row, place, value)
+
+    def _write_time(self, row: int, place: int, value: dt.date) -> None:
+        if value.year < _FIRST_YEAR:
+            self._write_text(row, place, value)
+        else:
+            style = self._time if isinstance(value, dt.datetime) else self._day
+            self._sheet.write_datetime(row, place, value, style)

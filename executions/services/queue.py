@@ -1,0 +1,191 @@
+"""Our own queue: how many runs may be at AMC, who is next, and what the others wait for."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Count, Min, Q
+from django.utils import timezone
+
+from executions.models import FARTHEST, Execution, ExecutionQuerySet, ExecutionStatus
+from executions.services.messages import send_steps
+from instances.amc.types import AccountRef
+from instances.models import AMCAccount, AMCInstance
+
+
+@dataclass(frozen=True)
+class Places:
+    """How many runs are open at AMC and how many may be, for an instance and for its account."""
+
+    instance_open: int
+    instance_limit: int
+    account_open: int
+    account_limit: int
+
+    @property
+    def free(self) -> int:
+        """Count the places a run of this instance can have now."""
+        return max(0, min(self.instance_limit - self.instance_open, self.account_limit - self.account_open))
+
+
+def headroom(instance: AMCInstance) -> int:
+    """Count the places a run of this instance can have at AMC now."""
+    return places(instance).free
+
+
+def places(instance: AMCInstance) -> Places:
+    """Return how full an instance and its account are, whoever of our users started the runs."""
+    account = Execution.objects.at_amc().filter(_of_account(instance.account.ref))
+    counts = account.aggregate(
+        account=Count("pk"), instance=Count("pk", filter=Q(instance__instance_id=instance.instance_id))
+    )
+    return Places(
+        counts["instance"], settings.EXECUTIONS_PER_INSTANCE, counts["account"], settings.EXECUTIONS_PER_ACCOUNT
+    )
+
+
+def queue_position(execution: Execution) -> int | None:
+    """Return the place in the instance's queue, 1 for the next one; None when it does not wait in it."""
+    return queue_positions([execution]).get(execution.pk)
+
+
+def queue_positions(executions: Iterable[Execution]) -> dict[UUID, int]:
+    """Return the places of those that wait, in one query. The instances must be loaded."""
+    wanted = {one.pk: one.instance.instance_id for one in executions if one.status == ExecutionStatus.QUEUED}
+    if not wanted:
+        return {}
+    rows = Execution.objects.waiting().filter(instance__instance_id__in=set(wanted.values()))
+    places: Counter[tuple[str, str, str]] = Counter()
+    found = {}
+    for pk, *key in rows.values_list(
+        "pk", "instance__instance_id", "instance__account__account_id", "instance__account__marketplace_id"
+    ):
+        instance = (key[0], key[1], key[2])
+        places[instance] += 1
+        if pk in wanted:
+            found[pk] = places[instance]
+    return found
+
+
+def admit_waiting(account: AccountRef) -> list[UUID]:
+    """Let runs out of the queue while instance and account have places, the oldest first; returns who may submit.
+
+    The account's rows are locked meanwhile (SQLite locks everything), so that no place is given away twice.
+    """
+    with transaction.atomic():
+        _lock(account)
+        now = timezone.now()
+        admission = _Admission(account, now)
+        admitted = admission.choose()
+        Execution.objects.filter(pk__in=admitted, status=ExecutionStatus.QUEUED).update(
+            status=ExecutionStatus.SUBMITTING,
+            waiting_for="",
+            next_step_at=now,
+            step_attempts=0,
+            polls=0,
+            sent_at=now,
+        )
+        admission.explain()
+    return admitted
+
+
+def admit(execution: Execution) -> bool:
+    """Admit whoever is next for this execution's account; returns whether it was this one."""
+    admitted = admit_waiting(execution.instance.account.ref)
+    send_steps(pk for pk in admitted if pk != execution.pk)
+    return execution.pk in admitted
+
+
+def fill_places(account: AccountRef) -> None:
+    """Admit whoever waits for this account, after a run left AMC or its message got lost."""
+    if Execution.objects.waiting().filter(_of_account(account)).exists():
+        send_steps(admit_waiting(account))
+
+
+def accounts_with_waiting(now: datetime, *, most: int) -> list[AccountRef]:
+    """Return the accounts for which runs wait that may be admitted, those first that have waited longest."""
+    rows = (
+        Execution.objects.filter(status=ExecutionStatus.QUEUED)
+        .filter(Q(next_step_at__lte=now) | Q(next_step_at__gt=now + FARTHEST))
+        .order_by()
+        .values_list("instance__account__account_id", "instance__account__marketplace_id")
+        .annotate(oldest=Min("queued_at"))
+        .order_by("oldest")[:most]
+    )
+    return [AccountRef(account_id, marketplace_id) for account_id, marketplace_id, _ in rows]
+
+
+class _Admission:
+    """Who gets the free places of one account."""
+
+    def __init__(self, account: AccountRef, now: datetime) -> None:
+        self._waiting: ExecutionQuerySet = Execution.objects.waiting().filter(_of_account(account))
+        open_runs = (
+            Execution.objects.at_amc()
+            .filter(_of_account(account))
+            .order_by()
+            .values_list("instance__instance_id")
+            .annotate(count=Count("pk"))
+        )
+        self._open = Counter(dict(open_runs))
+        self._limit, self._account_limit = settings.EXECUTIONS_PER_INSTANCE, settings.EXECUTIONS_PER_ACCOUNT
+        # AMC said that these are full, with runs that are not ours: nobody passes the one that was told so.
+        self._paused = set(
+            self._waiting.filter(next_step_at__gt=now, next_step_at__lte=now + FARTHEST)
+            .order_by()
+            .values_list("instance__instance_id", flat=True)
+            .distinct()
+        )
+
+    def choose(self) -> list[UUID]:
+        """Return the oldest that fit, in order."""
+        admitted: list[UUID] = []
+        while (free := self._account_limit - self._open.total()) > 0:
+            candidates = (
+                self._waiting.exclude(instance__instance_id__in=self._full | self._paused)
+                .exclude(pk__in=admitted)
+                .values_list("pk", "instance__instance_id")[:free]
+            )
+            if not candidates:
+                break
+            for pk, instance_id in candidates:
+                if self._open[instance_id] < self._limit:
+                    self._open[instance_id] += 1
+                    admitted.append(pk)
+        return admitted
+
+    def explain(self) -> None:
+        """Say at those that stay what they wait for."""
+        if self._open.total() >= self._account_limit:
+            text = f"A place at AMC: {self._account_limit} runs of this account are open there."
+            self._tell(self._waiting, text)
+        elif self._full:
+            text = f"A place at AMC: {self._limit} runs of this instance are open there."
+            self._tell(self._waiting.filter(instance__instance_id__in=self._full), text)
+
+    @property
+    def _full(self) -> set[str]:
+        return {instance_id for instance_id, count in self._open.items() if count >= self._limit}
+
+    def _tell(self, waiting: ExecutionQuerySet, text: str) -> None:
+        untold = waiting.exclude(waiting_for=text).order_by().values("pk")
+        Execution.objects.filter(pk__in=untold, status=ExecutionStatus.QUEUED).update(waiting_for=text)
+
+
+def _of_account(account: AccountRef) -> Q:
+    # The pair is AMC's account; several users may each have a row of it.
+    return Q(
+        instance__account__account_id=account.account_id, instance__account__marketplace_id=account.marketplace_id
+    )
+
+
+def _lock(account: AccountRef) -> None:
+    rows = AMCAccount.objects.filter(account_id=account.account_id, marketplace_id=account.marketplace_id)
+    # In one order, or two workers could wait for each other; no_key: new instances may refer to them meanwhile.
+    list(rows.select_for_update(no_key=True).order_by("pk").values_list("pk"))

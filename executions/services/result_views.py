@@ -1,0 +1,120 @@
+"""Rows, figures, charts and files of a stored result."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from django.http import Http404
+
+from executions.models import Execution
+from executions.results.charts import ChartData, chart_series, suggest_chart
+from executions.results.columns import ResultFacts, read_facts
+from executions.results.exports import export_csv
+from executions.results.filters import Filter
+from executions.results.paging import ResultPage, page
+from executions.results.spreadsheets import export_xlsx
+from executions.results.statistics import ColumnStatistics, column_statistics
+from executions.services.result_files import result_storage
+
+ROWS_PER_PAGE = 100
+_CHUNK = 256 * 1024
+
+
+def result_path(execution: Execution) -> Path:
+    """Return where the Parquet file is; raises Http404 when there is none (any more)."""
+    if not execution.has_result or not result_storage().exists(execution.parquet_file):
+        raise Http404("This run has no stored result.")
+    return Path(result_storage().path(execution.parquet_file))
+
+
+def result_page(
+    execution: Execution,
+    *,
+    number: int,
+    order: Sequence[tuple[str, str]],
+    conditions: Sequence[Filter],
+    search: str,
+) -> ResultPage:
+    """Return one page of rows, counted from 1; raises ResultError for what cannot be asked."""
+    offset = (max(1, number) - 1) * ROWS_PER_PAGE
+    return page(
+        result_path(execution), offset=offset, size=ROWS_PER_PAGE, sort=order, filters=conditions, search=search
+    )
+
+
+def facts_of(execution: Execution) -> ResultFacts:
+    """Return rows and columns."""
+    return read_facts(result_path(execution))
+
+
+def statistics_of(execution: Execution) -> tuple[ColumnStatistics, ...]:
+    """Return the figures of every column."""
+    return column_statistics(result_path(execution))
+
+
+def chart_of(execution: Execution, *, x: str, y: str, kind: str) -> ChartData | None:
+    """Return the chart that is asked for, or the one that suggests itself; None when nothing can be drawn."""
+    path = result_path(execution)
+    suggested = suggest_chart(read_facts(path))
+    if x and y:
+        return chart_series(path, x=x, ys=[y], kind=kind or "bar")
+    if suggested is None:
+        return None
+    return chart_series(
+        path,
+        x=suggested.x,
+        ys=suggested.ys,
+        kind=kind or suggested.kind,
+        aggregate=suggested.aggregate,
+        limit=suggested.limit,
+    )
+
+
+def chart_json(chart: ChartData) -> dict[str, Any]:
+    """Return a chart as the page's script draws it."""
+    return {
+        "kind": chart.kind,
+        "labels": list(chart.labels),
+        "series": [{"name": series.name, "values": list(series.values)} for series in chart.series],
+        "x_title": chart.x.name,
+        "y_title": ", ".join(series.name for series in chart.series),
+    }
+
+
+def original_csv(execution: Execution) -> Iterator[bytes]:
+    """Stream the CSV as AMC sent it; raises Http404 before the first byte when it is gone."""
+    if not result_storage().exists(execution.csv_file):
+        raise Http404("This run has no stored result.")
+    return _chunks_of(execution.csv_file)
+
+
+def _chunks_of(name: str) -> Iterator[bytes]:
+    with result_storage().open(name) as file:
+        while chunk := file.read(_CHUNK):
+            yield chunk
+
+
+def safe_csv(execution: Execution) -> Iterator[bytes]:
+    """Stream the rows so that no spreadsheet takes a value for a formula; raises ResultError before the first byte."""
+    facts_of(execution)
+    return export_csv(result_path(execution), spreadsheet_safe=True)
+
+
+def parquet(execution: Execution) -> BinaryIO:
+    """Open the Parquet file."""
+    return result_path(execution).open("rb")
+
+
+def xlsx(execution: Execution) -> BinaryIO:
+    """Write a spreadsheet to a temporary file and give it, rewound; raises ResultError, above its limit too."""
+    file = tempfile.TemporaryFile()  # noqa: SIM115  the answer closes it once it is sent
+    try:
+        export_xlsx(result_path(execution), file)
+    except BaseException:
+        file.close()
+        raise
+    file.seek(0)
+    return file

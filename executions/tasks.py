@@ -1,0 +1,35 @@
+"""Celery tasks: one line each into a service."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from celery import shared_task
+from django.utils import timezone
+
+from executions.services import queue, retention, steps, tick
+from instances.amc.types import AccountRef
+
+
+@shared_task
+def advance_execution(pk: str) -> None:
+    """Do the steps of an execution that are due."""
+    steps.run_steps(UUID(pk))
+
+
+@shared_task
+def admit_executions(account_id: str, marketplace_id: str) -> None:
+    """Let runs out of the queue of an account."""
+    queue.fill_places(AccountRef(account_id, marketplace_id))
+
+
+@shared_task
+def tick_executions() -> None:
+    """Send again whatever is due or stuck."""
+    tick.queue_due(timezone.now())
+
+
+@shared_task
+def prune_results() -> None:
+    """Remove results that are too old or too many."""
+    retention.remove_old_results(timezone.now())

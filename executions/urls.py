@@ -1,0 +1,23 @@
+"""Addresses of executions and their results."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from executions import views
+
+app_name = "executions"
+
+_RUN = "runs/<uuid:pk>/"
+
+urlpatterns = [
+    path("runs/", views.execution_list, name="execution-list"),
+    path(_RUN, views.execution_detail, name="execution-detail"),
+    path(f"{_RUN}rows/", views.execution_rows, name="execution-rows"),
+    path(f"{_RUN}columns/", views.execution_statistics, name="execution-statistics"),
+    path(f"{_RUN}cancel/", views.execution_cancel, name="execution-cancel"),
+    path(f"{_RUN}again/", views.execution_again, name="execution-again"),
+    path(f"{_RUN}fetch/", views.execution_fetch, name="execution-fetch"),
+    path(f"{_RUN}download/<slug:kind>/", views.execution_download, name="execution-download"),
+    path("instances/<uuid:pk>/runs/", views.execution_of_instance, name="execution-of-instance"),
+]

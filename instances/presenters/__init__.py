@@ -1,0 +1,1 @@
+"""What pages of instances show, computed for HTML only."""

@@ -1,0 +1,1 @@
+"""Recurrences of templates, their slots, and the wizard that plans or starts runs."""

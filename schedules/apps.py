@@ -1,0 +1,13 @@
+"""App configuration of schedules."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+
+
+class SchedulesConfig(AppConfig):
+    """Schedules, their slots and the run wizard."""
+
+    name = "schedules"
+    verbose_name = "Schedules"
+    default_auto_field = "django.db.models.BigAutoField"

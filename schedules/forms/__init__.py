@@ -1,0 +1,1 @@
+"""Forms of schedules and the run wizard."""

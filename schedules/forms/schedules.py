@@ -1,0 +1,96 @@
+"""Forms of schedules: all that can be changed on one page, and the filters of the list."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import replace
+from typing import Any
+
+from django import forms
+
+from amchelper.models import User
+from instances.models import AMCInstance
+from planning.recurrence import Recurrence, RecurrenceError
+from planning.windows import ROLLING_CHOICES
+from schedules.forms.run import CUSTOM, DATES, ROLLING, DateInput, RecurringStep
+from schedules.models import Schedule, ScheduleStatus
+from schedules.services.schedules import NAME_LENGTH, ScheduleValues
+
+# The window has a start and an end of its own.
+_FIELDS = {"start": "starts_on", "end": "ends_on"}
+
+
+class ScheduleForm(RecurringStep):
+    """Change a schedule."""
+
+    name = forms.CharField(max_length=NAME_LENGTH)
+    starts_on = forms.DateField(required=False, widget=DateInput(), label="First day of the schedule")
+    ends_on = forms.DateField(required=False, widget=DateInput(), label="Last day of the schedule")
+
+    def make_recurrence(self) -> Recurrence:
+        """Return the recurrence with its bounds; raises RecurrenceError."""
+        data = self.cleaned_data
+        try:
+            return replace(super().make_recurrence(), start=data["starts_on"], end=data["ends_on"])
+        except RecurrenceError as problem:
+            raise RecurrenceError(
+                {_FIELDS.get(name, name): text for name, text in problem.errors.items()}
+            ) from None
+
+    def values(self) -> ScheduleValues:
+        """Return what the services save; the form is valid."""
+        return self.schedule_values(self.cleaned_data["name"])
+
+    @staticmethod
+    def initial_of(schedule: Schedule) -> dict[str, Any]:
+        """Return the saved values as the fields show them."""
+        values = ScheduleValues.of(schedule)
+        recurrence, days = values.recurrence, values.window_days
+        return {
+            "name": values.name,
+            "recurrence": recurrence.kind,
+            "weekday": 1 if recurrence.weekday is None else recurrence.weekday,
+            "day_of_month": str(recurrence.day_of_month or 1),
+            "time": recurrence.time,
+            "zone": recurrence.zone,
+            "starts_on": recurrence.start,
+            "ends_on": recurrence.end,
+            "mode": DATES if days is None else ROLLING,
+            "days": str(days) if days in ROLLING_CHOICES else "30" if days is None else CUSTOM,
+            "custom_days": None if days in ROLLING_CHOICES else days,
+            "lag_days": values.lag_days,
+            "start": values.fixed_start,
+            "end": values.fixed_end,
+            "missed_policy": values.missed_policy,
+        }
+
+
+class ScheduleFilter(forms.Form):
+    """Search and filters of the list; a value that cannot be matches nothing."""
+
+    q = forms.CharField(required=False, max_length=200, label="Search")
+    instance = forms.ModelChoiceField(
+        AMCInstance.objects.none(), required=False, label="Instance", empty_label="All instances"
+    )
+    status = forms.ChoiceField(
+        required=False, label="Status", choices=[("", "Any status"), *ScheduleStatus.choices]
+    )
+
+    def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field = self.fields["instance"]
+        if isinstance(field, forms.ModelChoiceField):
+            field.queryset = AMCInstance.objects.visible_to(user).filter(schedules__deleted_at=None).distinct()
+        for one in self.fields.values():
+            is_select = isinstance(one.widget, forms.Select)
+            one.widget.attrs |= {"class": "form-select" if is_select else "form-control", "aria-label": one.label}
+        self.fields["q"].widget.attrs |= {"type": "search", "placeholder": "Name, template or instance"}
+
+
+def read_seen(text: str) -> dt.datetime:
+    """Read the moment a page was loaded from; anything else is older than every schedule."""
+    try:
+        seen = dt.datetime.fromisoformat(text)
+    except ValueError:
+        return dt.datetime.min.replace(tzinfo=dt.UTC)
+    return seen if seen.tzinfo else seen.replace(tzinfo=dt.UTC)

@@ -1,0 +1,213 @@
+"""Recurrences of a template, and one row for every slot they ever had."""
+
+from __future__ import annotations
+
+import datetime as dt
+import secrets
+import uuid
+
+from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
+from django.db import models
+from django.db.models import F, Q
+from django.urls import reverse
+
+from amchelper.models import User
+from executions.models import Execution
+from instances.models import AMCInstance
+from planning.recurrence import Recurrence
+from planning.windows import DEFAULT_LAG_DAYS
+from templates_app.models import InstanceTemplate
+
+
+def new_schedule_id() -> str:
+    """Return a fresh ID: `sched_` and 12 hexadecimal digits."""
+    return f"sched_{secrets.token_hex(6)}"
+
+
+class ScheduleStatus(models.TextChoices):
+    """Whether slots start runs."""
+
+    ACTIVE = "ACTIVE", "Active"
+    PAUSED = "PAUSED", "Paused"
+
+
+class WindowKind(models.TextChoices):
+    """How a slot's window is found."""
+
+    ROLLING = "ROLLING", "Rolling"
+    FIXED = "FIXED", "Fixed dates"
+
+
+class MissedPolicy(models.TextChoices):
+    """What happens to slots that passed while nothing was running."""
+
+    LATEST = "LATEST", "Run the latest"
+    SKIP = "SKIP", "Skip them"
+    ALL = "ALL", "Run all, up to ten"
+
+
+class SlotStatus(models.TextChoices):
+    """What became of a slot. A slot succeeded only when its execution did."""
+
+    CLAIMED = "CLAIMED", "Claimed"
+    STARTED = "STARTED", "Running"
+    SUCCEEDED = "SUCCEEDED", "Succeeded"
+    FAILED = "FAILED", "Failed"
+    SKIPPED = "SKIPPED", "Skipped"
+
+
+class ScheduleQuerySet(models.QuerySet["Schedule"]):
+    """Schedules by access and what is due."""
+
+    def visible_to(self, user: User | AnonymousUser) -> ScheduleQuerySet:
+        """Schedules `user` may see, deleted ones not: those of their instances."""
+        return self.none() if user.is_anonymous else self.filter(instance__user=user, deleted_at__isnull=True)
+
+    editable_by = visible_to
+
+    def active(self) -> ScheduleQuerySet:
+        """Schedules whose slots start runs."""
+        return self.filter(status=ScheduleStatus.ACTIVE, deleted_at__isnull=True)
+
+    def due(self, now: dt.datetime) -> ScheduleQuerySet:
+        """Active schedules with a slot at or before `now`."""
+        return self.active().filter(next_run_at__lte=now)
+
+    def with_relations(self) -> ScheduleQuerySet:
+        """Bring instance and template along in one query."""
+        return self.select_related("instance__account", "template", "user")
+
+
+class Schedule(models.Model):
+    """A recurrence with its window rule."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    schedule_id = models.CharField(max_length=18, unique=True, default=new_schedule_id, editable=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="schedules")
+    instance = models.ForeignKey(AMCInstance, on_delete=models.CASCADE, related_name="schedules")
+    template = models.ForeignKey(InstanceTemplate, on_delete=models.CASCADE, related_name="schedules")
+    submission_key = models.UUIDField(unique=True, default=uuid.uuid4, editable=False)
+    name = models.CharField(max_length=255)
+
+    kind = models.CharField(
+        max_length=10, choices=[("daily", "Daily"), ("weekly", "Weekly"), ("monthly", "Monthly")]
+    )
+    time = models.TimeField()
+    zone = models.CharField(max_length=64, default="UTC")
+    weekday = models.PositiveSmallIntegerField(null=True, blank=True, help_text="0 is Sunday.")
+    day_of_month = models.SmallIntegerField(null=True, blank=True, help_text="1 to 31; -1 is the last day.")
+    starts_on = models.DateField(null=True, blank=True)
+    ends_on = models.DateField(null=True, blank=True)
+
+    window_kind = models.CharField(max_length=10, choices=WindowKind.choices, default=WindowKind.ROLLING)
+    window_days = models.PositiveSmallIntegerField(default=30)
+    lag_days = models.PositiveSmallIntegerField(default=DEFAULT_LAG_DAYS)
+    fixed_start = models.DateField(null=True, blank=True)
+    fixed_end = models.DateField(null=True, blank=True)
+
+    status = models.CharField(max_length=10, choices=ScheduleStatus.choices, default=ScheduleStatus.ACTIVE)
+    status_reason = models.CharField(max_length=300, blank=True, default="")
+    missed_policy = models.CharField(max_length=10, choices=MissedPolicy.choices, default=MissedPolicy.LATEST)
+    consecutive_failures = models.PositiveSmallIntegerField(default=0, editable=False)
+    # Slots up to here are decided; the next one is `next_run_at`.
+    planned_until = models.DateTimeField(editable=False)
+    next_run_at = models.DateTimeField(null=True, blank=True, editable=False)
+    deleted_at = models.DateTimeField(null=True, blank=True, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    objects = ScheduleQuerySet.as_manager()
+
+    class Meta:
+        db_table = "workflow_schedules"
+        verbose_name = "schedule"
+        ordering = ("name", "id")
+        constraints = (
+            models.CheckConstraint(
+                name="schedules_weekly_has_weekday",
+                condition=~Q(kind="weekly") | Q(weekday__isnull=False, weekday__lte=6),
+            ),
+            models.CheckConstraint(
+                name="schedules_monthly_has_day",
+                condition=~Q(kind="monthly") | Q(day_of_month__in=[-1, *range(1, 32)]),
+            ),
+            models.CheckConstraint(
+                name="schedules_window_is_whole",
+                condition=Q(window_kind=WindowKind.ROLLING, window_days__gte=1, window_days__lte=365)
+                | Q(window_kind=WindowKind.FIXED, fixed_start__lte=F("fixed_end")),
+            ),
+        )
+        indexes = (
+            models.Index(
+                fields=["next_run_at"],
+                name="schedules_due",
+                condition=Q(status=ScheduleStatus.ACTIVE, deleted_at__isnull=True),
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("schedules:schedule-detail", args=[self.schedule_id])
+
+    @property
+    def recurrence(self) -> Recurrence:
+        """Return the recurrence as a value."""
+        return Recurrence(
+            kind=self.kind,
+            time=self.time,
+            zone=self.zone,
+            weekday=self.weekday,
+            day_of_month=self.day_of_month,
+            start=self.starts_on,
+            end=self.ends_on,
+        )
+
+    @property
+    def is_active(self) -> bool:
+        """Return whether its slots start runs."""
+        return self.status == ScheduleStatus.ACTIVE and self.deleted_at is None
+
+
+class SlotQuerySet(models.QuerySet["ScheduleSlot"]):
+    """Slots by access and status."""
+
+    def visible_to(self, user: User | AnonymousUser) -> SlotQuerySet:
+        """Slots of the schedules `user` may see, of deleted schedules too: history stays."""
+        return self.none() if user.is_anonymous else self.filter(schedule__instance__user=user)
+
+
+class ScheduleSlot(models.Model):
+    """One slot: the planned moment exists once per schedule, ever; whoever inserts it has claimed it."""
+
+    id = models.BigAutoField(primary_key=True)
+    schedule = models.ForeignKey(Schedule, on_delete=models.CASCADE, related_name="slots")
+    scheduled_for = models.DateTimeField()
+    status = models.CharField(max_length=10, choices=SlotStatus.choices, default=SlotStatus.CLAIMED)
+    reason = models.CharField(max_length=300, blank=True, default="")
+    execution = models.OneToOneField(
+        Execution, on_delete=models.SET_NULL, null=True, blank=True, related_name="slot"
+    )
+    attempts = models.PositiveSmallIntegerField(default=0)
+    retry_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    objects = SlotQuerySet.as_manager()
+
+    class Meta:
+        db_table = "schedule_slots"
+        verbose_name = "slot"
+        ordering = ("-scheduled_for", "-id")
+        constraints = (models.UniqueConstraint(fields=["schedule", "scheduled_for"], name="slots_exist_once"),)
+        indexes = (models.Index(fields=["status", "retry_at"], name="slots_by_status"),)
+
+    def __str__(self) -> str:
+        return f"{self.schedule} at {self.scheduled_for:%Y-%m-%d %H:%M} UTC"
+
+    @property
+    def is_open(self) -> bool:
+        """Return whether something about it can still change."""
+        return self.status in (SlotStatus.CLAIMED, SlotStatus.STARTED)

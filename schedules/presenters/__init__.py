@@ -1,0 +1,1 @@
+"""What pages of schedules show, computed for HTML only."""

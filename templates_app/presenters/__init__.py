@@ -1,0 +1,1 @@
+"""What pages of templates show, computed for HTML only."""

@@ -1,0 +1,91 @@
+"""The connection reaches the named files and nothing else, and ends in time."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from executions.results.columns import open_result, read_facts
+from executions.results.connection import open_files
+from executions.results.errors import ResultError, ResultMemoryError, ResultTimeoutError
+from tests.executions.results.conftest import MakeResult
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT * FROM read_csv('{other}')",
+        "SELECT * FROM '{other}'",
+        "SELECT * FROM read_text('{folder}/*')",
+        "SELECT * FROM glob('/etc/*')",
+        "COPY (SELECT 1) TO '{folder}/new.csv'",
+        "ATTACH '{folder}/new.duckdb'",
+        "SELECT * FROM read_csv('https://127.0.0.1:1/x.csv')",
+        "INSTALL httpfs",
+        "LOAD httpfs",
+        "SET enable_external_access = true",
+        "SET allowed_paths = ['{other}']",
+        "SET memory_limit = '10GB'",
+        "SELECT getenv('HOME')",
+    ],
+)
+def test_nothing_but_the_named_file_is_reached(tmp_path: Path, statement: str) -> None:
+    named, other = tmp_path / "named.csv", tmp_path / "other.csv"
+    named.write_text("a\n1\n")
+    other.write_text("secret\n2\n")
+    with open_files(named) as connection:
+        assert connection.execute("SELECT a FROM read_csv(?)", [str(named)]).fetchall() == [(1,)]
+        with pytest.raises(duckdb.Error):
+            connection.execute(statement.format(folder=tmp_path, other=other)).fetchall()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["named.csv", "other.csv"]
+
+
+def test_variables_of_the_program_are_not_read_as_tables(tmp_path: Path) -> None:
+    frame = duckdb.values([1])
+    with open_files(tmp_path / "x") as connection, pytest.raises(duckdb.CatalogException):
+        connection.execute("SELECT * FROM frame")
+    assert frame.fetchall() == [(1,)]
+
+
+@pytest.mark.parametrize("name", ["it's.parquet", "a[1]*?.parquet", "日本 #1%.parquet"])
+def test_any_file_name_is_taken_literally(tmp_path: Path, make_result: MakeResult, name: str) -> None:
+    path, facts = make_result("a\n1\n")
+    odd = path.rename(tmp_path / name)
+    assert read_facts(odd) == facts
+
+
+def test_a_question_that_takes_too_long_is_interrupted(tmp_path: Path) -> None:
+    began = time.monotonic()
+    with (
+        pytest.raises(ResultTimeoutError, match=r"longer than 0.2 seconds"),
+        open_files(tmp_path / "x", timeout_seconds=0.2) as connection,
+    ):
+        connection.execute("SELECT count(*) FROM range(10000000000) a, range(1000) b").fetchall()
+    assert time.monotonic() - began < 20
+
+
+def test_a_question_that_needs_too_much_memory_says_so(tmp_path: Path) -> None:
+    with (
+        pytest.raises(ResultMemoryError, match="more memory"),
+        open_files(tmp_path / "x", memory_limit="20MB") as connection,
+    ):
+        connection.execute("SELECT list(i) FROM range(20000000) t(i)").fetchall()
+
+
+@pytest.mark.parametrize("content", [None, b"", b"a,b\n1,2\n", b"PAR1 not really PAR1"])
+def test_a_file_that_is_no_result_is_a_clear_error(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "r.parquet"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ResultError, match="Run the query again"):
+        read_facts(path)
+
+
+def test_a_parquet_file_of_somebody_else_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "r.parquet"
+    duckdb.values([1]).write_parquet(str(path))
+    with pytest.raises(ResultError, match="cannot be read"), open_result(path):
+        pass

@@ -1,0 +1,126 @@
+"""A run exists once at AMC, whatever answers got lost on the way."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from executions.models import Execution, ExecutionStatus
+from instances.models import Event
+from tests.executions.base import ExecutionTestCase
+
+
+class LostAnswerTests(ExecutionTestCase):
+    def test_created_although_the_answer_was_lost(self) -> None:
+        for variant in ("", "reset"):
+            with self.subTest(variant):
+                self.control("POST", "reset")
+                self.arm("created_but_504", variant=variant, count=1)
+                execution = self.drive(self.start())
+                self.assertEqual(execution.status, ExecutionStatus.SUCCEEDED)
+                self.assertEqual(len(self.at_amc()), 1)
+
+    def test_created_unseen_for_45_seconds_is_not_created_again(self) -> None:
+        self.arm("exec_slow_visible", count=1)
+        execution = self.drive_to(ExecutionStatus.SUBMITTING)
+        self.step(execution)
+        self.assertEqual(execution.status, ExecutionStatus.PENDING)
+        self.wait(execution)
+        self.step(execution)
+        self.assertEqual((execution.status, execution.step_attempts), (ExecutionStatus.PENDING, 0))
+        self.drive(execution)
+        self.assertEqual(execution.status, ExecutionStatus.SUCCEEDED)
+        self.assertEqual(len(self.at_amc()), 1)
+
+    def test_lost_and_unseen_for_45_seconds_is_waited_for(self) -> None:
+        execution = self.drive_to(ExecutionStatus.SUBMITTING)
+        self.lose_answer(execution, hidden_seconds=45)
+        self.wait(execution)
+        self.step(execution)
+        self.assertEqual((execution.status, execution.polls), (ExecutionStatus.SUBMITTING, 1))
+        self.drive(execution)
+        self.assertEqual(execution.status, ExecutionStatus.SUCCEEDED)
+        self.assertEqual((len(self.at_amc()), len(self.calls("POST"))), (1, 1))
+
+    def test_refused_without_trace_is_posted_again_after_two_minutes(self) -> None:
+        for status in (500, 503, 504):
+            with self.subTest(status):
+                self.control("POST", "reset")
+                self.arm("server_error", status=status, count=1, route="executions", method="POST")
+                execution = self.drive_to(ExecutionStatus.SUBMITTING)
+                self.step(execution)
+                attempted_at = execution.attempted_at
+                assert attempted_at is not None
+                self.drive(execution)
+                self.assertEqual(execution.status, ExecutionStatus.SUCCEEDED)
+                self.assertEqual((len(self.at_amc()), len(self.calls("POST"))), (1, 2))
+                assert execution.submitted_at is not None
+                self.assertGreaterEqual(execution.submitted_at - attempted_at, timedelta(minutes=2))
+
+    def test_clock_that_jumps_ahead_after_a_lost_answer_makes_no_second_run(self) -> None:
+        execution = self.drive_to(ExecutionStatus.SUBMITTING)
+        self.lose_answer(execution, hidden_seconds=3645)
+        # The product believes that an hour has passed; AMC, half a minute after creation, shows nothing yet.
+        self.clock.shift(3600)
+        self.step(execution)
+        self.assertEqual((execution.status, len(self.calls("POST"))), (ExecutionStatus.SUBMITTING, 1))
+        self.clock.shift(120)
+        self.drive(execution)
+        self.assertEqual((execution.status, len(self.at_amc())), (ExecutionStatus.SUCCEEDED, 1))
+
+    def test_clock_that_was_ahead_when_the_answer_was_lost_hides_nothing(self) -> None:
+        self.control("POST", "clock", {"advance": -86_400 * 2})
+        self.arm("created_but_504", count=1)
+        execution = self.drive_to(ExecutionStatus.SUBMITTING)
+        self.step(execution)
+        self.drive(execution)
+        self.assertEqual((execution.status, len(self.at_amc())), (ExecutionStatus.SUCCEEDED, 1))
+
+    def test_clock_set_back_strands_nothing(self) -> None:
+        for status in (ExecutionStatus.SUBMITTING, ExecutionStatus.PENDING, ExecutionStatus.FETCHING):
+            with self.subTest(status):
+                self.control("POST", "reset")
+                self.clock.shift(timedelta(days=2))
+                execution = self.drive_to(status)
+                Execution.objects.filter(pk=execution.pk).update(
+                    leased_by="dead", lease_until=execution.next_step_at
+                )
+                self.clock.shift(timedelta(days=-2))
+                self.step(execution)
+                self.drive(execution)
+                self.assertEqual((execution.status, len(self.at_amc())), (ExecutionStatus.SUCCEEDED, 1))
+
+    def test_throttled_submission_waits_as_long_as_asked(self) -> None:
+        self.arm("throttle", seconds=40, count=1, route="executions", method="POST")
+        execution = self.drive_to(ExecutionStatus.SUBMITTING)
+        began = execution.queued_at
+        self.step(execution)
+        self.assertEqual((execution.status, execution.attempted_at), (ExecutionStatus.SUBMITTING, None))
+        self.assertGreaterEqual(execution.next_step_at - began, timedelta(seconds=39))
+        self.assertIn("slow down", execution.waiting_for)
+        self.drive(execution)
+        self.assertEqual((execution.status, len(self.at_amc())), (ExecutionStatus.SUCCEEDED, 1))
+
+    def test_expired_token_is_renewed_on_the_way(self) -> None:
+        self.drive(self.start())
+        self.arm("token_expired", variant="old")
+        self.assertEqual(self.drive(self.start()).status, ExecutionStatus.SUCCEEDED)
+
+    def test_login_that_ended_fails_the_run_and_says_what_to_do(self) -> None:
+        self.connection.refresh_token = "Atzr|local-revoked"
+        self.connection.save()
+        execution = self.drive(self.start())
+        self.assertEqual((execution.status, execution.error_code), (ExecutionStatus.FAILED, "reconnect_required"))
+        self.assertIn("Reconnect", execution.error)
+        self.assertEqual(self.at_amc(), [])
+
+    def test_refused_access_fails_the_run(self) -> None:
+        self.arm("wrong_entity", count=1)
+        execution = self.drive(self.start())
+        self.assertEqual((execution.status, execution.error_code), (ExecutionStatus.FAILED, "forbidden"))
+
+    def test_instance_disabled_while_waiting_fails_the_run(self) -> None:
+        execution = self.start()
+        self.instance.apply(Event.DISABLE)
+        self.drive(execution)
+        self.assertEqual((execution.status, execution.error_code), (ExecutionStatus.FAILED, "instance_disabled"))
+        self.assertEqual(self.at_amc(), [])

@@ -1,0 +1,270 @@
+"""The run wizard, step by step."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from typing import Any
+
+import time_machine
+from django.http import HttpResponse
+
+from executions.models import Execution
+from executions.services.start import start_execution
+from instances.models import AmazonConnection, InstanceBrand
+from planning.windows import Window
+from schedules.models import Schedule
+from templates_app.models import InstanceTemplate
+from templates_app.services.templates import Content, set_archived, update_template
+from tests.templates_app.test_template_pages import TemplateTestCase
+
+NOW = "2026-11-23T12:00:00Z"
+
+
+@time_machine.travel(NOW, tick=False)
+class RunWizardTests(TemplateTestCase):
+    saved: InstanceTemplate
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.saved = self.template()
+        self.client.force_login(self.alice)
+        start = self.client.get(self.run_url())
+        self.address = start["Location"].removesuffix("template/")
+
+    def run_url(self) -> str:
+        return self.url("detail", self.saved.template_id) + "run/"
+
+    def post(self, step: str, **fields: Any) -> HttpResponse:
+        data = {f"{step}-{name}": value for name, value in fields.items() if not name.startswith("wizard_")}
+        data |= {name: value for name, value in fields.items() if name.startswith("wizard_")}
+        prefix = re.search(
+            r'name="([^"]*-current_step)"', self.client.get(self.address + f"{step}/").content.decode()
+        )
+        assert prefix is not None
+        response = self.client.post(self.address + f"{step}/", {prefix[1]: step, **data})
+        assert isinstance(response, HttpResponse)
+        return response
+
+    def to_review(self, **window: Any) -> HttpResponse:
+        self.post("template", version=1)
+        self.post("type", kind="once")
+        fields = {"mode": "rolling", "days": "30", "lag_days": "14", "zone": "UTC", **window}
+        return self.post("once", **fields)
+
+    def test_shows_what_is_saved_now(self) -> None:
+        update_template(
+            template=self.saved,
+            user=self.alice,
+            content=Content(name="Reach", source_sql="SELECT 2 AS y"),
+            version=1,
+        )
+        self.assertContains(self.client.get(self.address + "template/"), "SELECT 2 AS y")
+
+    def test_runs_the_default_window(self) -> None:
+        self.to_review()
+        review = self.client.get(self.address + "review/")
+        self.assertContains(review, "11 Oct")
+        response = self.post("review", name="October", agreed_version=1)
+        execution = Execution.objects.get()
+        self.assertEqual(response["Location"], execution.get_absolute_url())
+        self.assertEqual(execution.name, "October")
+        self.assertEqual((str(execution.window_start), str(execution.window_end)), ("2026-10-11", "2026-11-09"))
+        self.assertEqual(execution.sql_query, self.saved.sql_query)
+        self.saved.refresh_from_db()
+        self.assertEqual(self.saved.usage_count, 1)
+
+    def test_submitting_twice_creates_one(self) -> None:
+        self.to_review()
+        self.post("review", name="Once", agreed_version=1)
+        again = self.client.post(self.address + "review/", {"review-name": "Twice", "review-agreed_version": 1})
+        self.assertEqual(again["Location"], Execution.objects.get().get_absolute_url())
+
+    def test_changed_template_asks_again(self) -> None:
+        self.to_review()
+        update_template(
+            template=self.saved,
+            user=self.alice,
+            content=Content(name="Reach", source_sql="SELECT 2 AS y"),
+            version=1,
+        )
+        response = self.post("review", name="Old", agreed_version=1)
+        self.assertContains(response, "SELECT 2 AS y")
+        self.assertContains(response, "saved again")
+        self.assertFalse(Execution.objects.exists())
+        self.post("review", name="New", agreed_version=2)
+        self.assertEqual(Execution.objects.get().sql_query, "SELECT 2 AS y")
+
+    def test_future_is_stopped_and_what_was_typed_stays(self) -> None:
+        response = self.to_review(mode="dates", start="2026-11-01", end="2027-01-31")
+        self.assertEqual(response.status_code, 200)
+        self.assertContains(response, 'value="2027-01-31"')
+        self.assertContains(response, "has not begun")
+
+    def test_inside_the_lag_is_a_warning(self) -> None:
+        self.to_review(lag_days="5")
+        self.assertContains(self.client.get(self.address + "review/"), "alert-warning")
+
+    def test_back_keeps_what_was_typed(self) -> None:
+        self.to_review(days="60")
+        self.post("review", name="Typed", agreed_version=1, wizard_goto_step="once")
+        self.assertContains(self.client.get(self.address + "review/"), "Typed")
+
+    def test_preview_resolves_the_window(self) -> None:
+        url = self.url("list") + "run-preview/"
+        fields = {"once-mode": "rolling", "once-days": "7", "once-lag_days": "14", "once-zone": "America/New_York"}
+        response = self.client.post(url, fields)
+        self.assertContains(response, "3 Nov")
+        self.assertContains(response, "2026-11-03 05:00")
+
+    def test_plans_a_schedule(self) -> None:
+        self.post("template", version=1)
+        self.post("type", kind="recurring")
+        fields = {"mode": "rolling", "days": "7", "lag_days": "14", "zone": "Europe/Berlin"}
+        self.post("recurring", recurrence="weekly", weekday="1", day_of_month="1", time="09:00", **fields)
+        review = self.client.get(self.address + "review/")
+        self.assertContains(review, "Every Monday at 09:00")
+        self.assertContains(review, "30 Nov 2026, 09:00")
+        self.post("review", name="Mondays", agreed_version=1)
+        schedule = Schedule.objects.get()
+        self.assertEqual((schedule.name, schedule.kind, schedule.weekday), ("Mondays", "weekly", 1))
+        self.assertEqual(schedule.next_run_at.isoformat(), "2026-11-30T08:00:00+00:00")
+
+    def hidden(self, response: HttpResponse, name: str) -> str:
+        """Return the value a browser would send back for a hidden field."""
+        found = re.search(rf'<input[^>]*name="{name}"[^>]*value="([^"]*)"', response.content.decode())
+        assert found is not None, name
+        return found[1]
+
+    def save_again(self, sql: str = "SELECT 2 AS y") -> None:
+        content = Content(name="Reach", source_sql=sql)
+        update_template(template=self.saved, user=self.alice, content=content, version=self.saved.version)
+        self.saved.refresh_from_db()
+
+    def test_page_that_asks_again_agrees_to_what_it_shows(self) -> None:
+        self.to_review()
+        self.save_again()
+        asked = self.post("review", name="Old", agreed_version=1)
+        self.post("review", name="New", agreed_version=self.hidden(asked, "review-agreed_version"))
+        self.assertEqual(Execution.objects.get().template_version, 2)
+
+    def test_review_that_is_opened_again_agrees_to_what_it_shows(self) -> None:
+        self.to_review()
+        self.post("review", name="Typed", agreed_version=1, wizard_goto_step="once")
+        self.save_again()
+        review = self.client.get(self.address + "review/")
+        self.assertEqual(self.hidden(review, "review-agreed_version"), "2")
+
+    def test_template_step_that_is_opened_again_has_seen_the_new_version(self) -> None:
+        self.to_review()
+        self.save_again()
+        seen = self.client.get(self.address + "template/")
+        self.assertContains(seen, "SELECT 2 AS y")
+        self.post("template", version=self.hidden(seen, "template-version"))
+        self.assertNotContains(self.client.get(self.address + "review/"), "saved again")
+
+    def test_get_never_starts_a_run(self) -> None:
+        self.to_review()
+        self.post("review", name="Typed", agreed_version=1, wizard_goto_step="once")
+        response = self.client.get(self.address + "finished/")
+        self.assertEqual(response.status_code, 302)
+        self.assertFalse(Execution.objects.exists())
+
+    def test_refused_start_says_why_and_keeps_what_was_typed(self) -> None:
+        self.to_review(days="60")
+        set_archived(self.saved, archived=True)
+        refused = self.post("review", name="My own name", agreed_version=1)
+        self.assertFalse(Execution.objects.exists())
+        page = self.client.get(refused["Location"]) if refused.status_code == 302 else refused
+        self.assertContains(page, "archived")
+        self.assertContains(page, "My own name")
+        self.assertContains(page, "60 days")
+
+    def test_suggested_name_follows_the_window(self) -> None:
+        self.to_review()
+        review = self.client.get(self.address + "review/")
+        name = self.hidden(review, "review-name")
+        self.assertIn("2026-10-11 - 2026-11-09", name)
+        self.post("review", name=name, agreed_version=1, wizard_goto_step="once")
+        self.to_review(days="7")
+        self.assertIn(
+            "2026-11-03 - 2026-11-09", self.hidden(self.client.get(self.address + "review/"), "review-name")
+        )
+
+    def test_refused_start_leaves_the_name_to_follow_the_window(self) -> None:
+        self.to_review()
+        name = self.hidden(self.client.get(self.address + "review/"), "review-name")
+        set_archived(self.saved, archived=True)
+        self.post("review", name=name, agreed_version=1)
+        set_archived(self.saved, archived=False)
+        self.to_review(days="7")
+        name = self.hidden(self.client.get(self.address + "review/"), "review-name")
+        self.assertIn("2026-11-03", name)
+        self.post("review", name=name, agreed_version=1)
+        self.assertEqual(Execution.objects.get().name, name)
+
+    def test_own_name_stays_when_the_window_changes(self) -> None:
+        self.to_review()
+        self.post("review", name="Own", agreed_version=1, wizard_goto_step="once")
+        self.to_review(days="7")
+        self.assertEqual(self.hidden(self.client.get(self.address + "review/"), "review-name"), "Own")
+
+    def test_name_starts_with_the_first_brand(self) -> None:
+        for brand in ("Zebra", "Acme"):
+            InstanceBrand.objects.create(instance=self.instance, name=brand, folded=brand.casefold())
+        self.to_review()
+        suggested = self.hidden(self.client.get(self.address + "review/"), "review-name")
+        self.assertEqual(suggested, "Acme - Reach - 2026-10-11 - 2026-11-09")
+        window = Window(date(2026, 10, 11), date(2026, 11, 9), "UTC")
+        # Nobody types a name for runs of schedules and of the API.
+        self.assertEqual(start_execution(user=self.alice, template=self.saved, window=window).name, suggested)
+
+    def test_step_of_the_other_kind_leads_back(self) -> None:
+        self.post("template", version=1)
+        self.post("type", kind="recurring")
+        page = self.client.get(self.address + "recurring/").content.decode()
+        step = re.search(r'name="([^"]*-current_step)"', page)
+        assert step is not None
+        # In another tab somebody changes his mind.
+        self.post("type", kind="once")
+        response = self.client.post(
+            self.address + "recurring/", {step[1]: "recurring", "recurring-mode": "rolling"}
+        )
+        self.assertEqual(response.status_code, 302)
+        self.assertEqual(self.client.post(self.address + "once/", {step[1]: "bogus"}).status_code, 302)
+
+    def test_missing_lag_is_asked_for_and_not_made_up(self) -> None:
+        self.assertContains(self.to_review(lag_days=""), "Give the days to leave out at the end")
+        dates = self.to_review(mode="dates", start="2026-10-01", end="2026-10-31", lag_days="")
+        self.assertEqual(dates.status_code, 302)
+
+    def test_unknown_choice_gets_a_message(self) -> None:
+        self.assertContains(self.to_review(mode="bogus"), "Select a valid choice")
+
+    def test_dates_that_no_slot_can_have_are_stopped_at_their_step(self) -> None:
+        self.post("template", version=1)
+        self.post("type", kind="recurring")
+        fields = {"mode": "dates", "start": "2024-01-01", "end": "2024-01-31", "zone": "UTC", "lag_days": "14"}
+        response = self.post("recurring", recurrence="daily", time="09:00", **fields)
+        self.assertEqual(response.status_code, 200)
+        self.assertContains(response, "AMC keeps the last 13 months", count=None)
+        self.assertContains(response, 'class="alert alert-danger"')
+
+    def test_schedule_inside_the_lag_is_a_warning(self) -> None:
+        self.post("template", version=1)
+        self.post("type", kind="recurring")
+        fields = {"mode": "rolling", "days": "7", "lag_days": "3", "zone": "UTC"}
+        self.post("recurring", recurrence="daily", time="09:00", **fields)
+        self.assertContains(self.client.get(self.address + "review/"), "still gain conversions")
+
+    def test_run_that_cannot_start_says_so_before_it_is_submitted(self) -> None:
+        self.to_review()
+        AmazonConnection.objects.update(status="RECONNECT_REQUIRED")
+        self.post("review", name="Blocked", agreed_version=1)
+        self.assertFalse(Execution.objects.exists())
+        self.assertContains(self.client.get(self.address + "review/"), "Reconnect it under Connections")
+
+    def test_outsider_finds_nothing(self) -> None:
+        self.client.force_login(self.charlie)
+        self.assertEqual(self.client.get(self.address + "template/").status_code, 404)
+        self.assertEqual(self.client.get(self.run_url()).status_code, 404)
