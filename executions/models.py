@@ -6,13 +6,12 @@ import uuid
 from datetime import date, datetime, timedelta
 
 from django.conf import settings
-from django.contrib.auth.models import AnonymousUser
 from django.db import models
 from django.db.models import F, Q
 from django.urls import reverse
 from django.utils import timezone
 
-from amchelper.models import User
+from amchelper.access import OwnedQuerySet
 from instances.amc.types import InstanceRef
 from instances.models import AMCInstance
 from planning.windows import Window
@@ -66,14 +65,10 @@ class Trigger(models.TextChoices):
     API = "API", "API"
 
 
-class ExecutionQuerySet(models.QuerySet["Execution"]):
+class ExecutionQuerySet(OwnedQuerySet["Execution"]):
     """Executions by access, status and what is due."""
 
-    def visible_to(self, user: User | AnonymousUser) -> ExecutionQuerySet:
-        """Executions `user` may see: those of their instances. Every page and API call starts here."""
-        return self.none() if user.is_anonymous else self.filter(instance__user=user)
-
-    editable_by = visible_to
+    owner_path = "instance__user"
 
     def open(self) -> ExecutionQuerySet:
         """Executions that have not ended."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import secrets
 import uuid
+from typing import Self
 
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
@@ -12,6 +13,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.urls import reverse
 
+from amchelper.access import OwnedQuerySet
 from amchelper.models import User
 from executions.models import Execution
 from instances.models import AMCInstance
@@ -57,14 +59,14 @@ class SlotStatus(models.TextChoices):
     SKIPPED = "SKIPPED", "Skipped"
 
 
-class ScheduleQuerySet(models.QuerySet["Schedule"]):
+class ScheduleQuerySet(OwnedQuerySet["Schedule"]):
     """Schedules by access and what is due."""
 
-    def visible_to(self, user: User | AnonymousUser) -> ScheduleQuerySet:
-        """Schedules `user` may see, deleted ones not: those of their instances."""
-        return self.none() if user.is_anonymous else self.filter(instance__user=user, deleted_at__isnull=True)
+    owner_path = "instance__user"
 
-    editable_by = visible_to
+    def owned_by(self, user: User | AnonymousUser) -> Self:
+        """Return the user's schedules, without deleted ones: only their slots are shown any more."""
+        return super().owned_by(user).filter(deleted_at__isnull=True)
 
     def active(self) -> ScheduleQuerySet:
         """Schedules whose slots start runs."""
@@ -171,12 +173,10 @@ class Schedule(models.Model):
         return self.status == ScheduleStatus.ACTIVE and self.deleted_at is None
 
 
-class SlotQuerySet(models.QuerySet["ScheduleSlot"]):
+class SlotQuerySet(OwnedQuerySet["ScheduleSlot"]):
     """Slots by access and status."""
 
-    def visible_to(self, user: User | AnonymousUser) -> SlotQuerySet:
-        """Slots of the schedules `user` may see, of deleted schedules too: history stays."""
-        return self.none() if user.is_anonymous else self.filter(schedule__instance__user=user)
+    owner_path = "schedule__instance__user"
 
 
 class ScheduleSlot(models.Model):

@@ -6,12 +6,11 @@ import secrets
 import uuid
 
 from django.conf import settings
-from django.contrib.auth.models import AnonymousUser
 from django.db import models
 from django.db.models import Max, Q
 from django.urls import reverse
 
-from amchelper.models import User
+from amchelper.access import OwnedQuerySet
 from instances.models import AMCInstance
 
 
@@ -20,14 +19,10 @@ def new_template_id() -> str:
     return f"tpl_inst_{secrets.token_hex(6)}"
 
 
-class TemplateQuerySet(models.QuerySet["InstanceTemplate"]):
+class TemplateQuerySet(OwnedQuerySet["InstanceTemplate"]):
     """Templates by access, state and text."""
 
-    def visible_to(self, user: User | AnonymousUser) -> TemplateQuerySet:
-        """Templates of the instances `user` may see: their own. Every page and API call starts here."""
-        return self.none() if user.is_anonymous else self.filter(instance__user=user)
-
-    editable_by = visible_to
+    owner_path = "instance__user"
 
     def of_instance(self, instance: AMCInstance) -> TemplateQuerySet:
         """Templates saved for one instance."""
@@ -125,12 +120,10 @@ class InstanceTemplate(TemplateContent):
         return self.archived_at is not None
 
 
-class VersionQuerySet(models.QuerySet["TemplateVersion"]):
+class VersionQuerySet(OwnedQuerySet["TemplateVersion"]):
     """Versions by access."""
 
-    def visible_to(self, user: User | AnonymousUser) -> VersionQuerySet:
-        """Versions of the templates `user` may see."""
-        return self.none() if user.is_anonymous else self.filter(template__instance__user=user)
+    owner_path = "template__instance__user"
 
 
 class TemplateVersion(TemplateContent):

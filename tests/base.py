@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar
+from unittest import mock
 
+from django.contrib.auth.models import AnonymousUser
 from django.core.cache import caches
 from django.test import TestCase, override_settings
 
+from amchelper.access import OwnedQuerySet
 from amchelper.models import User
 from instances.amc import brake
 from instances.models import AmazonConnection, AMCAccount
@@ -18,9 +23,10 @@ from tests.factories import AccountFactory, ConnectionFactory, UserFactory
 
 
 class CastTestCase(TestCase):
-    """Alice owns; Charlie must not learn that it exists; Sam is staff."""
+    """Alice owns; Bob may look, where `bob_sees` lets him; Charlie must not learn that it exists; Sam is staff."""
 
     alice: User
+    bob: User
     charlie: User
     sam: User
 
@@ -28,6 +34,7 @@ class CastTestCase(TestCase):
     def setUpTestData(cls) -> None:
         """Create the cast."""
         cls.alice = UserFactory(email="alice@example.com")
+        cls.bob = UserFactory(email="bob@example.com")
         cls.charlie = UserFactory(email="charlie@example.com")
         cls.sam = UserFactory(email="sam@example.com", is_staff=True, is_superuser=True)
 
@@ -40,6 +47,16 @@ class CastTestCase(TestCase):
         amazon._sources.clear()
         brake._brakes.clear()
         self.client.force_login(self.alice)
+
+    @contextmanager
+    def bob_sees(self) -> Iterator[None]:
+        """Let Bob see what Alice owns, as sharing will; he may run and change nothing."""
+
+        def visible_to(rows: OwnedQuerySet[Any], user: User | AnonymousUser) -> OwnedQuerySet[Any]:
+            return rows.owned_by(self.alice if user == self.bob else user)
+
+        with mock.patch.object(OwnedQuerySet, "visible_to", visible_to):
+            yield
 
     def htmx_get(self, url: str, **headers: str) -> Any:
         """Get as htmx does."""

@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import uuid
 
-from django.contrib.auth.models import AnonymousUser
 from django.core.validators import RegexValidator
 from django.db import models
 
-from amchelper.models import User
+from amchelper.access import OwnedQuerySet
 from instances.amc.hosts import region_of
 from instances.amc.types import AccountRef
 from instances.models.connection import AmazonConnection
 
 
-class AccountQuerySet(models.QuerySet["AMCAccount"]):
+class AccountQuerySet(OwnedQuerySet["AMCAccount"]):
     """AMC accounts by access."""
 
-    def visible_to(self, user: User | AnonymousUser) -> AccountQuerySet:
-        """Accounts `user` may see: those of their own logins."""
-        return self.none() if user.is_anonymous else self.filter(connection__user=user)
-
-    editable_by = visible_to
+    owner_path = "connection__user"
 
 
 class AMCAccount(models.Model):

@@ -7,14 +7,13 @@ from datetime import datetime
 from typing import Any
 
 from django.conf import settings
-from django.contrib.auth.models import AnonymousUser
 from django.db import models, transaction
 from django.db.models.functions import Lower
 from django.urls import reverse
 from django.utils import timezone
 
+from amchelper.access import OwnedQuerySet
 from amchelper.fields import EncryptedTextField, Undecryptable
-from amchelper.models import User
 from instances.amc.auth import Tokens
 
 
@@ -26,14 +25,10 @@ class Region(models.TextChoices):
     FE = "FE", "Far East"
 
 
-class ConnectionQuerySet(models.QuerySet["AmazonConnection"]):
+class ConnectionQuerySet(OwnedQuerySet["AmazonConnection"]):
     """Amazon logins by access and status."""
 
-    def visible_to(self, user: User | AnonymousUser) -> ConnectionQuerySet:
-        """Connections `user` may see: their own."""
-        return self.none() if user.is_anonymous else self.filter(user=user)
-
-    editable_by = visible_to
+    owner_path = "user"
 
     def needing_reconnect(self) -> ConnectionQuerySet:
         """Connections that stopped working until somebody signs in at Amazon again."""

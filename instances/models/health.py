@@ -13,6 +13,7 @@ from django.db import models
 from django.db.models import OuterRef, Q, Subquery
 from django.utils import timezone
 
+from amchelper.access import OwnedQuerySet
 from amchelper.models import User
 from instances.models.instance import AMCInstance, InstanceQuerySet
 from instances.models.lifecycle import Health
@@ -23,14 +24,10 @@ RUN_LEASE = timedelta(minutes=2)
 _INSTANCES_AT_A_TIME = 200
 
 
-class HealthCheckBatchQuerySet(models.QuerySet["HealthCheckBatch"]):
+class HealthCheckBatchQuerySet(OwnedQuerySet["HealthCheckBatch"]):
     """Acts of checking by access."""
 
-    def visible_to(self, user: User | AnonymousUser) -> HealthCheckBatchQuerySet:
-        """Runs `user` started."""
-        return self.none() if user.is_anonymous else self.filter(user=user)
-
-    editable_by = visible_to
+    owner_path = "user"
 
     def unfinished(self) -> HealthCheckBatchQuerySet:
         """Runs with work left that nobody holds a lease on."""
@@ -84,14 +81,10 @@ class HealthCheckBatch(models.Model):
         return f"{self.get_trigger_display()}, {self.total} instances, {self.started_at:%Y-%m-%d %H:%M}"
 
 
-class HealthCheckQuerySet(models.QuerySet["HealthCheck"]):
+class HealthCheckQuerySet(OwnedQuerySet["HealthCheck"]):
     """Probes by access and time."""
 
-    def visible_to(self, user: User | AnonymousUser) -> HealthCheckQuerySet:
-        """Probes of the instances `user` may see."""
-        return self.none() if user.is_anonymous else self.filter(instance__user=user)
-
-    editable_by = visible_to
+    owner_path = "instance__user"
 
     def latest_per_instance(
         self, user: User | AnonymousUser, instances: Iterable[Any], count: int
@@ -159,14 +152,10 @@ class HealthCheck(models.Model):
         return f"{self.verdict} {self.reason}".strip()
 
 
-class HealthRollupQuerySet(models.QuerySet["HealthRollup"]):
+class HealthRollupQuerySet(OwnedQuerySet["HealthRollup"]):
     """Hourly summaries by access."""
 
-    def visible_to(self, user: User | AnonymousUser) -> HealthRollupQuerySet:
-        """Summaries of the instances `user` may see."""
-        return self.none() if user.is_anonymous else self.filter(instance__user=user)
-
-    editable_by = visible_to
+    owner_path = "instance__user"
 
 
 class HealthRollup(models.Model):

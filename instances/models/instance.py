@@ -7,15 +7,14 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from django.conf import settings
-from django.contrib.auth.models import AnonymousUser
 from django.core.validators import MaxValueValidator, RegexValidator
 from django.db import models, transaction
 from django.db.models import Count, Prefetch, Q
 from django.urls import reverse
 
 from amc_facts.timing import ATTRIBUTION_DAYS
+from amchelper.access import OwnedQuerySet
 from amchelper.fields import EncryptedJSONField, Undecryptable
-from amchelper.models import User
 from instances.amc.types import AccountRef, InstanceRef
 from instances.models.account import AMCAccount
 from instances.models.connection import Region
@@ -32,14 +31,10 @@ class AMCCredentials(NamedTuple):
     entity_id: str
 
 
-class InstanceQuerySet(models.QuerySet["AMCInstance"]):
+class InstanceQuerySet(OwnedQuerySet["AMCInstance"]):
     """Instances by access, state and text."""
 
-    def visible_to(self, user: User | AnonymousUser) -> InstanceQuerySet:
-        """Instances `user` may see: their own. Every page, API call and form field starts here."""
-        return self.none() if user.is_anonymous else self.filter(user=user)
-
-    editable_by = visible_to
+    owner_path = "user"
 
     def enabled(self) -> InstanceQuerySet:
         """Instances their user has not disabled."""
@@ -188,14 +183,10 @@ class AMCInstance(models.Model):
             self.save(update_fields=["status", "is_active", "updated_at"])
 
 
-class BrandQuerySet(models.QuerySet["InstanceBrand"]):
+class BrandQuerySet(OwnedQuerySet["InstanceBrand"]):
     """Brands by access."""
 
-    def visible_to(self, user: User | AnonymousUser) -> BrandQuerySet:
-        """Brands of the instances `user` may see."""
-        return self.none() if user.is_anonymous else self.filter(instance__user=user)
-
-    editable_by = visible_to
+    owner_path = "instance__user"
 
     def distinct_names(self) -> list[str]:
         """Return every name once, whatever its case, in alphabetical order."""

@@ -5,13 +5,12 @@ from __future__ import annotations
 import unicodedata
 from typing import TypeVar
 
-from django.contrib.auth.models import AnonymousUser
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Length, Upper
 from django.db.models.lookups import Exact, LessThanOrEqual
 
-from amchelper.models import User
+from amchelper.access import OwnedQuerySet
 from instances.models.instance import AMCInstance, InstanceBrand
 
 M = TypeVar("M", bound=models.Model)
@@ -34,14 +33,10 @@ class MappingKind(models.TextChoices):
         return self.label if self is MappingKind.ASIN else self.label.lower()
 
 
-class MappingQuerySet(models.QuerySet[M]):
+class MappingQuerySet(OwnedQuerySet[M]):
     """Mappings of one kind of thing by access, instance and text."""
 
-    def visible_to(self, user: User | AnonymousUser) -> MappingQuerySet[M]:
-        """Mappings of the instances `user` may see."""
-        return self.none() if user.is_anonymous else self.filter(brand__instance__user=user)
-
-    editable_by = visible_to
+    owner_path = "brand__instance__user"
 
     def of_instance(self, instance: AMCInstance) -> MappingQuerySet[M]:
         """Mappings of all brands of an instance."""

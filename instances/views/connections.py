@@ -107,7 +107,7 @@ def connection_detail(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
     context = {
         "connection": connection,
         "accounts": accounts,
-        "instance_count": sum(account.instance_count for account in accounts),
+        "instance_count": AMCInstance.objects.filter(account__connection=connection).count(),
         "breadcrumbs": [_LIST_CRUMB, (connection.label, None)],
     }
     return render(request, "instances/connection_detail.html", context)

@@ -1,0 +1,76 @@
+"""Who may do what with a row: the only door between people and business rows.
+
+Four questions, each a method of every QuerySet that holds business rows: who sees a row, who runs something with it,
+who changes it, who owns it. Today the answer to all four is the owner. Views, forms, admin and services ask here and
+nowhere else; what a row belongs to is the `owner_path` of its QuerySet.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Self, TypeVar
+
+from django.contrib.auth.models import AnonymousUser
+from django.core.exceptions import PermissionDenied
+from django.db import models
+from django.http import Http404
+
+from amchelper.models import User
+
+M = TypeVar("M", bound=models.Model)
+
+_READ_ONLY = "You may look at this {noun}, but not change it. Ask its owner."
+_NOT_RUNNABLE = "You may look at this {noun}, but not run anything with it. Ask its owner."
+
+
+class OwnedQuerySet(models.QuerySet[M]):
+    """Rows that belong to somebody: to the user at the end of `owner_path`."""
+
+    owner_path: ClassVar[str]
+
+    def visible_to(self, user: User | AnonymousUser) -> Self:
+        """Return the rows `user` may see. Every page, form field and API call starts here."""
+        return self.owned_by(user)
+
+    def runnable_by(self, user: User | AnonymousUser) -> Self:
+        """Return the rows `user` may start something with that costs or asks Amazon: runs, checks, schedules."""
+        return self.owned_by(user)
+
+    def editable_by(self, user: User | AnonymousUser, *, in_admin: bool = False) -> Self:
+        """Return the rows `user` may change or delete.
+
+        With `in_admin` staff may change every row: Django's permissions of the model have let them in there.
+        """
+        if in_admin and user.is_staff:
+            return self.all()
+        return self.owned_by(user)
+
+    def owned_by(self, user: User | AnonymousUser) -> Self:
+        """Return the rows that belong to `user`, who alone may share or give them away."""
+        return self.none() if user.is_anonymous else self.filter(**{self.owner_path: user})
+
+
+def get_visible(rows: OwnedQuerySet[M], user: User | AnonymousUser, noun: str, **lookup: Any) -> M:
+    """Return the one of `rows` that `lookup` names, if `user` sees it; raises Http404."""
+    found = rows.visible_to(user).filter(**lookup).first()
+    if found is None:
+        raise Http404(f"There is no such {noun}.")
+    return found
+
+
+def get_to_run(rows: OwnedQuerySet[M], user: User | AnonymousUser, noun: str, **lookup: Any) -> M:
+    """Return a row to start something with; raises Http404, PermissionDenied with a sentence for who only sees it."""
+    found = rows.runnable_by(user).filter(**lookup).first()
+    return found if found is not None else _refuse(rows, user, noun, _NOT_RUNNABLE, lookup)
+
+
+def get_to_edit(rows: OwnedQuerySet[M], user: User | AnonymousUser, noun: str, **lookup: Any) -> M:
+    """Return a row to change; raises Http404, PermissionDenied with a sentence for who only sees it."""
+    found = rows.editable_by(user).filter(**lookup).first()
+    return found if found is not None else _refuse(rows, user, noun, _READ_ONLY, lookup)
+
+
+def _refuse(
+    rows: OwnedQuerySet[M], user: User | AnonymousUser, noun: str, sentence: str, lookup: dict[str, Any]
+) -> M:
+    get_visible(rows, user, noun, **lookup)
+    raise PermissionDenied(sentence.format(noun=noun))
