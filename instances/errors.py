@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 from amchelper.exceptions import AmcHelperError, InvalidStateError
 
 if TYPE_CHECKING:
-    from instances.services.ladder import Ladder
+    from instances.services.connection_test import ConnectionTest
 
 
 class InstanceConnectionError(AmcHelperError):
-    """The connection test failed; `ladder` tells at which rung."""
+    """The connection test failed; `test` tells at which step."""
 
     code = "instance_connection"
     http_status = 422
 
-    def __init__(self, message: str, *, ladder: Ladder) -> None:
+    def __init__(self, message: str, *, test: ConnectionTest) -> None:
         super().__init__(message)
-        self.ladder = ladder
+        self.test = test
 
 
 class InvalidInstanceConfiguration(AmcHelperError):  # noqa: N818  the name other parts and the API know

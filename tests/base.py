@@ -15,7 +15,7 @@ from django.test import TestCase, override_settings
 
 from amchelper.access import OwnedQuerySet
 from amchelper.models import User
-from instances.amc import brake
+from instances.amc import throttle
 from instances.models import AmazonConnection, AMCAccount
 from instances.services import amazon
 from local_amc.server import LocalAmcServer
@@ -45,7 +45,7 @@ class CastTestCase(TestCase):
             caches[alias].clear()
         # Per-process state of the client: one test's throttling or tokens are not the next one's.
         amazon._sources.clear()
-        brake._brakes.clear()
+        throttle._throttles.clear()
         self.client.force_login(self.alice)
 
     @contextmanager

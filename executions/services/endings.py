@@ -31,7 +31,7 @@ _LONGEST_WAITING_FOR = 200
 def step_client(execution: Execution) -> AbstractContextManager[AmcClient]:
     """Open a client for a step of this execution; raises what `amc_client` raises."""
     account = execution.instance.account
-    return amc_client(account.connection, account.region, patience=STEP)
+    return amc_client(account.connection, account.region, policy=STEP)
 
 
 def end(claim: Claim, status: ExecutionStatus, *, error: str = "", code: str = "", **fields: Any) -> bool:

@@ -9,12 +9,12 @@ from django.conf import settings
 
 from amchelper.exceptions import AmcHelperError
 from executions.models import Execution
-from instances.amc.client import Patience
+from instances.amc.client import RetryPolicy
 from instances.amc.errors import AmcLaterError
 from instances.amc.executions import DEFAULT_TIMEOUT_SECONDS
 
 # Every call of a step ends well within a lease, and a POST soon enough for AMC to show what it made.
-STEP = Patience(tries=3, max_wait_seconds=15, connect_timeout=5, read_timeout=30)
+STEP = RetryPolicy(tries=3, max_wait_seconds=15, connect_timeout=5, read_timeout=30)
 # Nothing waits longer; the queue takes times far beyond it for a wrong clock's.
 LONGEST = timedelta(minutes=30)
 

@@ -13,7 +13,6 @@ from urllib.parse import urlencode
 
 import requests
 
-from instances.amc.answers import call_info, error_text, network_error, read_json
 from instances.amc.errors import (
     AmcAuthError,
     AmcCredentialsError,
@@ -23,7 +22,8 @@ from instances.amc.errors import (
     AmcUnavailableError,
 )
 from instances.amc.hosts import Hosts, ensure_allowed
-from instances.amc.transport import INTERACTIVE, Patience, open_session, retry_after_seconds
+from instances.amc.responses import call_info, error_text, network_error, read_json
+from instances.amc.transport import INTERACTIVE, RetryPolicy, open_session, retry_after_seconds
 
 logger = logging.getLogger(__name__)
 
@@ -61,10 +61,10 @@ class LoginClient:
         client_secret: str,
         *,
         local_url: str = "",
-        patience: Patience = INTERACTIVE,
+        policy: RetryPolicy = INTERACTIVE,
     ) -> None:
         self.hosts, self.client_id, self._client_secret = hosts, client_id, client_secret
-        self.local_url, self.patience = local_url, patience
+        self.local_url, self.policy = local_url, policy
 
     def authorize_url(self, redirect_uri: str, state: str, code_challenge: str) -> str:
         """Return the consent page's address."""
@@ -103,8 +103,8 @@ class LoginClient:
         url = self.hosts.token
         ensure_allowed(url, self.local_url)
         body = {**form, "client_id": self.client_id, "client_secret": self._client_secret}
-        timeouts = (self.patience.connect_timeout, self.patience.read_timeout)
-        with open_session(url, patience=self.patience, retried_methods=retried_methods) as session:
+        timeouts = (self.policy.connect_timeout, self.policy.read_timeout)
+        with open_session(url, policy=self.policy, retried_methods=retried_methods) as session:
             try:
                 response = session.post(url, data=body, timeout=timeouts, allow_redirects=False, stream=True)
                 payload = read_json(response)

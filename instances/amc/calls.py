@@ -10,13 +10,13 @@ from typing import Any, Self
 
 import requests
 
-from instances.amc.answers import call_info, http_error, network_error, read_json, was_nothing_sent
 from instances.amc.auth import TokenSource
-from instances.amc.brake import Brake
 from instances.amc.errors import AmcAuthError, AmcError, AmcMalformedError, AmcRejectedError, AmcThrottledError
 from instances.amc.hosts import Hosts, ensure_allowed
-from instances.amc.refusals import reporting_error
-from instances.amc.transport import INTERACTIVE, Patience, open_session
+from instances.amc.rejections import reporting_error
+from instances.amc.responses import call_info, http_error, network_error, read_json, was_nothing_sent
+from instances.amc.throttle import Throttle
+from instances.amc.transport import INTERACTIVE, RetryPolicy, open_session
 from instances.amc.types import AccountRef, CallInfo
 
 logger = logging.getLogger(__name__)
@@ -49,16 +49,16 @@ class Calls:
         tokens: TokenSource,
         *,
         local_url: str = "",
-        brake: Brake | None = None,
-        patience: Patience = INTERACTIVE,
+        throttle: Throttle | None = None,
+        policy: RetryPolicy = INTERACTIVE,
         pool_size: int = 4,
     ) -> None:
         ensure_allowed(hosts.api, local_url)
         self._base, self._client_id, self._tokens = hosts.api, client_id, tokens
-        self._brake, self._patience, self._local_url = brake or Brake(), patience, local_url
-        self._timeouts = (patience.connect_timeout, patience.read_timeout)
+        self._throttle, self._policy, self._local_url = throttle or Throttle(), policy, local_url
+        self._timeouts = (policy.connect_timeout, policy.read_timeout)
         self._session = open_session(
-            hosts.api, patience=patience, brake=self._brake, pool_size=pool_size, retried_methods=_REPEATED
+            hosts.api, policy=policy, throttle=self._throttle, pool_size=pool_size, retried_methods=_REPEATED
         )
 
     def __enter__(self) -> Self:
@@ -136,7 +136,7 @@ class Calls:
             )
         if not 200 <= response.status_code < 300:
             raise _refused(request, response, payload)
-        self._brake.passed()
+        self._throttle.passed()
         if isinstance(payload, str):
             raise _unreadable(request, response)
         return payload, call
@@ -180,9 +180,9 @@ class Calls:
 
     def _open(self, request: Request, token: str) -> requests.Response:
         headers = self._headers(request.account, token)
-        if self._brake.wait(self._patience.wait_limit(request.method)) < 0:
+        if self._throttle.wait(self._policy.wait_limit(request.method)) < 0:
             raise AmcThrottledError(
-                "Amazon asked us to slow down. Try again later.", retry_after=self._brake.pause_left
+                "Amazon asked us to slow down. Try again later.", retry_after=self._throttle.pause_left
             )
         return self._session.request(
             request.method,

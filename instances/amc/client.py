@@ -8,10 +8,10 @@ from instances.amc.calls import PAGE_SIZE, Request
 from instances.amc.errors import AmcMalformedError
 from instances.amc.fields import unwrap
 from instances.amc.reporting import ReportingCalls
-from instances.amc.transport import BACKGROUND, INTERACTIVE, PROBE, Patience
+from instances.amc.transport import BACKGROUND, INTERACTIVE, PROBE, RetryPolicy
 from instances.amc.types import AccountRef, AmcAccount, AmcInstance, InstanceRef, parse_account, parse_instance
 
-__all__ = ["BACKGROUND", "INTERACTIVE", "PROBE", "AmcClient", "Patience"]
+__all__ = ["BACKGROUND", "INTERACTIVE", "PROBE", "AmcClient", "RetryPolicy"]
 
 _MOST_PAGES = 200
 

@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from instances.amc.answers import clean_words
 from instances.amc.errors import SqlPosition
 from instances.amc.fields import read_int, read_map, read_rows, read_text, read_time
-from instances.amc.refusals import read_refusal
+from instances.amc.rejections import read_refusal
+from instances.amc.responses import clean_words
 from instances.amc.types import CallInfo
 
 SHORTEST_TIMEOUT_SECONDS, LONGEST_TIMEOUT_SECONDS = 900, 86_400

@@ -20,7 +20,7 @@ from instances.amc.errors import (
 )
 from instances.amc.executions import AmcExecution, ExecutionRequest, format_time, parse_execution
 from instances.amc.fields import unwrap
-from instances.amc.refusals import refused_execution
+from instances.amc.rejections import refused_execution
 from instances.amc.results import LARGEST_RESULT, DownloadedResult, Progress, ResultDownload, read_urls
 from instances.amc.types import CallInfo, InstanceRef
 
@@ -233,7 +233,7 @@ class ReportingCalls(Calls):
             lambda: self._download_urls(instance, execution_id),
             file,
             local_url=self._local_url,
-            patience=self._patience,
+            policy=self._policy,
             largest=largest,
             progress=progress,
         ).run()

@@ -14,7 +14,6 @@ from urllib.parse import parse_qsl, urlsplit
 
 import requests
 
-from instances.amc.answers import call_info, network_error, reading
 from instances.amc.errors import (
     AmcError,
     AmcMalformedError,
@@ -24,8 +23,9 @@ from instances.amc.errors import (
     AmcUnavailableError,
 )
 from instances.amc.hosts import ensure_downloadable
-from instances.amc.parts import DownloadedResult, ResultWriter
-from instances.amc.transport import Patience, open_session
+from instances.amc.responses import call_info, network_error, reading
+from instances.amc.result_parts import DownloadedResult, ResultWriter
+from instances.amc.transport import RetryPolicy, open_session
 from instances.amc.types import CallInfo
 
 __all__ = ["LARGEST_RESULT", "DownloadedResult", "Progress", "ResultDownload", "read_urls"]
@@ -80,11 +80,11 @@ class ResultDownload:
         file: BinaryIO,
         *,
         local_url: str,
-        patience: Patience,
+        policy: RetryPolicy,
         largest: int,
         progress: Progress | None,
     ) -> None:
-        self._ask_urls, self._local_url, self._patience = ask_urls, local_url, patience
+        self._ask_urls, self._local_url, self._policy = ask_urls, local_url, policy
         self._largest, self._progress = largest, progress
         self._writer = ResultWriter(file, largest=largest)
 
@@ -117,8 +117,8 @@ class ResultDownload:
                 )  # fmt: skip
                 if tried == _TRIES:
                     raise
-                if status != 403:  # an expired link needs no patience
-                    time.sleep(min(_random.uniform(0, 2.0**tried), self._patience.max_wait_seconds))
+                if status != 403:  # an expired link needs no waiting
+                    time.sleep(min(_random.uniform(0, 2.0**tried), self._policy.max_wait_seconds))
                 urls = self._refreshed(urls)
         return urls
 
@@ -142,9 +142,9 @@ class ResultDownload:
         """Return the bytes behind a link as they come; raises AmcError without the link, which is a secret."""
         ensure_downloadable(url, self._local_url)
         # Further tries need fresh links, so the session itself makes none.
-        once = replace(self._patience, tries=1)
+        once = replace(self._policy, tries=1)
         timeouts = (once.connect_timeout, once.read_timeout)
-        with open_session(url, patience=once) as session:
+        with open_session(url, policy=once) as session:
             session.headers.update({"Accept": "*/*", "Accept-Encoding": "identity"})
             try:
                 response = session.get(url, timeout=timeouts, allow_redirects=False, stream=True)

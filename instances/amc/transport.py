@@ -1,4 +1,4 @@
-"""The HTTP session: pooling, timeouts, and retries with patience."""
+"""The HTTP session: pooling, timeouts, and retries with a policy."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from urllib3.exceptions import (
     ResponseError,
 )
 
-from instances.amc.brake import Brake
 from instances.amc.errors import AmcThrottledError
+from instances.amc.throttle import Throttle
 
 USER_AGENT = "amc-helper/0.1"
 RETRIED_STATUSES = frozenset({429, 500, 502, 503, 504})
@@ -39,7 +39,7 @@ _random = random.SystemRandom()
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class RetryPolicy:
     """How long one call may take: tries in all, seconds lost before the last of them starts, timeouts."""
 
     tries: int
@@ -58,11 +58,11 @@ class Patience:
 
 
 # A person waits for the page.
-INTERACTIVE = Patience(tries=3, max_wait_seconds=8, connect_timeout=5, read_timeout=10)
+INTERACTIVE = RetryPolicy(tries=3, max_wait_seconds=8, connect_timeout=5, read_timeout=10)
 # A worker waits.
-BACKGROUND = Patience(tries=5, max_wait_seconds=120, connect_timeout=5, read_timeout=60)
+BACKGROUND = RetryPolicy(tries=5, max_wait_seconds=120, connect_timeout=5, read_timeout=60)
 # amc-api, health probe: connect 5 s, read 15 s.
-PROBE = Patience(tries=3, max_wait_seconds=20, connect_timeout=5, read_timeout=15)
+PROBE = RetryPolicy(tries=3, max_wait_seconds=20, connect_timeout=5, read_timeout=15)
 
 
 class _QueryFilter(logging.Filter):
@@ -82,27 +82,27 @@ for _name in ("urllib3.connectionpool", "urllib3.util.retry"):
     logging.getLogger(_name).addFilter(_QueryFilter())
 
 
-class PatientRetry(Retry):
-    """Back off with full jitter or as Amazon asks, but never wait longer in all than patience allows."""
+class RetryWithThrottle(Retry):
+    """Back off with full jitter or as Amazon asks, but never wait longer in all than the policy allows."""
 
     def __init__(
         self,
         *args: Any,
-        patience: Patience,
-        brake: Brake | None = None,
+        policy: RetryPolicy,
+        throttle: Throttle | None = None,
         waited: float = 0.0,
         timed_out: float = 0.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
-        self.patience, self.brake, self.waited, self.timed_out = patience, brake, waited, timed_out
-        self._next_wait, self._wait_limit = 0.0, patience.max_wait_seconds
+        self.policy, self.throttle, self.waited, self.timed_out = policy, throttle, waited, timed_out
+        self._next_wait, self._wait_limit = 0.0, policy.max_wait_seconds
 
-    def new(self, **kwargs: Any) -> PatientRetry:
+    def new(self, **kwargs: Any) -> RetryWithThrottle:
         """Copy, keeping what this class added."""
         kept = {
-            "patience": self.patience,
-            "brake": self.brake,
+            "policy": self.policy,
+            "throttle": self.throttle,
             "waited": self.waited,
             "timed_out": self.timed_out,
         }
@@ -120,13 +120,13 @@ class PatientRetry(Retry):
         error: Exception | None = None,
         _pool: Any = None,
         _stacktrace: Any = None,
-    ) -> PatientRetry:
-        """Count a try; raises MaxRetryError when the tries or the patience are used up."""
+    ) -> RetryWithThrottle:
+        """Count a try; raises MaxRetryError when the tries or the policy are used up."""
         if error is not None and not self._may_repeat(method, error):
             raise error
-        wait, limit = self._wait_for(response), self.patience.wait_limit(method)
-        if response is not None and response.status == 429 and self.brake is not None:
-            self.brake.throttled(wait)
+        wait, limit = self._wait_for(response), self.policy.wait_limit(method)
+        if response is not None and response.status == 429 and self.throttle is not None:
+            self.throttle.throttled(wait)
         timed_out = self.timed_out + self._lost_in(error)
         if self.waited + timed_out + wait > limit:
             reason = error or ResponseError("the wait is longer than this call may take")
@@ -137,12 +137,12 @@ class PatientRetry(Retry):
         return following
 
     def sleep(self, response: BaseHTTPResponse | None = None) -> None:
-        """Wait before the next try; raises AmcThrottledError when the queue at the brake is too long."""
+        """Wait before the next try; raises AmcThrottledError when the queue at the throttle is too long."""
         time.sleep(self._next_wait)
         # Calls that were throttled together would otherwise all come back in the same moment.
-        if self.brake is not None and self.brake.wait(self._wait_limit) < 0:
+        if self.throttle is not None and self.throttle.wait(self._wait_limit) < 0:
             raise AmcThrottledError(
-                "Amazon asked us to slow down. Try again later.", retry_after=self.brake.pause_left
+                "Amazon asked us to slow down. Try again later.", retry_after=self.throttle.pause_left
             )
 
     def _may_repeat(self, method: str | None, error: Exception) -> bool:
@@ -152,8 +152,8 @@ class PatientRetry(Retry):
 
     def _lost_in(self, error: Exception | None) -> float:
         if isinstance(error, ReadTimeoutError):
-            return self.patience.read_timeout
-        return self.patience.connect_timeout if is_timeout(error) else 0.0
+            return self.policy.read_timeout
+        return self.policy.connect_timeout if is_timeout(error) else 0.0
 
     def _wait_for(self, response: BaseHTTPResponse | None) -> float:
         demanded = retry_after_seconds(response.headers.get("Retry-After")) if response is not None else None
@@ -192,8 +192,8 @@ def retry_after_seconds(value: str | None) -> float | None:
 def open_session(
     url: str,
     *,
-    patience: Patience,
-    brake: Brake | None = None,
+    policy: RetryPolicy,
+    throttle: Throttle | None = None,
     pool_size: int = 4,
     retried_methods: frozenset[str] = frozenset({"GET"}),
 ) -> requests.Session:
@@ -208,15 +208,15 @@ def open_session(
     session.cookies = RequestsCookieJar(policy=DefaultCookiePolicy(allowed_domains=[]))
     session.headers.clear()
     session.headers.update({"User-Agent": USER_AGENT, "Accept": "application/json", "Accept-Encoding": "gzip"})
-    retry = PatientRetry(
-        total=patience.tries - 1,
+    retry = RetryWithThrottle(
+        total=policy.tries - 1,
         allowed_methods=retried_methods,
         status_forcelist=RETRIED_STATUSES,
         respect_retry_after_header=False,  # _wait_for reads it, for the statuses above only
         raise_on_status=False,
         redirect=False,
-        patience=patience,
-        brake=brake,
+        policy=policy,
+        throttle=throttle,
     )
     adapter = HTTPAdapter(pool_connections=2, pool_maxsize=pool_size, max_retries=retry, pool_block=False)
     session.mount("https://", adapter)

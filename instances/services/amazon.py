@@ -12,10 +12,10 @@ from django.conf import settings
 from amchelper.exceptions import UndecryptableError
 from amchelper.fields import Undecryptable
 from instances.amc.auth import LoginClient, Tokens, TokenSource
-from instances.amc.brake import get_brake
-from instances.amc.client import INTERACTIVE, AmcClient, Patience
+from instances.amc.client import INTERACTIVE, AmcClient, RetryPolicy
 from instances.amc.errors import AmcAuthError
 from instances.amc.hosts import hosts_for
+from instances.amc.throttle import get_throttle
 from instances.models import AmazonConnection
 
 _sources: dict[UUID, TokenSource] = {}
@@ -56,7 +56,7 @@ def token_source(connection: AmazonConnection) -> TokenSource:
 
 @contextmanager
 def amc_client(
-    connection: AmazonConnection, region: str, *, patience: Patience = INTERACTIVE, pool_size: int = 4
+    connection: AmazonConnection, region: str, *, policy: RetryPolicy = INTERACTIVE, pool_size: int = 4
 ) -> Iterator[AmcClient]:
     """Open a client for one login and region; afterwards keep a refreshed token and note a revoked login.
 
@@ -70,8 +70,8 @@ def amc_client(
         settings.AMAZON_CLIENT_ID,
         source,
         local_url=settings.LOCAL_AMC_URL,
-        brake=get_brake(hosts.api, str(connection.pk)),
-        patience=patience,
+        throttle=get_throttle(hosts.api, str(connection.pk)),
+        policy=policy,
         pool_size=pool_size,
     )
     try:

@@ -28,7 +28,7 @@ _PARALLEL_ACCOUNTS = 6
 _LONGEST_ID, _LONGEST_MARKETPLACE = 64, 32
 
 
-class Key(NamedTuple):
+class DiscoveryKey(NamedTuple):
     """What an instance is chosen by: entity ID, marketplace and AMC ID."""
 
     account_id: str
@@ -39,14 +39,14 @@ class Key(NamedTuple):
         return "|".join(self)
 
     @classmethod
-    def parse(cls, text: str) -> Key | None:
+    def parse(cls, text: str) -> DiscoveryKey | None:
         """Read what a form sent; None for anything else than a key."""
         parts = text.split("|")
         return cls(*parts) if len(parts) == 3 and all(parts) else None
 
 
 @dataclass(frozen=True)
-class Reading:
+class AccountReading:
     """What Amazon says about one account; `error` stands in place of instances that could not be read."""
 
     ref: AccountRef
@@ -75,10 +75,10 @@ class Change(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Row:
+class DiscoveryRow:
     """One instance on the page of discovery: at Amazon, here, or both."""
 
-    key: Key
+    key: DiscoveryKey
     name: str
     found: AmcInstance | None = None
     here: AMCInstance | None = None
@@ -89,16 +89,16 @@ class Row:
 class AccountRows:
     """One account on the page of discovery, its instances in groups."""
 
-    reading: Reading
+    reading: AccountReading
     is_known: bool
-    new: list[Row] = field(default_factory=list)
-    changed: list[Row] = field(default_factory=list)
-    gone: list[Row] = field(default_factory=list)
-    same: list[Row] = field(default_factory=list)
-    elsewhere: list[Row] = field(default_factory=list)
+    new: list[DiscoveryRow] = field(default_factory=list)
+    changed: list[DiscoveryRow] = field(default_factory=list)
+    gone: list[DiscoveryRow] = field(default_factory=list)
+    same: list[DiscoveryRow] = field(default_factory=list)
+    elsewhere: list[DiscoveryRow] = field(default_factory=list)
 
 
-def read_amazon(connection: AmazonConnection, only: Collection[AccountRef] | None = None) -> list[Reading]:
+def read_amazon(connection: AmazonConnection, only: Collection[AccountRef] | None = None) -> list[AccountReading]:
     """Read all accounts and their instances, or the accounts in `only`; an account that fails hides no other.
 
     Accounts that were typed by hand are read too: an agency's login may reach some that Amazon does not list.
@@ -116,7 +116,7 @@ def read_amazon(connection: AmazonConnection, only: Collection[AccountRef] | Non
             if region not in clients:
                 clients[region] = _open(connection, region, stack)
 
-        def read(ref: AccountRef) -> Reading:
+        def read(ref: AccountRef) -> AccountReading:
             # Network only: the ORM stays in the calling thread.
             return _read_account(clients[_region(ref, connection)], ref, names[ref], is_listed=ref in listed)
 
@@ -133,7 +133,7 @@ def discover(connection: AmazonConnection, user: User) -> list[AccountRows]:
     return compare(connection, user, read_amazon(connection))
 
 
-def compare(connection: AmazonConnection, user: User, readings: Iterable[Reading]) -> list[AccountRows]:
+def compare(connection: AmazonConnection, user: User, readings: Iterable[AccountReading]) -> list[AccountRows]:
     """Sort what Amazon says into new, changed, gone, already here, and here under another account."""
     instances = AMCInstance.objects.visible_to(user).select_related("account__connection")
     mine = {instance.instance_id: instance for instance in instances}
@@ -150,7 +150,7 @@ def compare(connection: AmazonConnection, user: User, readings: Iterable[Reading
         if reading.error is None or reading.is_refused:
             at_amazon = {found.instance_id for found in reading.instances}
             rows.gone = [
-                Row(Key(*_pair(reading.ref), here.instance_id), here.name, here=here)
+                DiscoveryRow(DiscoveryKey(*_pair(reading.ref), here.instance_id), here.name, here=here)
                 for here in by_account.get(reading.ref, [])
                 if here.instance_id not in at_amazon
             ]
@@ -183,15 +183,15 @@ def changes_of(here: AMCInstance, found: AmcInstance) -> tuple[Change, ...]:
 
 def _place(rows: AccountRows, connection: AmazonConnection, found: AmcInstance, here: AMCInstance | None) -> None:
     ref = rows.reading.ref
-    key = Key(*_pair(ref), found.instance_id)
+    key = DiscoveryKey(*_pair(ref), found.instance_id)
     if here is None:
-        rows.new.append(Row(key, found.name or found.instance_id, found))
+        rows.new.append(DiscoveryRow(key, found.name or found.instance_id, found))
     elif not is_under(here, connection, ref):
-        rows.elsewhere.append(Row(key, here.name, found, here))
+        rows.elsewhere.append(DiscoveryRow(key, here.name, found, here))
     elif changes := changes_of(here, found):
-        rows.changed.append(Row(key, here.name, found, here, changes))
+        rows.changed.append(DiscoveryRow(key, here.name, found, here, changes))
     else:
-        rows.same.append(Row(key, here.name, found, here))
+        rows.same.append(DiscoveryRow(key, here.name, found, here))
 
 
 def _pair(ref: AccountRef) -> tuple[str, str]:
@@ -199,7 +199,7 @@ def _pair(ref: AccountRef) -> tuple[str, str]:
 
 
 def _open(connection: AmazonConnection, region: str, stack: ExitStack) -> AmcClient:
-    client = amc_client(connection, region, patience=INTERACTIVE, pool_size=_PARALLEL_ACCOUNTS)
+    client = amc_client(connection, region, policy=INTERACTIVE, pool_size=_PARALLEL_ACCOUNTS)
     return stack.enter_context(client)
 
 
@@ -207,15 +207,15 @@ def _region(ref: AccountRef, connection: AmazonConnection) -> str:
     return region_of(ref.marketplace_id, default=connection.region)
 
 
-def _read_account(client: AmcClient, ref: AccountRef, name: str, *, is_listed: bool) -> Reading:
+def _read_account(client: AmcClient, ref: AccountRef, name: str, *, is_listed: bool) -> AccountReading:
     try:
         found = client.list_instances(ref)
     except AmcHelperError as error:
-        return Reading(ref, name, is_listed, error=error)
+        return AccountReading(ref, name, is_listed, error=error)
     usable = tuple(sorted(filter(_has_usable_id, found), key=lambda each: each.name.casefold()))
     if len(usable) < len(found):
         logger.warning("discovery skipped instances without a usable ID count=%s", len(found) - len(usable))
-    return Reading(ref, name, is_listed, usable)
+    return AccountReading(ref, name, is_listed, usable)
 
 
 def _is_storable(ref: AccountRef) -> bool:
@@ -230,7 +230,7 @@ def _has_usable_id(found: AmcInstance) -> bool:
     return len(found.instance_id) <= _LONGEST_ID and re.match(NOT_A_UUID, found.instance_id) is not None
 
 
-def _raise_dead_login(readings: Iterable[Reading]) -> None:
+def _raise_dead_login(readings: Iterable[AccountReading]) -> None:
     """A revoked login fails every account: say it once, where it is noted on the connection."""
     for reading in readings:
         if isinstance(reading.error, AmcAuthError) and reading.error.reason == "reconnect_required":

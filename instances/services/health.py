@@ -16,9 +16,9 @@ from django.utils import timezone
 from amchelper.exceptions import AmcHelperError, InvalidStateError
 from amchelper.models import User
 from instances.amc.auth import TokenSource
-from instances.amc.brake import get_brake
 from instances.amc.client import PROBE, AmcClient
 from instances.amc.hosts import hosts_for
+from instances.amc.throttle import get_throttle
 from instances.amc.types import InstanceRef
 from instances.models import AmazonConnection, AMCInstance, HealthCheck, HealthCheckBatch
 from instances.models.health import RUN_LEASE
@@ -156,8 +156,8 @@ def _open_clients(targets: Sequence[Target], work: _Work, stack: ExitStack, *, p
                     settings.AMAZON_CLIENT_ID,
                     work.sources[connection.pk],
                     local_url=settings.LOCAL_AMC_URL,
-                    brake=get_brake(hosts.api, str(connection.pk)),
-                    patience=PROBE,
+                    throttle=get_throttle(hosts.api, str(connection.pk)),
+                    policy=PROBE,
                     pool_size=pool_size,
                 )
             )

@@ -17,7 +17,7 @@ from instances.amc.hosts import country_of, region_of
 from instances.amc.types import AccountRef, AmcInstance
 from instances.models import AmazonConnection, AMCAccount, AMCInstance, HealthCheckBatch
 from instances.services.configuration import invalidate_configuration
-from instances.services.discovery import Key, Reading, changes_of, is_under, read_amazon
+from instances.services.discovery import AccountReading, DiscoveryKey, changes_of, is_under, read_amazon
 from instances.services.health_records import record_results
 from instances.services.probes import result_of_answer
 
@@ -39,11 +39,11 @@ class ImportResult:
     unchanged: int
     elsewhere: int
     missing: int
-    failed: tuple[Reading, ...]
+    failed: tuple[AccountReading, ...]
 
 
 def import_instances(
-    *, connection: AmazonConnection, user: User, keys: Collection[Key] | None = None
+    *, connection: AmazonConnection, user: User, keys: Collection[DiscoveryKey] | None = None
 ) -> ImportResult:
     """Import the chosen instances, or everything new for None; running it twice changes nothing.
 
@@ -82,10 +82,12 @@ def import_instances(
     return result
 
 
-def _chosen(readings: Iterable[Reading], keys: Collection[Key] | None) -> dict[Key, AmcInstance]:
+def _chosen(
+    readings: Iterable[AccountReading], keys: Collection[DiscoveryKey] | None
+) -> dict[DiscoveryKey, AmcInstance]:
     wanted = None if keys is None else set(keys)
     found = {
-        Key(reading.ref.account_id, reading.ref.marketplace_id, instance.instance_id): instance
+        DiscoveryKey(reading.ref.account_id, reading.ref.marketplace_id, instance.instance_id): instance
         for reading in readings
         for instance in reading.instances
     }
@@ -103,7 +105,7 @@ def _mine(user: User, instance_ids: Collection[str]) -> dict[str, AMCInstance]:
     return {instance.instance_id: instance for instance in instances}
 
 
-def _rename_accounts(connection: AmazonConnection, readings: Iterable[Reading]) -> None:
+def _rename_accounts(connection: AmazonConnection, readings: Iterable[AccountReading]) -> None:
     names = {reading.ref: reading.name[:_LONGEST_NAME] for reading in readings if reading.is_listed}
     renamed = []
     for account in connection.accounts.all():
@@ -116,7 +118,10 @@ def _rename_accounts(connection: AmazonConnection, readings: Iterable[Reading]) 
 
 
 def _create(
-    connection: AmazonConnection, user: User, new: dict[Key, AmcInstance], readings: Iterable[Reading]
+    connection: AmazonConnection,
+    user: User,
+    new: dict[DiscoveryKey, AmcInstance],
+    readings: Iterable[AccountReading],
 ) -> list[Pair]:
     if not new:
         return []

@@ -17,9 +17,9 @@ from instances.errors import InstanceConnectionError, InvalidInstanceConfigurati
 from instances.models import AMCAccount, AMCInstance, Event, HealthCheck, HealthCheckBatch
 from instances.services.brands import clean_names, replace_brands
 from instances.services.configuration import invalidate_configuration
+from instances.services.connection_test import ConnectionTest, run_connection_test
 from instances.services.health import check_instance
 from instances.services.health_records import record_results
-from instances.services.ladder import Ladder, climb
 
 DUPLICATE = "You have this AMC instance already."
 STALE = (
@@ -92,29 +92,29 @@ def version_of(instance: AMCInstance) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def try_connection(values: InstanceValues) -> Ladder:
-    """Climb the ladder with values that are not saved yet; no transaction may be open."""
+def try_connection(values: InstanceValues) -> ConnectionTest:
+    """Test the connection with values that are not saved yet; no transaction may be open."""
     account = values.account
-    return climb(account.connection, account.ref, values.effective_region, values.instance_id)
+    return run_connection_test(account.connection, account.ref, values.effective_region, values.instance_id)
 
 
 def save_tested(
     *,
     user: User,
     values: InstanceValues,
-    ladder: Ladder,
+    test: ConnectionTest,
     instance: AMCInstance | None = None,
     version: str = "",
 ) -> AMCInstance:
-    """Save values that `ladder` just proved, and record the proof as a probe.
+    """Save values that `test` just proved, and record the proof as a probe.
 
     Raises InstanceConnectionError when the test failed, InvalidInstanceConfiguration for values that cannot
     be, StaleInstanceError when `version` is no longer the saved one.
     """
-    found = ladder.found
-    if not ladder.passed or found is None:
-        failure = ladder.failure
-        raise InstanceConnectionError(failure.message if failure else "The connection test failed.", ladder=ladder)
+    found = test.found
+    if not test.passed or found is None:
+        failure = test.failure
+        raise InstanceConnectionError(failure.message if failure else "The connection test failed.", test=test)
     with _duplicates_explained(user, values, instance), transaction.atomic():
         saved = _write(user, values, instance, version)
         saved.instance_type = found.instance_type[:32]
@@ -127,7 +127,7 @@ def save_tested(
             total=1,
             finished_at=timezone.now(),
         )
-        record_results(run, [ladder.result_for(saved.pk)])
+        record_results(run, [test.result_for(saved.pk)])
     saved.refresh_from_db()
     return saved
 
@@ -153,7 +153,7 @@ def relink(*, user: User, instance: AMCInstance, account: AMCAccount) -> AMCInst
     """Test the instance in another account of the user and save it there. Raises as `save_tested`."""
     values = dataclasses.replace(InstanceValues.of(instance), account=account, region="")
     _refuse_foreign_account(user, values)
-    return save_tested(user=user, values=values, ladder=try_connection(values), instance=instance)
+    return save_tested(user=user, values=values, test=try_connection(values), instance=instance)
 
 
 def enable(*, instance: AMCInstance, user: User | None) -> HealthCheck:

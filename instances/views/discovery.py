@@ -16,7 +16,7 @@ from instances.amc.errors import AmcError
 from instances.models import AmazonConnection, HealthCheckBatch
 from instances.models.reasons import reason_of
 from instances.services.access import get_connection
-from instances.services.discovery import AccountRows, Key, discover
+from instances.services.discovery import AccountRows, DiscoveryKey, discover
 from instances.services.health_runs import queue_run
 from instances.services.imports import ImportResult, import_instances
 from instances.tasks import advance_health_run
@@ -82,11 +82,11 @@ def _fix(error: AmcHelperError | None) -> str:
     return reason_of(error.reason).fix if isinstance(error, AmcError) else ""
 
 
-def _keys(request: HtmxHttpRequest) -> list[Key] | None:
+def _keys(request: HtmxHttpRequest) -> list[DiscoveryKey] | None:
     """Return the ticked instances; None when everything new is wanted."""
     if request.POST.get("all_new"):
         return None
-    return [key for key in map(Key.parse, request.POST.getlist("key")) if key]
+    return [key for key in map(DiscoveryKey.parse, request.POST.getlist("key")) if key]
 
 
 def _tell(request: HtmxHttpRequest, connection: AmazonConnection, result: ImportResult) -> None:

@@ -18,7 +18,7 @@ from instances.models import AMCInstance, Status
 from instances.services import instances as services
 from instances.services.access import get_instance
 from instances.services.brands import suggest_brands
-from instances.services.ladder import Ladder
+from instances.services.connection_test import ConnectionTest
 
 SUGGESTIONS = 500
 
@@ -44,14 +44,14 @@ def instance_update(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
 def _submitted(request: HtmxHttpRequest, form: InstanceForm, instance: AMCInstance | None) -> HttpResponse:
     if not form.is_valid():
         return _page(request, form, instance)
-    ladder: Ladder | None = None
+    test: ConnectionTest | None = None
     try:
         _refuse_stale(form, instance)
         if request.POST.get("action") == "test":
-            return _page(request, form, instance, ladder=services.try_connection(form.values()))
+            return _page(request, form, instance, test=services.try_connection(form.values()))
         saved, text = _save(request, form, instance)
     except InstanceConnectionError as error:
-        ladder = error.ladder
+        test = error.test
     except StaleInstanceError as error:
         return _stale_page(request, form, error)
     except InvalidInstanceConfiguration as error:
@@ -59,7 +59,7 @@ def _submitted(request: HtmxHttpRequest, form: InstanceForm, instance: AMCInstan
     else:
         messages.success(request, text)
         return redirect_page(request, saved)
-    return _page(request, form, instance, ladder=ladder)
+    return _page(request, form, instance, test=test)
 
 
 def _save(request: HtmxHttpRequest, form: InstanceForm, instance: AMCInstance | None) -> tuple[AMCInstance, str]:
@@ -74,10 +74,8 @@ def _save(request: HtmxHttpRequest, form: InstanceForm, instance: AMCInstance | 
     if instance is not None and not _is_tested_on_save(values, instance):
         saved = services.save_details(user=request.user, values=values, instance=instance, version=version)
         return saved, f"{saved.name} is saved."
-    ladder = services.try_connection(values)
-    saved = services.save_tested(
-        user=request.user, values=values, ladder=ladder, instance=instance, version=version
-    )
+    test = services.try_connection(values)
+    saved = services.save_tested(user=request.user, values=values, test=test, instance=instance, version=version)
     return saved, f"The connection works. {saved.name} is saved."
 
 
@@ -118,7 +116,7 @@ def _page(
         "suggestions": suggest_brands(request.user, limit=SUGGESTIONS),
         "has_account": form.fields["account"].queryset.exists(),  # type: ignore[attr-defined]  # a model's field
         "tests_on_save": instance is None or instance.status == Status.PENDING,
-        "may_draft": bool(extra.get("ladder")) or (instance is not None and instance.status == Status.PENDING),
+        "may_draft": bool(extra.get("test")) or (instance is not None and instance.status == Status.PENDING),
         "breadcrumbs": breadcrumbs,
         "tab": "settings",
         **extra,

@@ -76,7 +76,7 @@ def download(url: str) -> None:
     tokens = Tokens("Atza|bench", "Atzr|bench", datetime.now(UTC) + timedelta(hours=1))
     instance = InstanceRef("amcbench0001", AccountRef("ENTITYBENCH", "ATVPDKIKX0DER"))
     source = TokenSource(login, "Atzr|bench", tokens)
-    client = AmcClient(hosts, "bench", source, local_url=url, patience=BACKGROUND)
+    client = AmcClient(hosts, "bench", source, local_url=url, policy=BACKGROUND)
     began = time.perf_counter()
     with client, tempfile.TemporaryFile() as file:
         result = client.download_result(instance, "bench", file)

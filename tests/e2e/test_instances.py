@@ -104,7 +104,7 @@ class TestMainJob:
         page.get_by_label("AMC instance ID").fill("amclocalus9")
         page.get_by_role("button", name="Test and save").click()
         expect(page.get_by_text("What to do").first).to_be_visible()
-        look(page, "instance-ladder")
+        look(page, "instance-test")
         # Nothing typed is lost.
         expect(page.get_by_label("AMC instance ID")).to_have_value("amclocalus9")
         expect(page.get_by_label("Name", exact=False).first).to_have_value("Garden US")

@@ -22,7 +22,7 @@ from executions.services.endings import step_client
 from executions.services.start import start_execution
 from executions.services.steps import advance
 from executions.services.submission import request_of
-from instances.amc import brake
+from instances.amc import throttle
 from instances.models import AMCInstance
 from planning.windows import Window
 from templates_app.models import InstanceTemplate
@@ -93,8 +93,8 @@ class ExecutionTestCase(LocalAmcTestCase):
         moments = [execution.next_step_at, execution.lease_until or execution.next_step_at]
         passing = max(moments) - timezone.now() + timedelta(seconds=0.01)
         self.clock.shift(max(passing, timedelta()))
-        # A brake goes by the machine's running time, which does not travel.
-        brake._brakes.clear()
+        # A throttle goes by the machine's running time, which does not travel.
+        throttle._throttles.clear()
 
     def drive(self, execution: Execution, *, worker: str = "worker", steps: int = 60) -> Execution:
         """Do steps, letting time pass, until the run has ended."""

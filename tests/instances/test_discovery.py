@@ -12,7 +12,7 @@ from instances.amc.types import AccountRef, AmcInstance, CallInfo, parse_instanc
 from instances.models import AmazonConnection, AMCAccount, AMCInstance, HealthCheckBatch
 from instances.services import discovery, imports
 from instances.services.configuration import get_instance_configuration
-from instances.services.discovery import Key
+from instances.services.discovery import DiscoveryKey
 from instances.services.instances import disable
 from instances.views.discovery import SELECTABLE
 from local_amc.fixtures import ACCOUNTS, build_instances
@@ -429,7 +429,7 @@ class ImportTests(DiscoveryTestCase):
 
         imports._mine = slow
         self.addCleanup(setattr, imports, "_mine", mine)
-        keys = [Key.parse(US1), Key.parse(US2)]
+        keys = [DiscoveryKey.parse(US1), DiscoveryKey.parse(US2)]
         result = imports.import_instances(connection=self.connection, user=self.alice, keys=[k for k in keys if k])
         self.assertEqual((len(result.created), result.unchanged), (1, 1))
         self.assertEqual(AMCInstance.objects.get(instance_id="amclocalus1").name, "From the other tab")

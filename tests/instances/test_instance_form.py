@@ -84,11 +84,11 @@ class AddTests(FormTestCase):
 
     def test_duplicate_in_a_race_is_the_same_error(self) -> None:
         def other_tab_saves_first(values: Any) -> Any:
-            ladder = climb(values)
+            test = run_connection_test(values)
             InstanceFactory(account=self.account, instance_id="amclocalus2")
-            return ladder
+            return test
 
-        climb = services.try_connection
+        run_connection_test = services.try_connection
         with mock.patch.object(services, "try_connection", other_tab_saves_first):
             response = self.add()
         self.assertContains(response, "You have this AMC instance already.")
@@ -190,7 +190,7 @@ class EditTests(FormTestCase):
         AMCInstance.objects.filter(pk=self.instance.pk).update(name="Changed meanwhile")
         with self.assertRaises(StaleInstanceError):
             services.save_tested(
-                user=self.alice, values=values, ladder=services.try_connection(values),
+                user=self.alice, values=values, test=services.try_connection(values),
                 instance=self.instance, version=version,
             )  # fmt: skip
 

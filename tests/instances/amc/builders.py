@@ -10,9 +10,9 @@ from typing import Any
 import responses
 
 from instances.amc.auth import LoginClient, Tokens, TokenSource
-from instances.amc.brake import Brake
-from instances.amc.client import AmcClient, Patience
+from instances.amc.client import AmcClient, RetryPolicy
 from instances.amc.hosts import hosts_for
+from instances.amc.throttle import Throttle
 from instances.amc.types import AccountRef, InstanceRef
 
 CLIENT_ID = "amzn1.application-oa2-client.0123abcd"
@@ -25,7 +25,7 @@ ACCOUNT = AccountRef("ENTITY1EXAMPLE0AB", "ATVPDKIKX0DER")
 INSTANCE = InstanceRef("amcexample", ACCOUNT)
 INSTANCE_URL = f"{API}/amc/instances/amcexample"
 # Tests do not wait: a wait longer than this ends the call.
-HASTY = Patience(tries=3, max_wait_seconds=0.0, connect_timeout=1, read_timeout=1)
+HASTY = RetryPolicy(tries=3, max_wait_seconds=0.0, connect_timeout=1, read_timeout=1)
 RAW = {
     "instanceId": "amcexample",
     "instanceName": "Example",
@@ -43,10 +43,8 @@ def tokens(access: str = ACCESS_TOKEN, *, minutes: float = 60) -> Tokens:
     return Tokens(access, REFRESH_TOKEN, datetime.now(UTC) + timedelta(minutes=minutes))
 
 
-def login(local_url: str = "", patience: Patience = HASTY) -> LoginClient:
-    return LoginClient(
-        hosts_for("NA", local_url), CLIENT_ID, CLIENT_SECRET, local_url=local_url, patience=patience
-    )
+def login(local_url: str = "", policy: RetryPolicy = HASTY) -> LoginClient:
+    return LoginClient(hosts_for("NA", local_url), CLIENT_ID, CLIENT_SECRET, local_url=local_url, policy=policy)
 
 
 def source(current: Tokens | None = None, local_url: str = "") -> TokenSource:
@@ -57,8 +55,8 @@ def client(
     token_source: TokenSource | None = None,
     *,
     local_url: str = "",
-    patience: Patience = HASTY,
-    brake: Brake | None = None,
+    policy: RetryPolicy = HASTY,
+    throttle: Throttle | None = None,
     pool_size: int = 4,
 ) -> AmcClient:
     return AmcClient(
@@ -66,8 +64,8 @@ def client(
         CLIENT_ID,
         token_source or source(tokens(), local_url),
         local_url=local_url,
-        patience=patience,
-        brake=brake,
+        policy=policy,
+        throttle=throttle,
         pool_size=pool_size,
     )
 

@@ -12,8 +12,7 @@ import time_machine
 from responses import matchers
 
 from instances.amc.auth import REFRESH_BEFORE
-from instances.amc.brake import Brake
-from instances.amc.client import Patience
+from instances.amc.client import RetryPolicy
 from instances.amc.errors import (
     AmcAuthError,
     AmcError,
@@ -24,6 +23,7 @@ from instances.amc.errors import (
     AmcThrottledError,
     AmcUnavailableError,
 )
+from instances.amc.throttle import Throttle
 from instances.amc.types import AccountRef, InstanceRef
 from tests.instances.amc.builders import (
     ACCESS_TOKEN,
@@ -44,7 +44,7 @@ from tests.instances.amc.builders import (
     tokens,
 )
 
-PATIENT = Patience(tries=3, max_wait_seconds=60, connect_timeout=1, read_timeout=1)
+PATIENT = RetryPolicy(tries=3, max_wait_seconds=60, connect_timeout=1, read_timeout=1)
 
 
 @pytest.fixture(autouse=True)
@@ -152,7 +152,7 @@ def test_instances_of_another_shape_are_malformed(body: str) -> None:
 
 
 def test_huge_answer_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("instances.amc.answers._LARGEST_BODY", 1000)
+    monkeypatch.setattr("instances.amc.responses._LARGEST_BODY", 1000)
     answers((200, "x" * 1001))
     with pytest.raises(AmcMalformedError, match="larger"):
         client().get_instance(INSTANCE)
@@ -190,7 +190,7 @@ def test_refusals_are_told_apart_and_not_repeated(
 ) -> None:
     count = answers((status, body), **{"x-amz-request-id": "RID9"})
     with pytest.raises(kind) as caught:
-        client(patience=PATIENT).get_instance(INSTANCE)
+        client(policy=PATIENT).get_instance(INSTANCE)
     error = caught.value
     assert (error.reason, error.transient) == (reason, False)
     assert words in error.message
@@ -217,21 +217,21 @@ def test_characters_no_header_can_hold_stay_in_the_family() -> None:
 def test_server_error_is_repeated_and_then_reported(status: int, body: str, naps: list[float]) -> None:
     count = answers((status, body))
     with pytest.raises(AmcUnavailableError) as caught:
-        client(patience=PATIENT).get_instance(INSTANCE)
+        client(policy=PATIENT).get_instance(INSTANCE)
     assert (caught.value.reason, caught.value.transient) == ("upstream_error", True)
     assert count() == 3
 
 
 def test_server_error_that_passes_is_not_noticed(naps: list[float]) -> None:
     answers((502, "<html>"), GOOD)
-    assert client(patience=PATIENT).get_instance(INSTANCE).is_usable
+    assert client(policy=PATIENT).get_instance(INSTANCE).is_usable
 
 
 @pytest.mark.parametrize("body", ['{"message":"Too Many Requests"}', "<html>slow down</html>"])
 def test_throttling_without_a_time_backs_off_with_jitter(body: str, naps: list[float]) -> None:
     count = answers((429, body))
     with pytest.raises(AmcThrottledError) as caught:
-        client(patience=PATIENT).get_instance(INSTANCE)
+        client(policy=PATIENT).get_instance(INSTANCE)
     assert caught.value.retry_after is None
     assert (caught.value.reason, count()) == ("throttled", 3)
 
@@ -240,17 +240,17 @@ def test_throttling_without_a_time_backs_off_with_jitter(body: str, naps: list[f
 def test_wait_beyond_patience_fails_at_once(header: str, seconds: float | None, naps: list[float]) -> None:
     count = answers((429, ""), **{"Retry-After": header})
     with pytest.raises(AmcThrottledError) as caught:
-        client(patience=Patience(3, 0.0, 1, 1)).get_instance(INSTANCE)
+        client(policy=RetryPolicy(3, 0.0, 1, 1)).get_instance(INSTANCE)
     assert caught.value.retry_after == seconds
     assert (count(), naps) == (1, [])
 
 
 def test_throttled_call_stops_others_of_the_same_login() -> None:
-    brake = Brake()
+    throttle = Throttle()
     count = answers((429, ""), **{"Retry-After": "300"})
     for _ in range(3):
         with pytest.raises(AmcThrottledError) as caught:
-            client(brake=brake).get_instance(INSTANCE)
+            client(throttle=throttle).get_instance(INSTANCE)
         assert caught.value.retry_after == pytest.approx(300, abs=2)
     assert count() == 1
 

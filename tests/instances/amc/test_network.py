@@ -13,8 +13,7 @@ from email.utils import format_datetime
 
 import pytest
 
-from instances.amc.brake import Brake, get_brake
-from instances.amc.client import INTERACTIVE, Patience
+from instances.amc.client import INTERACTIVE, RetryPolicy
 from instances.amc.errors import (
     AmcError,
     AmcMalformedError,
@@ -22,6 +21,7 @@ from instances.amc.errors import (
     AmcTimeoutError,
     AmcUnavailableError,
 )
+from instances.amc.throttle import Throttle, get_throttle
 from instances.amc.transport import LONGEST_RETRY_AFTER_SECONDS, retry_after_seconds
 from instances.amc.types import AmcInstance
 from tests.instances.amc.builders import INSTANCE, RAW, client, login, source, tokens
@@ -29,12 +29,12 @@ from tests.instances.amc.raw_server import RawServer, http, raw_server, reset
 
 BODY = json.dumps({"instance": RAW}).encode()
 GOOD = http(200, BODY)
-SHORT = Patience(tries=3, max_wait_seconds=6, connect_timeout=1, read_timeout=0.3)
-ONCE = Patience(tries=1, max_wait_seconds=6, connect_timeout=1, read_timeout=0.3)
+SHORT = RetryPolicy(tries=3, max_wait_seconds=6, connect_timeout=1, read_timeout=0.3)
+ONCE = RetryPolicy(tries=1, max_wait_seconds=6, connect_timeout=1, read_timeout=0.3)
 
 
-def ask(server: RawServer, patience: Patience = SHORT, brake: Brake | None = None) -> AmcInstance:
-    with client(local_url=server.url, patience=patience, brake=brake) as calls:
+def ask(server: RawServer, policy: RetryPolicy = SHORT, throttle: Throttle | None = None) -> AmcInstance:
+    with client(local_url=server.url, policy=policy, throttle=throttle) as calls:
         return calls.get_instance(INSTANCE)
 
 
@@ -79,7 +79,7 @@ def test_silence_is_a_timeout_even_after_retries() -> None:
 
 
 def test_silence_counts_against_patience() -> None:
-    hasty = Patience(tries=5, max_wait_seconds=0.2, connect_timeout=1, read_timeout=0.3)
+    hasty = RetryPolicy(tries=5, max_wait_seconds=0.2, connect_timeout=1, read_timeout=0.3)
     with raw_server(http(200, BODY, after=5)) as server:
         with pytest.raises(AmcTimeoutError):
             ask(server, hasty)
@@ -104,7 +104,7 @@ def test_refused_connection_and_unknown_name_are_network_errors() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         free = listener.getsockname()[1]
     for url in (f"http://127.0.0.1:{free}", "http://no-such-host.invalid"):
-        with client(local_url=url, patience=ONCE) as calls, pytest.raises(AmcUnavailableError) as caught:
+        with client(local_url=url, policy=ONCE) as calls, pytest.raises(AmcUnavailableError) as caught:
             calls.get_instance(INSTANCE)
         assert caught.value.reason == "network"
         assert "http" not in caught.value.message
@@ -112,7 +112,7 @@ def test_refused_connection_and_unknown_name_are_network_errors() -> None:
 
 def test_plain_answer_to_tls_is_a_network_error() -> None:
     with raw_server(GOOD) as server:
-        calls = client(local_url=server.url.replace("http:", "https:"), patience=ONCE)
+        calls = client(local_url=server.url.replace("http:", "https:"), policy=ONCE)
         with pytest.raises(AmcError) as caught:
             calls.get_instance(INSTANCE)
         assert caught.value.reason == "network"
@@ -129,7 +129,7 @@ def test_compressed_answer_is_read_and_a_broken_one_is_malformed() -> None:
 def seconds_until_answered(retry_after: str) -> float:
     started = time.monotonic()
     with raw_server(http(429, b"", f"Retry-After: {retry_after}"), GOOD) as server:
-        found = ask(server, brake=Brake())
+        found = ask(server, throttle=Throttle())
     # The wait is not Amazon's slowness.
     assert found.call.latency_ms < 500
     return time.monotonic() - started
@@ -175,7 +175,7 @@ def test_code_is_sent_once_and_a_refresh_again() -> None:
 
 def test_connections_are_kept_and_shared_between_threads() -> None:
     with raw_server(http(200, BODY, after=0.01)) as server:
-        calls = client(local_url=server.url, patience=SHORT, pool_size=8)
+        calls = client(local_url=server.url, policy=SHORT, pool_size=8)
         with calls, ThreadPoolExecutor(8) as pool:
             found = list(pool.map(lambda _: calls.get_instance(INSTANCE), range(200)))
         assert len(found) == 200
@@ -222,34 +222,34 @@ def test_fifty_callers_share_one_failed_refresh() -> None:
 
 
 def test_brake_counts_a_burst_once_and_recovers() -> None:
-    brake = Brake()
+    throttle = Throttle()
     for _ in range(50):
-        brake.throttled(0.05)
+        throttle.throttled(0.05)
     started = time.monotonic()
     for _ in range(4):
-        assert brake.wait(5) >= 0
+        assert throttle.wait(5) >= 0
     assert 0.15 < time.monotonic() - started < 1
     for _ in range(60):
-        brake.passed()
+        throttle.passed()
     time.sleep(0.1)
-    assert brake.wait(5) == 0
+    assert throttle.wait(5) == 0
 
 
 def test_brake_says_at_once_when_the_wait_is_too_long() -> None:
-    brake = Brake()
-    brake.throttled(100)
-    assert brake.wait(10) == -1
-    assert brake.pause_left == pytest.approx(100, abs=1)
+    throttle = Throttle()
+    throttle.throttled(100)
+    assert throttle.wait(10) == -1
+    assert throttle.pause_left == pytest.approx(100, abs=1)
 
 
 def test_brake_is_shared_per_host_and_login() -> None:
-    assert get_brake("https://a", "one") is get_brake("https://a", "one")
-    assert get_brake("https://a", "one") is not get_brake("https://a", "two")
+    assert get_throttle("https://a", "one") is get_throttle("https://a", "one")
+    assert get_throttle("https://a", "one") is not get_throttle("https://a", "two")
 
 
 def test_queue_behind_a_brake_is_throttling_too() -> None:
-    brake = Brake()
-    brake.throttled(50)
+    throttle = Throttle()
+    throttle.throttled(50)
     with raw_server(GOOD) as server, pytest.raises(AmcThrottledError):
-        ask(server, brake=brake)
+        ask(server, throttle=throttle)
     assert server.requests == []

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from instances.amc.auth import Tokens
-from instances.amc.client import AmcClient, Patience
+from instances.amc.client import AmcClient, RetryPolicy
 from instances.amc.errors import (
     AmcAuthError,
     AmcLimitError,
@@ -23,7 +23,7 @@ from tests.instances.amc.builders import INSTANCE, client, source, tokens
 from tests.instances.amc_reporting.builders import OWN_ID, SQL, ago, request, shown
 from tests.instances.amc_reporting.loopback import TinyAmc, tiny_amc
 
-SHORT = Patience(tries=3, max_wait_seconds=5, connect_timeout=1, read_timeout=0.5)
+SHORT = RetryPolicy(tries=3, max_wait_seconds=5, connect_timeout=1, read_timeout=0.5)
 # An attempt this old is settled: what it created would be shown by now.
 LONG_AGO = VISIBILITY + timedelta(seconds=5)
 
@@ -36,7 +36,7 @@ def amc() -> Iterator[TinyAmc]:
 
 @pytest.fixture
 def calls(amc: TinyAmc) -> Iterator[AmcClient]:
-    with client(local_url=amc.url, patience=SHORT) as opened:
+    with client(local_url=amc.url, policy=SHORT) as opened:
         yield opened
 
 
@@ -148,7 +148,7 @@ def test_throttling_to_the_end_is_no_unknown_outcome(amc: TinyAmc) -> None:
 
 
 def test_waiting_before_a_post_is_short_even_for_a_patient_worker() -> None:
-    patient = Patience(tries=5, max_wait_seconds=120, connect_timeout=5, read_timeout=60)
+    patient = RetryPolicy(tries=5, max_wait_seconds=120, connect_timeout=5, read_timeout=60)
     assert patient.wait_limit("GET") == 120
     # All waits, one answer's time and AMC's 45 s fit into the time after which a run counts as missing.
     assert 3 * patient.wait_limit("POST") + 45 + 30 < VISIBILITY.total_seconds()
@@ -179,8 +179,8 @@ def test_rejected_token_is_refreshed_once_and_the_post_repeated(amc: TinyAmc) ->
 def test_connection_that_was_never_made_is_no_unknown_outcome() -> None:
     with tiny_amc() as gone:
         url = gone.url
-    once = Patience(tries=1, max_wait_seconds=0, connect_timeout=1, read_timeout=1)
-    with client(local_url=url, patience=once) as calls, pytest.raises(AmcUnavailableError) as caught:
+    once = RetryPolicy(tries=1, max_wait_seconds=0, connect_timeout=1, read_timeout=1)
+    with client(local_url=url, policy=once) as calls, pytest.raises(AmcUnavailableError) as caught:
         calls.create_execution(INSTANCE, request())
     assert not caught.value.outcome_unknown
 

@@ -16,12 +16,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from instances.amc.client import Patience
+from instances.amc.client import RetryPolicy
 from instances.amc.errors import AmcOutcomeUnknownError, AmcUnavailableError
 from tests.instances.amc.builders import INSTANCE, client
 from tests.instances.amc_reporting.builders import ago, request
 
-SHORT = Patience(tries=3, max_wait_seconds=5, connect_timeout=1, read_timeout=1)
+SHORT = RetryPolicy(tries=3, max_wait_seconds=5, connect_timeout=1, read_timeout=1)
 
 
 @pytest.fixture(scope="module")
@@ -90,14 +90,14 @@ def test_post_is_not_repeated_when_tls_breaks_in_the_answer(
 ) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
     with tls_server(certificate, break_tls) as (url, received):
-        with client(local_url=url, patience=SHORT) as calls, pytest.raises(AmcOutcomeUnknownError):
+        with client(local_url=url, policy=SHORT) as calls, pytest.raises(AmcOutcomeUnknownError):
             calls.create_execution(INSTANCE, request())
         assert [line.split()[0] for line in received].count("POST") == 1
 
 
 def test_certificate_that_is_not_trusted_means_that_nothing_was_sent(certificate: Path) -> None:
     with tls_server(certificate, break_tls) as (url, received):
-        with client(local_url=url, patience=SHORT) as calls, pytest.raises(AmcUnavailableError) as caught:
+        with client(local_url=url, policy=SHORT) as calls, pytest.raises(AmcUnavailableError) as caught:
             calls.create_execution(INSTANCE, request())
         assert "not trusted" in caught.value.message
         assert not caught.value.outcome_unknown

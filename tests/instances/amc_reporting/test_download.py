@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import responses
 
-from instances.amc.client import AmcClient, Patience
+from instances.amc.client import AmcClient, RetryPolicy
 from instances.amc.errors import (
     AmcError,
     AmcHostError,
@@ -22,14 +22,14 @@ from instances.amc.errors import (
     AmcTooLargeError,
     AmcUnavailableError,
 )
-from instances.amc.parts import DownloadedResult
+from instances.amc.result_parts import DownloadedResult
 from instances.amc.results import read_urls
 from instances.amc.types import CallInfo
 from tests.instances.amc.builders import INSTANCE, client
 from tests.instances.amc_reporting.builders import EXECUTIONS
 from tests.instances.amc_reporting.loopback import TinyAmc, tiny_amc
 
-SHORT = Patience(tries=3, max_wait_seconds=0.01, connect_timeout=1, read_timeout=0.5)
+SHORT = RetryPolicy(tries=3, max_wait_seconds=0.01, connect_timeout=1, read_timeout=0.5)
 PARTS = [b"name,reach\n" + b"".join(b"row %d of %d,1\n" % (n, part) for n in range(200)) for part in range(3)]
 WHOLE = b"name,reach\n" + b"".join(part.split(b"\n", 1)[1] for part in PARTS)
 CALL = CallInfo(200, "RID", 1)
@@ -44,7 +44,7 @@ def amc() -> Iterator[TinyAmc]:
 
 @pytest.fixture
 def calls(amc: TinyAmc) -> Iterator[AmcClient]:
-    with client(local_url=amc.url, patience=SHORT) as opened:
+    with client(local_url=amc.url, policy=SHORT) as opened:
         yield opened
 
 

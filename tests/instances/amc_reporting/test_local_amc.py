@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from instances.amc.auth import LoginClient, TokenSource
-from instances.amc.client import AmcClient, Patience
+from instances.amc.client import AmcClient, RetryPolicy
 from instances.amc.errors import (
     AmcError,
     AmcLimitError,
@@ -34,7 +34,7 @@ from local_amc.server import LocalAmcServer
 from tests.shared_data import DATA
 
 INSTANCE = InstanceRef("amclocalus1", AccountRef("ENTITYLOCALUS1", US))
-SHORT = Patience(tries=3, max_wait_seconds=1, connect_timeout=2, read_timeout=10)
+SHORT = RetryPolicy(tries=3, max_wait_seconds=1, connect_timeout=2, read_timeout=10)
 SQL = "SELECT campaign, SUM(impressions) AS impressions FROM sponsored_ads_traffic GROUP BY campaign"
 
 
@@ -55,7 +55,7 @@ def calls(amc: LocalAmcServer) -> Iterator[AmcClient]:
     hosts = hosts_for("NA", amc.url)
     login = LoginClient(hosts, CLIENT_ID, CLIENT_SECRET, local_url=amc.url)
     source = TokenSource(login, "Atzr|local-healthy")
-    with AmcClient(hosts, CLIENT_ID, source, local_url=amc.url, patience=SHORT) as opened:
+    with AmcClient(hosts, CLIENT_ID, source, local_url=amc.url, policy=SHORT) as opened:
         yield opened
 
 

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from instances.amc.errors import AmcMalformedError, AmcTooLargeError
-from instances.amc.parts import DownloadedResult, ResultWriter, split_header, unpack
+from instances.amc.result_parts import DownloadedResult, ResultWriter, split_header, unpack
 
 HEADER = b'campaign,"two\nlines",reach\n'
 
@@ -82,7 +82,7 @@ def test_result_without_a_header_is_malformed(nothing: bytes) -> None:
 
 
 def test_header_that_never_ends_is_not_collected_forever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("instances.amc.parts._LARGEST_HEADER", 1000)
+    monkeypatch.setattr("instances.amc.result_parts._LARGEST_HEADER", 1000)
     with pytest.raises(AmcMalformedError, match="header"):
         split_header(iter([b'"', *[b"x\n" * 100] * 1000]))
 

@@ -11,7 +11,7 @@ import pytest
 import responses
 from responses import matchers
 
-from instances.amc.client import Patience
+from instances.amc.client import RetryPolicy
 from instances.amc.errors import (
     AmcForbiddenError,
     AmcMalformedError,
@@ -26,7 +26,7 @@ from tests.instances.amc_reporting.builders import EXECUTIONS, OWN_ID, REPORTING
 
 ONE = f"{EXECUTIONS}/exec-1"
 SINCE = datetime(2026, 11, 20, 10, 0, 0, 500, tzinfo=UTC)
-PATIENT = Patience(tries=3, max_wait_seconds=60, connect_timeout=1, read_timeout=1)
+PATIENT = RetryPolicy(tries=3, max_wait_seconds=60, connect_timeout=1, read_timeout=1)
 
 
 @pytest.fixture(autouse=True)
@@ -230,7 +230,7 @@ def test_cancelling_is_repeated_after_a_server_error(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     responses.put(ONE, status=504)
     responses.put(ONE, json=shown(status="CANCELLED"))
-    assert client(patience=PATIENT).cancel_execution(INSTANCE, "exec-1").is_final
+    assert client(policy=PATIENT).cancel_execution(INSTANCE, "exec-1").is_final
 
 
 def test_validation_is_a_dry_run_under_another_id() -> None:

@@ -9,7 +9,7 @@ import pytest
 import responses
 
 from instances.amc.errors import AmcError, AmcLimitError, AmcNotFoundError, AmcRejectedError, SqlPosition
-from instances.amc.refusals import read_refusal
+from instances.amc.rejections import read_refusal
 from tests.instances.amc.builders import INSTANCE, client
 from tests.instances.amc_reporting.builders import EXECUTIONS, request
 

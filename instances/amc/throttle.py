@@ -1,4 +1,4 @@
-"""A brake that all calls of one login to one host share: when Amazon throttles one, all slow down."""
+"""A throttle that all calls of one login to one host share: when Amazon throttles one, all slow down."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _RECOVERY = 0.9
 _NEGLIGIBLE_SECONDS = 0.01
 
 
-class Brake:
+class Throttle:
     """Pause and space calls after a throttling answer; speed up again with every call that went through."""
 
     def __init__(self) -> None:
@@ -57,11 +57,11 @@ class Brake:
         return max(0.0, self._paused_until - time.monotonic())
 
 
-_brakes: dict[tuple[str, str], Brake] = {}
-_brakes_lock = threading.Lock()
+_throttles: dict[tuple[str, str], Throttle] = {}
+_throttles_lock = threading.Lock()
 
 
-def get_brake(host: str, login_key: str) -> Brake:
-    """Return the brake this process keeps for a login at a host."""
-    with _brakes_lock:
-        return _brakes.setdefault((host, login_key), Brake())
+def get_throttle(host: str, login_key: str) -> Throttle:
+    """Return the throttle this process keeps for a login at a host."""
+    with _throttles_lock:
+        return _throttles.setdefault((host, login_key), Throttle())

@@ -19,7 +19,7 @@ _NAMES_SHOWN = 5
 
 
 @dataclass(frozen=True)
-class Holding:
+class AccountInventory:
     """The instances of one account; `name` is empty for the account that was asked about."""
 
     account: AccountRef
@@ -27,9 +27,9 @@ class Holding:
     instance_ids: tuple[str, ...]
 
 
-def other_holdings(
+def other_inventories(
     connection: AmazonConnection, ref: InstanceRef, listed: Sequence[AmcAccount] | None
-) -> list[Holding]:
+) -> list[AccountInventory]:
     """Return what the login's other accounts hold, as far as Amazon tells; nothing after the one with the instance.
 
     Only accounts that were discovered already are asked: at Amazon listing instances can create the first
@@ -43,27 +43,30 @@ def other_holdings(
     ]
     # The same entity in another marketplace is the likelier mistake.
     others.sort(key=lambda account: account.account_id != ref.account.account_id)
-    holdings = []
+    inventories = []
     for account in others[:_MOST_ACCOUNTS]:
         try:
-            with amc_client(connection, account.region, patience=PROBE) as client:
+            with amc_client(connection, account.region, policy=PROBE) as client:
                 found = client.list_instances(account.ref)
         except AmcHelperError:
             continue  # no evidence from this one
         name = account.account_name or account.account_id
-        holdings.append(Holding(account.ref, name, tuple(instance.instance_id for instance in found)))
-        if ref.instance_id in holdings[-1].instance_ids:
+        inventories.append(AccountInventory(account.ref, name, tuple(instance.instance_id for instance in found)))
+        if ref.instance_id in inventories[-1].instance_ids:
             break
-    return holdings
+    return inventories
 
 
-def suggestion(ref: InstanceRef, here: Holding, others: Sequence[Holding]) -> str:
+def suggestion(ref: InstanceRef, here: AccountInventory, others: Sequence[AccountInventory]) -> str:
     """Name IDs like the unknown one, or what the account has instead."""
     scored = sorted(
         (
-            (_likeness(ref.instance_id, other_id), f"{other_id} ({holding.name})" if holding.name else other_id)
-            for holding in (here, *others)
-            for other_id in holding.instance_ids
+            (
+                _likeness(ref.instance_id, other_id),
+                f"{other_id} ({inventory.name})" if inventory.name else other_id,
+            )
+            for inventory in (here, *others)
+            for other_id in inventory.instance_ids
         ),
         key=lambda pair: (-pair[0], pair[1]),
     )

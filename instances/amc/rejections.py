@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import requests
 
-from instances.amc.answers import call_info, error_text, http_error
 from instances.amc.errors import AmcError, AmcLimitError, AmcNotReadyError, AmcRejectedError, SqlPosition
+from instances.amc.responses import call_info, error_text, http_error
 
 OVERLAP_PROTECTION = "overlap_protection"
 INVALID_SQL = "invalid_sql"

@@ -22,7 +22,7 @@ from instances.amc.errors import (
     AmcTimeoutError,
     AmcUnavailableError,
 )
-from instances.amc.transport import PatientRetry, is_timeout, retry_after_seconds
+from instances.amc.transport import RetryWithThrottle, is_timeout, retry_after_seconds
 from instances.amc.types import CallInfo
 
 # An administration answer is a few hundred kilobytes at most; more is not what we asked for.
@@ -34,7 +34,7 @@ _TOKEN = re.compile(r"At[a-z]{1,2}\|[^\s\"']+")
 def call_info(response: requests.Response) -> CallInfo:
     """Return status, request ID and the duration without the waits between tries."""
     retries = getattr(response.raw, "retries", None)
-    waited = retries.waited if isinstance(retries, PatientRetry) else 0.0
+    waited = retries.waited if isinstance(retries, RetryWithThrottle) else 0.0
     seconds = max(0.0, response.elapsed.total_seconds() - waited)
     headers = response.headers
     request_id = (

@@ -1,4 +1,4 @@
-"""The connection test: which rung breaks for which fault, and what it says."""
+"""The connection test: which step breaks for which fault, and what it says."""
 
 from __future__ import annotations
 
@@ -8,106 +8,110 @@ from django.db import connection as db
 
 from instances.amc.types import AccountRef
 from instances.models import AmazonConnection
-from instances.services.ladder import Ladder, climb
+from instances.services.connection_test import ConnectionTest, run_connection_test
 from tests.base import LocalAmcTestCase
 from tests.factories import AccountFactory, ConnectionFactory
 
 US, CA, DE = "ATVPDKIKX0DER", "A2EUQ1WTGCTBG2", "A1PA6795UKMFR9"
 
 
-class LadderTests(LocalAmcTestCase):
-    def climb(
+class ConnectionTestTests(LocalAmcTestCase):
+    def run_connection_test(
         self,
         instance_id: str = "amclocalus1",
         entity: str = "ENTITYLOCALUS1",
         marketplace: str = US,
         connection: AmazonConnection | None = None,
-    ) -> Ladder:
-        return climb(connection or self.connection, AccountRef(entity, marketplace), "NA", instance_id)
+    ) -> ConnectionTest:
+        return run_connection_test(
+            connection or self.connection, AccountRef(entity, marketplace), "NA", instance_id
+        )
 
-    def assert_breaks(self, ladder: Ladder, key: str, *words: str) -> None:
-        self.assertFalse(ladder.passed)
-        failure = ladder.failure
+    def assert_breaks(self, test: ConnectionTest, key: str, *words: str) -> None:
+        self.assertFalse(test.passed)
+        failure = test.failure
         assert failure is not None
         self.assertEqual(failure.key, key, failure)
         self.assertTrue(failure.message)
         self.assertTrue(failure.fix, failure)
         for word in words:
             self.assertIn(word, f"{failure.message} {failure.fix}")
-        states = [rung.state for rung in ladder.rungs]
+        states = [step.state for step in test.steps]
         broken = states.index("failed")
         self.assertNotIn("passed", states[broken:])
         self.assertEqual(len(states), 6)
 
-    def test_working_instance_passes_every_rung_with_two_calls(self) -> None:
-        self.climb()
+    def test_working_instance_passes_every_step_with_two_calls(self) -> None:
+        self.run_connection_test()
         self.control("DELETE", "requests")
-        ladder = self.climb()
-        self.assertTrue(ladder.passed, ladder.failure)
-        self.assertEqual({rung.state for rung in ladder.rungs}, {"passed"})
-        self.assertEqual(ladder.result.verdict, "HEALTHY")
+        test = self.run_connection_test()
+        self.assertTrue(test.passed, test.failure)
+        self.assertEqual({step.state for step in test.steps}, {"passed"})
+        self.assertEqual(test.result.verdict, "HEALTHY")
         paths = [request["path"] for request in self.control("GET", "requests")["requests"]]
         self.assertEqual([p for p in paths if p.startswith("/amc")],
                          ["/amc/instances/amclocalus1", "/amc/reporting/amclocalus1/workflows"])  # fmt: skip
 
     def test_revoked_login_breaks_at_the_token_and_is_marked(self) -> None:
         revoked = ConnectionFactory(user=self.alice, refresh_token="Atzr|local-revoked")
-        self.assert_breaks(self.climb(connection=revoked), "token", "econnect")
+        self.assert_breaks(self.run_connection_test(connection=revoked), "token", "econnect")
         revoked.refresh_from_db()
         self.assertEqual(revoked.status, AmazonConnection.Status.RECONNECT_REQUIRED)
 
     def test_disconnected_and_unreadable_logins_break_without_a_call(self) -> None:
         gone = ConnectionFactory(user=self.alice, refresh_token="", status="DISCONNECTED")
-        self.assert_breaks(self.climb(connection=gone), "token")
+        self.assert_breaks(self.run_connection_test(connection=gone), "token")
         unreadable = ConnectionFactory(user=self.alice)
         sql = "UPDATE amazon_connections SET refresh_token = 'gAAAAnonsense' WHERE label = %s"
         with db.cursor() as cursor:
             cursor.execute(sql, [unreadable.label])
         unreadable.refresh_from_db()
-        self.assert_breaks(self.climb(connection=unreadable), "token", "Re-enter credentials")
+        self.assert_breaks(self.run_connection_test(connection=unreadable), "token", "Re-enter credentials")
         self.assertEqual(self.control("GET", "requests")["requests"], [])
 
     def test_wrong_entity_is_told_from_what_the_login_lists(self) -> None:
-        ladder = self.climb(entity="ENTITYNOBODY")
-        self.assert_breaks(ladder, "account", "ENTITYNOBODY", "ENTITYLOCALUS1")
-        self.assertEqual(ladder.rungs[0].state, "passed")
+        test = self.run_connection_test(entity="ENTITYNOBODY")
+        self.assert_breaks(test, "account", "ENTITYNOBODY", "ENTITYLOCALUS1")
+        self.assertEqual(test.steps[0].state, "passed")
 
     def test_wrong_marketplace_is_told_from_what_the_login_lists(self) -> None:
-        ladder = self.climb(marketplace=DE)
-        self.assert_breaks(ladder, "marketplace", "US (ATVPDKIKX0DER)", "CA (A2EUQ1WTGCTBG2)")
+        test = self.run_connection_test(marketplace=DE)
+        self.assert_breaks(test, "marketplace", "US (ATVPDKIKX0DER)", "CA (A2EUQ1WTGCTBG2)")
 
     def test_instance_in_the_entitys_other_marketplace_is_a_marketplace_fault(self) -> None:
         AccountFactory(connection=self.connection, marketplace_id=CA, country_code="CA", account_name="Local CA")
-        self.assert_breaks(self.climb("amclocalca1"), "marketplace", "Choose the account Local CA")
+        self.assert_breaks(self.run_connection_test("amclocalca1"), "marketplace", "Choose the account Local CA")
 
     def test_instance_of_another_account_names_that_account(self) -> None:
         AccountFactory(
             connection=self.connection, account_id="ENTITYLOCALDE1", marketplace_id=DE, country_code="DE",
             account_name="Local DE",
         )  # fmt: skip
-        self.assert_breaks(self.climb("amclocalde1"), "account", "belongs to ENTITYLOCALDE1", "Local DE")
+        self.assert_breaks(
+            self.run_connection_test("amclocalde1"), "account", "belongs to ENTITYLOCALDE1", "Local DE"
+        )
 
     def test_unknown_instance_names_similar_ones(self) -> None:
-        self.assert_breaks(self.climb("amclocalus3"), "instance", "Did you mean", "amclocalus2")
+        self.assert_breaks(self.run_connection_test("amclocalus3"), "instance", "Did you mean", "amclocalus2")
 
     def test_unlike_anything_lists_what_there_is(self) -> None:
-        self.assert_breaks(self.climb("zzzzzzzzzz"), "instance", "The account has", "amclocalus1")
+        self.assert_breaks(self.run_connection_test("zzzzzzzzzz"), "instance", "The account has", "amclocalus1")
 
     def test_wrong_case_is_recognised(self) -> None:
-        self.assert_breaks(self.climb("AMCLOCALUS2"), "instance", "Did you mean amclocalus2")
+        self.assert_breaks(self.run_connection_test("AMCLOCALUS2"), "instance", "Did you mean amclocalus2")
 
     def test_a_list_of_accounts_that_does_not_come_is_no_failure_of_its_own(self) -> None:
         self.arm("missing_header", route="/amc/accounts")
-        self.assertTrue(self.climb().passed)
-        self.assert_breaks(self.climb("amclocalus3"), "instance", "Did you mean")
+        self.assertTrue(self.run_connection_test().passed)
+        self.assert_breaks(self.run_connection_test("amclocalus3"), "instance", "Did you mean")
 
     def test_account_that_is_not_listed_is_no_failure(self) -> None:
         # The local AMC also closes an account it no longer lists; an agency's login reaches such ones.
         with mock.patch("instances.amc.client.AmcClient.list_accounts", return_value=[]):
-            self.assert_breaks(self.climb("amclocalus3"), "instance", "Did you mean")
+            self.assert_breaks(self.run_connection_test("amclocalus3"), "instance", "Did you mean")
 
     def test_a_uuid_never_leaves(self) -> None:
-        self.assert_breaks(self.climb("0b0e2c1a-6f0b-4f0e-9a52-5a1d6a6f4b11"), "instance", "UUID")
+        self.assert_breaks(self.run_connection_test("0b0e2c1a-6f0b-4f0e-9a52-5a1d6a6f4b11"), "instance", "UUID")
         self.assertEqual(self.control("GET", "requests")["requests"], [])
 
     def test_states_that_are_not_ready(self) -> None:
@@ -116,19 +120,19 @@ class LadderTests(LocalAmcTestCase):
             with self.subTest(fault):
                 self.control("POST", "reset")
                 self.arm(fault)
-                self.assert_breaks(self.climb(), "state", word)
+                self.assert_breaks(self.run_connection_test(), "state", word)
 
-    def test_reporting_rights_are_a_rung_of_their_own(self) -> None:
+    def test_reporting_rights_are_a_step_of_their_own(self) -> None:
         self.arm("wrong_entity", route="/amc/reporting")
-        ladder = self.climb()
-        self.assert_breaks(ladder, "reporting", "administrator")
-        self.assertEqual([rung.state for rung in ladder.rungs[:5]], ["passed"] * 5)
+        test = self.run_connection_test()
+        self.assert_breaks(test, "reporting", "administrator")
+        self.assertEqual([step.state for step in test.steps[:5]], ["passed"] * 5)
 
     def test_missing_terms_are_named(self) -> None:
         noterms = ConnectionFactory(user=self.alice, refresh_token="Atzr|local-noterms")
-        self.assert_breaks(self.climb(connection=noterms), "account", "terms")
+        self.assert_breaks(self.run_connection_test(connection=noterms), "account", "terms")
 
-    def test_every_other_fault_ends_in_a_rung(self) -> None:
+    def test_every_other_fault_ends_in_a_step(self) -> None:
         cases = [
             ({"fault": "token_expired"}, "token"),
             ({"fault": "invalid_grant"}, "token"),
@@ -156,11 +160,11 @@ class LadderTests(LocalAmcTestCase):
                 )
                 self.connection.refresh_from_db()
                 self.arm(**fault)
-                self.assert_breaks(self.climb(), key)
+                self.assert_breaks(self.run_connection_test(), key)
 
     def test_harmless_oddities_pass(self) -> None:
         for fault in ("null_fields", "extra_fields", "wrong_content_type"):
             with self.subTest(fault):
                 self.control("POST", "reset")
                 self.arm(fault)
-                self.assertTrue(self.climb().passed)
+                self.assertTrue(self.run_connection_test().passed)

@@ -1,4 +1,4 @@
-"""The connection test of an instance: rungs from the login up to reporting rights, each with cause and fix."""
+"""The connection test of an instance: steps from the login up to reporting rights, each with cause and fix."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from instances.amc.types import AccountRef, AmcAccount, AmcInstance, InstanceRef
 from instances.models import AmazonConnection
 from instances.models.reasons import reason_of
 from instances.services.amazon import amc_client
-from instances.services.evidence import Holding, other_holdings, suggestion
+from instances.services.diagnosis import AccountInventory, other_inventories, suggestion
 from instances.services.probes import ProbeResult, result_of_answer, result_of_error
 
 LABELS = {
@@ -33,7 +33,7 @@ _NAMES_SHOWN = 5
 
 
 @dataclass(frozen=True)
-class Rung:
+class TestStep:
     """One step of the test; `state` is passed, failed or skipped."""
 
     key: str
@@ -43,38 +43,40 @@ class Rung:
 
     @property
     def label(self) -> str:
-        """Return the rung's name."""
+        """Return the step's name."""
         return LABELS[self.key]
 
 
 @dataclass(frozen=True)
-class Ladder:
+class ConnectionTest:
     """How far the test came; `result` is the probe to store, about no instance yet."""
 
-    rungs: tuple[Rung, ...]
+    steps: tuple[TestStep, ...]
     passed: bool
     found: AmcInstance | None
     result: ProbeResult
 
     @property
-    def failure(self) -> Rung | None:
-        """Return the rung that broke."""
-        return next((rung for rung in self.rungs if rung.state == "failed"), None)
+    def failure(self) -> TestStep | None:
+        """Return the step that broke."""
+        return next((step for step in self.steps if step.state == "failed"), None)
 
     def result_for(self, instance_pk: UUID) -> ProbeResult:
         """Return the probe under the key of the instance it was about."""
         return dataclasses.replace(self.result, instance_pk=instance_pk)
 
 
-class _Broken(Exception):  # noqa: N818  ends the climb, it is not an error
+class _Broken(Exception):  # noqa: N818  ends the test, it is not an error
     def __init__(self, key: str, message: str, fix: str, error: Exception) -> None:
         super().__init__(message)
-        self.rung = Rung(key, "failed", message, fix)
+        self.step = TestStep(key, "failed", message, fix)
         self.error = error
 
 
-def climb(connection: AmazonConnection, account: AccountRef, region: str, instance_id: str) -> Ladder:
-    """Test an instance with at most a few calls; whatever Amazon does ends in a rung.
+def run_connection_test(
+    connection: AmazonConnection, account: AccountRef, region: str, instance_id: str
+) -> ConnectionTest:
+    """Test an instance with at most a few calls; whatever Amazon does ends in a step.
 
     No transaction may be open. An instance that answers needs two calls; only a failure is looked into.
     """
@@ -84,14 +86,14 @@ def climb(connection: AmazonConnection, account: AccountRef, region: str, instan
         ref = _ref(account, instance_id)
         try:
             with amc_client(connection, region) as client:
-                found = _climb(client, connection, ref, region, passed)
+                found = _run_steps(client, connection, ref, region, passed)
         except AmcHelperError as error:
-            # A login that is refused is the first rung, whichever call found it out.
+            # A login that is refused is the first step, whichever call found it out.
             raise _broken("token", error) from error
     except _Broken as broken:
         result = result_of_error(_NOBODY, broken.error)
-        return Ladder(_rungs(passed, broken.rung), False, found, result)
-    return Ladder(_rungs(passed, None), True, found, result_of_answer(_NOBODY, ref, found))
+        return ConnectionTest(_steps(passed, broken.step), False, found, result)
+    return ConnectionTest(_steps(passed, None), True, found, result_of_answer(_NOBODY, ref, found))
 
 
 def _ref(account: AccountRef, instance_id: str) -> InstanceRef:
@@ -103,7 +105,7 @@ def _ref(account: AccountRef, instance_id: str) -> InstanceRef:
         ) from error
 
 
-def _climb(
+def _run_steps(
     client: AmcClient, connection: AmazonConnection, ref: InstanceRef, region: str, passed: dict[str, str]
 ) -> AmcInstance:
     try:
@@ -156,7 +158,7 @@ def _explain(
     passed: dict[str, str],
     error: AmcError,
 ) -> NoReturn:
-    """Find out which rung a refusal belongs to, from what the login can list; always raises _Broken."""
+    """Find out which step a refusal belongs to, from what the login can list; always raises _Broken."""
     listed = _listed_accounts(client, error)
     passed["token"] = f"Amazon accepts the login “{connection.label}”."
     if error.reason == "terms_required":
@@ -165,10 +167,10 @@ def _explain(
     here = _instances_here(client, ref, listed, passed)
     passed["account"] = f"The login reaches {ref.account.account_id}."
     passed["marketplace"] = f"{ref.account.account_id} is in {_place(ref.account.marketplace_id)}."
-    own = Holding(ref.account, "", tuple(instance.instance_id for instance in here))
+    own = AccountInventory(ref.account, "", tuple(instance.instance_id for instance in here))
     if ref.instance_id in own.instance_ids:
         _refuse_listed(ref, error)
-    others = other_holdings(connection, ref, listed)
+    others = other_inventories(connection, ref, listed)
     for other in others:
         if ref.instance_id in other.instance_ids:
             _name_right_account(other, ref, passed, error)
@@ -238,10 +240,12 @@ def _refuse_listed(ref: InstanceRef, error: AmcError) -> NoReturn:
     raise _Broken("instance", message, fix, error) from error
 
 
-def _name_right_account(holding: Holding, ref: InstanceRef, passed: dict[str, str], error: AmcError) -> NoReturn:
+def _name_right_account(
+    inventory: AccountInventory, ref: InstanceRef, passed: dict[str, str], error: AmcError
+) -> NoReturn:
     """End at the account or the marketplace, whichever is not the instance's."""
-    other = holding.account
-    name = f"{holding.name} ({other.account_id}, {country_of(other.marketplace_id, other.marketplace_id)})"
+    other = inventory.account
+    name = f"{inventory.name} ({other.account_id}, {country_of(other.marketplace_id, other.marketplace_id)})"
     del passed["marketplace"]
     if other.account_id == ref.account.account_id:
         raise _Broken(
@@ -275,15 +279,15 @@ def _place(marketplace_id: str) -> str:
     return f"{country} ({marketplace_id})" if country else marketplace_id
 
 
-def _rungs(passed: dict[str, str], failed: Rung | None) -> tuple[Rung, ...]:
-    rungs = []
+def _steps(passed: dict[str, str], failed: TestStep | None) -> tuple[TestStep, ...]:
+    steps = []
     broken = False
     for key in LABELS:
         if failed is not None and key == failed.key:
-            rungs.append(failed)
+            steps.append(failed)
             broken = True
         elif key in passed and not broken:
-            rungs.append(Rung(key, "passed", passed[key]))
+            steps.append(TestStep(key, "passed", passed[key]))
         else:
-            rungs.append(Rung(key, "skipped"))
-    return tuple(rungs)
+            steps.append(TestStep(key, "skipped"))
+    return tuple(steps)
