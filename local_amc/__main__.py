@@ -12,12 +12,13 @@ from collections.abc import Callable
 from types import FrameType
 
 from local_amc import query
-from local_amc.listening import listen
-from local_amc.server import ROWS_PER_PART, LocalAmc
+from local_amc.http_server import listen
+from local_amc.options import ROWS_PER_PART
+from local_amc.server import LocalAmc
 from local_amc.store import StoreInUseError
 
 # A run then takes more than a day.
-_SLOWEST = 10_000
+_MAX_SPEED = 10_000
 
 
 def main() -> int:
@@ -48,7 +49,7 @@ def main() -> int:
         # shutdown() waits for the loop that this handler interrupts, so it needs a thread.
         threading.Thread(target=server.shutdown).start()
 
-    # Before the address is printed: whoever reads it may stop us at once.
+    # Before the address is printed: the process that reads it may stop us at once.
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     host = f"[{options.host}]" if ":" in options.host else options.host
@@ -117,8 +118,8 @@ def _whole(smallest: int, largest: int) -> Callable[[str], int]:
 
 def _speed(text: str) -> float:
     speed = float(text)
-    if not 0 <= speed <= _SLOWEST:
-        raise argparse.ArgumentTypeError(f"{text} is not between 0 and {_SLOWEST}")
+    if not 0 <= speed <= _MAX_SPEED:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and {_MAX_SPEED}")
     return speed
 
 

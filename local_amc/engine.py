@@ -10,10 +10,10 @@ from typing import Any
 import duckdb
 
 from local_amc.formatting import header
-from local_amc.privacy import PrivacyOptions, protect
 from local_amc.sql.compiler import Compiled
 from local_amc.sql.errors import Source, SqlRejectedError
 from local_amc.sql.lineage import Output
+from local_amc.sql.privacy import PrivacyOptions, protect
 
 _ROWS_AT_ONCE = 2_000
 # What the engine says, and AMC's words for it; the first group names the place.
@@ -76,7 +76,7 @@ _SUMMABLE = frozenset({"LONG", "INTEGER", "SHORT", "BYTE", "DOUBLE", "FLOAT", "D
 
 
 @dataclass(frozen=True, slots=True)
-class ResultColumn:
+class OutputColumn:
     """A column of the result in AMC's words."""
 
     name: str
@@ -98,7 +98,7 @@ class Prepared:
     """A checked query: SQL to run and its columns."""
 
     sql: str
-    columns: Sequence[ResultColumn]
+    columns: Sequence[OutputColumn]
 
 
 def prepare(
@@ -171,20 +171,20 @@ def _with_maps_as_text(sql: str, types: Sequence[str], options: PrivacyOptions) 
     return f"SELECT {', '.join(columns)} FROM ({sql}) AS output({', '.join(names)})"
 
 
-def _added(options: PrivacyOptions) -> list[ResultColumn]:
+def _added(options: PrivacyOptions) -> list[OutputColumn]:
     added = [
         (options.discriminator_column, "BOOLEAN"),
         (options.user_count_column, "LONG"),
         (options.reason_column, "STRING"),
     ]
-    return [ResultColumn(name, kind, "DIMENSION") for name, kind in added if name]
+    return [OutputColumn(name, kind, "DIMENSION") for name, kind in added if name]
 
 
-def _column(name: str, type_: str, output: Output) -> ResultColumn:
+def _column(name: str, type_: str, output: Output) -> OutputColumn:
     kind = "METRIC" if output.is_metric and not output.counts_distinct else "DIMENSION"
     if type_.endswith("[]"):
-        return ResultColumn(name, "ARRAY", "DIMENSION")
+        return OutputColumn(name, "ARRAY", "DIMENSION")
     decimal = re.fullmatch(r"DECIMAL\((\d+),\s?(\d+)\)", type_)
     if decimal:
-        return ResultColumn(name, "DECIMAL", kind, int(decimal[1]), int(decimal[2]))
-    return ResultColumn(name, _AMC_TYPES.get(type_, "STRING"), kind)
+        return OutputColumn(name, "DECIMAL", kind, int(decimal[1]), int(decimal[2]))
+    return OutputColumn(name, _AMC_TYPES.get(type_, "STRING"), kind)

@@ -1,4 +1,4 @@
-"""Faults that can be armed, and which requests they hit; what they do is in `misbehaviour`."""
+"""Faults that can be armed, and which requests they hit; what they do is in `fault_effects`."""
 
 from __future__ import annotations
 
@@ -65,6 +65,8 @@ VARIANTS = {
 }
 STATUSES = {"server_error": frozenset({0, 500, 502, 503, 504}), "unknown_instance": frozenset({0, 403, 404})}
 _VANISHING_ACCOUNT = "ENTITYLOCALJP1"
+# Its place in the WSGI environment of a request.
+_ATTACHED = "local_amc.fault"
 
 
 @dataclass
@@ -199,6 +201,23 @@ class Faults:
         self._throws += 1
         digest = hashlib.sha256(f"{self._seed}:{self._throws}".encode()).digest()
         return int.from_bytes(digest[:8]) / 2**64
+
+
+def attach_fault(request: Request, fault: Fault) -> None:
+    """Let the handlers of a request know which fault it gets."""
+    request.environ[_ATTACHED] = fault
+
+
+def attached_fault(request: Request) -> Fault | None:
+    """Return the fault a request gets."""
+    fault: Fault | None = request.environ.get(_ATTACHED)
+    return fault
+
+
+def is_hit_by(request: Request, name: str) -> bool:
+    """Return whether a request gets the fault of that name."""
+    fault = attached_fault(request)
+    return fault is not None and fault.fault == name
 
 
 def _check(spec: dict[str, Any]) -> None:

@@ -10,18 +10,16 @@ import re
 import secrets
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlencode
 
 from werkzeug.wrappers import Request, Response
 
-from local_amc.answers import json_answer
-from local_amc.bodies import read_object
 from local_amc.fixtures import BY_REFRESH_TOKEN, CLIENT_ID, CLIENT_SECRETS, LOGINS
+from local_amc.request_fields import read_object
+from local_amc.responses import json_response
+from local_amc.state import State
 from local_amc.store import Code, Token
-
-if TYPE_CHECKING:
-    from local_amc.server import LocalAmc
 
 CODE_SECONDS = 300
 TOKEN_SECONDS = 3600
@@ -78,12 +76,12 @@ main{background:#1e242b;border-color:#333c47}select,button.plain{background:#141
 """
 
 
-def consent_css(app: LocalAmc, request: Request) -> Response:
+def consent_css(state: State, request: Request) -> Response:
     """Return the consent page's style."""
     return Response(_CONSENT_CSS, content_type="text/css; charset=utf-8")
 
 
-def consent(app: LocalAmc, request: Request) -> Response:
+def consent(state: State, request: Request) -> Response:
     """Show who asks for what, or send the browser back; first the checks after which Amazon never redirects."""
     values = request.form if request.method == "POST" else request.args
     problem = _refuse_stranger(values)
@@ -92,7 +90,7 @@ def consent(app: LocalAmc, request: Request) -> Response:
     failure = _redirect_error(values)
     if failure:
         return _back(values, error=failure, error_description="The request cannot be served")
-    return _decide(app, request.form) if request.method == "POST" else _show(request.args)
+    return _decide(state, request.form) if request.method == "POST" else _show(request.args)
 
 
 def _show(asked: Mapping[str, str]) -> Response:
@@ -107,7 +105,7 @@ def _show(asked: Mapping[str, str]) -> Response:
     return Response(page, content_type="text/html; charset=utf-8")
 
 
-def _decide(app: LocalAmc, form: Mapping[str, str]) -> Response:
+def _decide(state: State, form: Mapping[str, str]) -> Response:
     login = form.get("login", _CHOICES[0])
     if form.get("answer") != "allow" or login not in _CHOICES:
         return _back(form, error="access_denied", error_description="User denied access")
@@ -117,13 +115,13 @@ def _decide(app: LocalAmc, form: Mapping[str, str]) -> Response:
         client_id=form["client_id"],
         redirect_uri=form["redirect_uri"],
         challenge=form.get("code_challenge", ""),
-        expires_at=app.clock.timestamp() + CODE_SECONDS,
+        expires_at=state.clock.timestamp() + CODE_SECONDS,
     )
-    app.store.add_code(code, bound)
+    state.store.add_code(code, bound)
     return _back(form, code=code, scope=form["scope"])
 
 
-def token(app: LocalAmc, request: Request) -> Response:
+def token(state: State, request: Request) -> Response:
     """Issue tokens for both grants, from a form or a JSON body."""
     fields = _fields(request)
     grant = fields.get("grant_type", "")
@@ -131,13 +129,13 @@ def token(app: LocalAmc, request: Request) -> Response:
     if refusal:
         return refusal
     if grant == "authorization_code":
-        return _redeem_code(app, fields)
+        return _redeem_code(state, fields)
     if not set(fields.get("scope", "").split()) <= SCOPES:
         return _refusal(400, "invalid_scope", "The scope is unknown or was not granted")
     login = BY_REFRESH_TOKEN.get(fields["refresh_token"])
     if login is None or login.is_revoked:
         return _refusal(400, "invalid_grant", "The request has an invalid grant parameter : refresh_token")
-    return _issue(app, login.name, fields["client_id"])
+    return _issue(state, login.name, fields["client_id"])
 
 
 def _refuse_form(grant: str, fields: dict[str, str]) -> Response | None:
@@ -165,18 +163,18 @@ def _refuse_client(fields: dict[str, str]) -> Response | None:
     return None
 
 
-def _redeem_code(app: LocalAmc, fields: dict[str, str]) -> Response:
+def _redeem_code(state: State, fields: dict[str, str]) -> Response:
     # Taken whatever comes next: a code that was shown to anybody else is worth nothing afterwards.
-    code = app.store.take_code(fields["code"])
+    code = state.store.take_code(fields["code"])
     if (
         code is None
-        or code.expires_at <= app.clock.timestamp()
+        or code.expires_at <= state.clock.timestamp()
         or code.client_id != fields["client_id"]
         or code.redirect_uri != fields["redirect_uri"]
         or not _proves(fields.get("code_verifier", ""), code.challenge)
     ):
         return _refusal(400, "invalid_grant", "The request has an invalid grant parameter : code")
-    return _issue(app, code.login, code.client_id)
+    return _issue(state, code.login, code.client_id)
 
 
 def _proves(verifier: str, challenge: str) -> bool:
@@ -190,10 +188,10 @@ def _same(given: str, expected: str) -> bool:
     return hmac.compare_digest(given.encode(), expected.encode())
 
 
-def _issue(app: LocalAmc, login: str, client_id: str) -> Response:
+def _issue(state: State, login: str, client_id: str) -> Response:
     access_token = f"Atza|{secrets.token_urlsafe(270)}"
-    now = app.clock.timestamp()
-    app.store.add_token(access_token, Token(login, client_id, issued_at=now, expires_at=now + TOKEN_SECONDS))
+    now = state.clock.timestamp()
+    state.store.add_token(access_token, Token(login, client_id, issued_at=now, expires_at=now + TOKEN_SECONDS))
     return _private(
         {
             "access_token": access_token,
@@ -265,6 +263,6 @@ def _refusal(status: int, name: str, description: str) -> Response:
 
 
 def _private(body: dict[str, Any], status: int = 200) -> Response:
-    response = json_answer(body, status, "application/json;charset=UTF-8")
+    response = json_response(body, status, "application/json;charset=UTF-8")
     response.headers["Cache-Control"] = "no-store"
     return response

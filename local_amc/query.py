@@ -16,20 +16,20 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from local_amc import engine, formatting
 from local_amc.fixtures import build_instances
-from local_amc.privacy import PrivacyOptions
 from local_amc.records import UPLOADS
-from local_amc.reporting.uploads import table_of
+from local_amc.runs.uploads import table_of
 from local_amc.sql.catalogue import build
 from local_amc.sql.compiler import Rules, compile_query
 from local_amc.sql.errors import Source, SqlError
 from local_amc.sql.functions import Run
 from local_amc.sql.parameters import Declared, declare
+from local_amc.sql.privacy import PrivacyOptions
 from local_amc.store import MEMORY, Store
 from local_amc.warehouse import Warehouse
 
 # The usual window of a run: 30 days that end when data are complete.
 _DAYS, _LAG = 30, timedelta(hours=48)
-_WIDEST = 60
+_MAX_CELL_WIDTH = 60
 # What would break a line or move the cursor.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
@@ -159,7 +159,7 @@ def _is_numeric(values: Iterable[Any]) -> bool:
 
 def _cut(text: str) -> str:
     line = _CONTROL.sub(" ", text)
-    return line if len(line) <= _WIDEST else line[: _WIDEST - 1] + "…"
+    return line if len(line) <= _MAX_CELL_WIDTH else line[: _MAX_CELL_WIDTH - 1] + "…"
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -20,21 +20,23 @@ from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Request, Response
 
 from local_amc import administration, control, lwa
-from local_amc.answers import RefusedError, error
+from local_amc.access import find_token
 from local_amc.clock import Clock
-from local_amc.faults import Faults
+from local_amc.fault_effects import DropConnectionError, change, instead
+from local_amc.faults import Faults, attach_fault
 from local_amc.fixtures import build_instances, save_fixtures
-from local_amc.listening import listen
-from local_amc.misbehaviour import DropConnectionError, change, instead
+from local_amc.http_server import listen
+from local_amc.options import Options
 from local_amc.reporting import data_sources, executions, results, schedules, workflows
-from local_amc.reporting.runner import Runner
-from local_amc.sql.compiler import Rules
-from local_amc.store import MEMORY, Store, Token, claim
+from local_amc.request_log import RequestLog
+from local_amc.responses import RequestRejectedError, error
+from local_amc.runs.queries import ExecutionQueries
+from local_amc.runs.runner import Runner
+from local_amc.state import State
+from local_amc.store import MEMORY, Store, claim
 from local_amc.warehouse import Warehouse
 
 logger = logging.getLogger("local_amc")
-
-ROWS_PER_PART = 500_000
 
 _REPORTING = "/amc/reporting/<instance_id>"
 # Endpoints are also the names of routes in faults.
@@ -85,17 +87,7 @@ _ENDPOINTS: dict[str, Callable[..., Response]] = {
 
 
 class LocalAmc:
-    """The WSGI application and all it knows."""
-
-    # Declared for the control module, whose table refers back to this class.
-    clock: Clock
-    faults: Faults
-    requests: control.RequestLog
-    terms_on_list: bool
-    wraps_answers: bool
-    rows_per_part: int
-    rules: Rules
-    refuses_at_post: bool
+    """The WSGI application: routes requests to the handlers, which get its `state`."""
 
     def __init__(
         self,
@@ -105,72 +97,59 @@ class LocalAmc:
         store: str = MEMORY,
         data: str | Path | None = None,
         has_control: bool = False,
-        terms_on_list: bool = False,
-        accepts_order_by: bool = False,
-        refuses_at_post: bool = False,
-        wraps_answers: bool = False,
-        rows_per_part: int = ROWS_PER_PART,
+        **options: Any,
     ) -> None:
-        self.seed, self.speed, self.has_control = seed, speed, has_control
-        self._started_with = (
-            terms_on_list,
-            wraps_answers,
-            rows_per_part,
-            Rules(accepts_order_by=accepts_order_by),
-            refuses_at_post,
-        )
-        self.restore_options()
-        self.clock = Clock()
+        """Open the folder `store` and begin to move executions on; `options` are those of `Options`.
+
+        `data` is the folder of the instances' data, `<store>/data` without it. Raises StoreInUseError and OSError.
+        """
+        self.has_control = has_control
         self._claim = claim(store) if store != MEMORY else None
-        self.store = Store(store)
-        self.faults = Faults(seed)
-        self.requests = control.RequestLog()
-        self.instances = build_instances(seed)
         self._temporary = tempfile.TemporaryDirectory(prefix="local-amc-") if store == MEMORY else None
         folder = Path(self._temporary.name if self._temporary else store)
-        self.warehouse = Warehouse(data or folder / "data", seed)
-        self.runner = Runner(self, folder / "results")
-        save_fixtures(self.store.records)
-        self.runner.start()
-
-    def restore_options(self) -> None:
-        """Set what can be changed while it runs back to what it was started with."""
-        (
-            self.terms_on_list,
-            self.wraps_answers,
-            self.rows_per_part,
-            self.rules,
-            self.refuses_at_post,
-        ) = self._started_with
+        kept = Store(store)
+        queries = ExecutionQueries(
+            clock=Clock(),
+            records=kept.records,
+            options=Options(**options),
+            instances=build_instances(seed),
+            warehouse=Warehouse(data or folder / "data", seed),
+        )
+        self.state = State(
+            clock=queries.clock,
+            store=kept,
+            faults=Faults(seed),
+            requests=RequestLog(),
+            options=queries.options,
+            instances=queries.instances,
+            queries=queries,
+            runner=Runner(queries, speed=speed, folder=folder / "results"),
+        )
+        save_fixtures(kept.records)
+        self.state.runner.start()
 
     def close(self) -> None:
         """Stop what runs, and close all files; what is kept goes on after the next start."""
-        self.runner.stop()
-        self.warehouse.close()
-        self.store.close()
+        self.state.runner.stop()
+        self.state.queries.warehouse.close()
+        self.state.store.close()
         if self._claim is not None:
             self._claim.close()
         if self._temporary is not None:
             self._temporary.cleanup()
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        """Answer one request."""
-        request = Request(environ)
-        return self._answer(request)(environ, start_response)
+        """Respond to one request."""
+        return self._respond(Request(environ))(environ, start_response)
 
-    def token_of(self, request: Request) -> Token | None:
-        """Return the access token of a request, expired or not; None when it is not one of ours."""
-        scheme, _, value = request.headers.get("Authorization", "").partition(" ")
-        return self.store.find_token(value.strip()) if scheme.lower() == "bearer" else None
-
-    def _answer(self, request: Request) -> Response:
+    def _respond(self, request: Request) -> Response:
         if request.path.startswith("/__control/"):
-            return control.handle(self, request) if self.has_control else error(404, "Not found")
+            return control.handle(self.state, request) if self.has_control else error(404, "Not found")
         request_id = base64.b32encode(os.urandom(15)).decode()[:20]
         if self.has_control:
-            self.requests.add(request, self.clock.now())
+            self.state.requests.add(request, self.state.clock.now())
         try:
-            response = self._respond(request)
+            response = self._handle(request)
         except DropConnectionError:
             self._log(request, "dropped", request_id)
             raise
@@ -182,25 +161,25 @@ class LocalAmc:
         self._log(request, str(response.status_code), request_id)
         return response
 
-    def _respond(self, request: Request) -> Response:
+    def _handle(self, request: Request) -> Response:
         """Let an armed fault answer first, then the route."""
         endpoint, arguments = _match(request)
         fault = None
-        if self.faults.is_any_armed():
-            token = self.token_of(request)
-            fault = self.faults.pick(request, endpoint, token.issued_at if token else None)
+        if self.state.faults.is_any_armed():
+            token = find_token(self.state, request)
+            fault = self.state.faults.pick(request, endpoint, token.issued_at if token else None)
         if fault is None:
             return self._route(request, endpoint, arguments)
-        request.environ["local_amc.fault"], request.environ["local_amc.fault_spec"] = fault.fault, fault
+        attach_fault(request, fault)
         return instead(fault, request) or change(fault, request, self._route(request, endpoint, arguments))
 
     def _route(self, request: Request, endpoint: str, arguments: dict[str, Any]) -> Response:
         if not endpoint:
             return error(404, "This is not part of the local AMC.")
         try:
-            return _ENDPOINTS[endpoint](self, request, **arguments)
-        except RefusedError as refused:
-            return refused.response
+            return _ENDPOINTS[endpoint](self.state, request, **arguments)
+        except RequestRejectedError as rejected:
+            return rejected.response
 
     def _log(self, request: Request, outcome: str, request_id: str) -> None:
         # The query stays out: it can hold a consent's state. Quoting keeps one request on one line.
@@ -208,7 +187,7 @@ class LocalAmc:
 
 
 def _match(request: Request) -> tuple[str, dict[str, Any]]:
-    """Return endpoint and arguments, or an empty name for whatever is not imitated."""
+    """Return endpoint and arguments, or an empty name for what is not imitated."""
     try:
         endpoint, arguments = _ROUTES.bind_to_environ(request.environ).match()
     except HTTPException:

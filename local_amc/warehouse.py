@@ -29,7 +29,7 @@ logger = logging.getLogger("local_amc")
 
 # As far back as AMC keeps data; and one month ahead, so that the clock can be moved without building anew.
 MONTHS_BACK, MONTHS_AHEAD = 13, 1
-_OPEN_AT_MOST = 6
+_MAX_OPEN_DATABASES = 6
 _MEMORY = "1GB"
 _UPLOADED_ROWS = 2_000
 _KEPT_SECONDS = 86_400
@@ -98,7 +98,7 @@ class Warehouse:
 
     def _close_idle(self) -> None:
         idle = [key for key, opened in self._opened.items() if opened.users == 0]
-        for key in idle[: max(0, len(self._opened) - _OPEN_AT_MOST)]:
+        for key in idle[: max(0, len(self._opened) - _MAX_OPEN_DATABASES)]:
             self._opened.pop(key).connection.close()
 
     def _built(self, instance: Instance, today: date) -> Path:

@@ -21,7 +21,7 @@ from local_amc.data import (
     streaming,
     users,
 )
-from local_amc.data.workshop import Workshop
+from local_amc.data.generators import TableGenerator
 
 # Raise it whenever other rows come out for the same seed, so that databases built before are built again: after a
 # change here, and after an update of DuckDB that changes its hash().
@@ -59,9 +59,11 @@ def build(
     some of the tables, so build into a file of another name and rename it: in one transaction it takes half as long
     again.
     """
-    workshop = Workshop(connection, seed=seed, first_day=first_day, last_day=last_day, types=advertiser_types)
-    workshop.open()
+    generator = TableGenerator(
+        connection, seed=seed, first_day=first_day, last_day=last_day, types=advertiser_types
+    )
+    generator.open()
     for step in _STEPS:
-        step(workshop)
-    workshop.publish_missing()
-    workshop.close()
+        step(generator)
+    generator.publish_missing()
+    generator.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from local_amc.data.workshop import Workshop
+from local_amc.data.generators import TableGenerator
 
 _PLACEMENTS = """
     SELECT
@@ -175,10 +175,10 @@ _CONVERSIONS = """
 """
 
 
-def build(workshop: Workshop) -> None:
+def build(generator: TableGenerator) -> None:
     """Publish the ad server's tables."""
-    workshop.table("served_placement", _PLACEMENTS)
-    workshop.publish("adserver_traffic", _TRAFFIC, **_COLUMNS)
-    workshop.publish("adserver_traffic_by_user_segments", _SEGMENTS)
-    workshop.publish("adserver_conversions", _CONVERSIONS)
-    workshop.publish("adserver_conversions_with_brand", _CONVERSIONS)
+    generator.table("served_placement", _PLACEMENTS)
+    generator.publish("adserver_traffic", _TRAFFIC, **_COLUMNS)
+    generator.publish("adserver_traffic_by_user_segments", _SEGMENTS)
+    generator.publish("adserver_conversions", _CONVERSIONS)
+    generator.publish("adserver_conversions_with_brand", _CONVERSIONS)

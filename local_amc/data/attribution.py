@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from local_amc.data.dsp import DSP_DETAILS
-from local_amc.data.workshop import Workshop
+from local_amc.data.generators import TableGenerator
 
 # What an order or visit counts for; each is split by scope, by new customers and by the kind of traffic.
 _MEASURES = {
@@ -115,7 +115,7 @@ def _measures() -> dict[str, str]:
     return columns
 
 
-def build(workshop: Workshop) -> None:
+def build(generator: TableGenerator) -> None:
     """Publish the attributed events, by conversion time and by traffic time."""
     dsp = _DSP.replace("$credited", _CREDITED.replace("$system", "DSP"))
     sponsored = _SPONSORED.replace("$credited", _CREDITED.replace("$system", "SPONSORED_ADS"))
@@ -124,7 +124,7 @@ def build(workshop: Workshop) -> None:
         ("conversion", "conversion_event_dt_utc", _ATTRIBUTION_DAYS),
         ("traffic", "traffic_event_dt_utc", _TRAFFIC_TIME_DAYS),
     ):
-        workshop.publish(
+        generator.publish(
             f"amazon_attributed_events_by_{time}_time",
             pairs + f" WHERE {first} >= first_day() "
             f"AND date_diff('second', traffic_event_dt_utc, conversion_event_dt_utc) <= {days} * 86400",

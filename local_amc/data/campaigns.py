@@ -7,7 +7,7 @@ campaign is the same however long the range is.
 from __future__ import annotations
 
 from local_amc.data import dsp_ads, sponsored_ads
-from local_amc.data.workshop import Workshop
+from local_amc.data.generators import TableGenerator
 
 _ADVERTISERS = """
     SELECT
@@ -115,12 +115,12 @@ _FLIGHTS = """
 """
 
 
-def build(workshop: Workshop) -> None:
+def build(generator: TableGenerator) -> None:
     """Make `advertiser`, `campaign`, and the ads of the types the instance has."""
-    workshop.table("advertiser", _ADVERTISERS)
-    workshop.table("quarter_", _QUARTERS)
-    workshop.table("evergreen_slot", _EVERGREEN)
-    workshop.table("flight_slot", _FLIGHTS)
-    workshop.table("campaign", _CAMPAIGNS)
-    dsp_ads.build(workshop)
-    sponsored_ads.build(workshop)
+    generator.table("advertiser", _ADVERTISERS)
+    generator.table("quarter_", _QUARTERS)
+    generator.table("evergreen_slot", _EVERGREEN)
+    generator.table("flight_slot", _FLIGHTS)
+    generator.table("campaign", _CAMPAIGNS)
+    dsp_ads.build(generator)
+    sponsored_ads.build(generator)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from local_amc.data.workshop import Workshop
+from local_amc.data.generators import TableGenerator
 
 # Chance after a click and after an impression, share among conversions without an ad, seconds after the first step.
 # `item` says what the conversion is about: a product, a search keyword, the store, an advertiser's own event.
@@ -86,7 +86,7 @@ _UNEXPOSED = """
     )
     SELECT key, key AS journey_key, between_(key, 'brand', 0, $brands - 1) AS brand_no,
            between_(key, 'parity', 0, 1) AS product_parity,
-           somebody(key, 1.3) AS user_no, TRUE AS has_user, kind.*,
+           draw_user(key, 1.3) AS user_no, TRUE AS has_user, kind.*,
            moment(day_no, key) AS event_dt_utc
     FROM keyed JOIN conversion_kind AS kind USING (kind_no)
 """
@@ -194,11 +194,11 @@ _ALL = {
 }
 
 
-def build(workshop: Workshop) -> None:
+def build(generator: TableGenerator) -> None:
     """Make `conversion` and publish the conversion tables."""
-    workshop.table("conversion_kind", _KINDS)
-    workshop.table("traffic", _TRAFFIC)
-    workshop.table("conversion", _CONVERSIONS.replace("$exposed", _EXPOSED).replace("$unexposed", _UNEXPOSED))
-    workshop.publish("conversions", _PEOPLE + " AND is_exposed")
-    workshop.publish("conversions_all", _PEOPLE, **_ALL)
-    workshop.publish("conversions_with_relevance", _RELEVANT.replace("$people", _PEOPLE))
+    generator.table("conversion_kind", _KINDS)
+    generator.table("traffic", _TRAFFIC)
+    generator.table("conversion", _CONVERSIONS.replace("$exposed", _EXPOSED).replace("$unexposed", _UNEXPOSED))
+    generator.publish("conversions", _PEOPLE + " AND is_exposed")
+    generator.publish("conversions_all", _PEOPLE, **_ALL)
+    generator.publish("conversions_with_relevance", _RELEVANT.replace("$people", _PEOPLE))

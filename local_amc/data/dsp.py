@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from local_amc.data.workshop import Workshop
+from local_amc.data.generators import TableGenerator
 
 _EVENTS = """
     WITH ads AS (
@@ -158,11 +158,11 @@ _VIDEO_EVENTS = {
 }
 
 
-def build(workshop: Workshop) -> None:
+def build(generator: TableGenerator) -> None:
     """Make `dsp_event` and publish the DSP tables."""
-    workshop.table("dsp_event", _EVENTS)
-    workshop.publish("dsp_impressions", _SEGMENTED.replace("$wide", _WIDE), **DSP_DETAILS, **_IMPRESSION)
-    workshop.publish("dsp_clicks", _CLICKS.replace("$wide", _WIDE), **DSP_DETAILS)
+    generator.table("dsp_event", _EVENTS)
+    generator.publish("dsp_impressions", _SEGMENTED.replace("$wide", _WIDE), **DSP_DETAILS, **_IMPRESSION)
+    generator.publish("dsp_clicks", _CLICKS.replace("$wide", _WIDE), **DSP_DETAILS)
     views = {
         "impression_id": "request_tag",
         "events": "1",
@@ -171,7 +171,7 @@ def build(workshop: Workshop) -> None:
         "unmeasurable_viewable_impressions": "(event_type IN ('UNMEASURABLE_IMP', 'SYNTHETIC_VIEW'))::INTEGER",
         "view_definition": "CASE event_type WHEN 'VIEW' THEN tilt(key, 'definition', ['MRC', 'MRC', 'GROUPM']) END",
     }
-    workshop.publish("dsp_views", _VIEWS, **views)
-    workshop.publish("dsp_impressions_by_user_segments", _BY_SEGMENTS)
-    workshop.publish("dsp_impressions_by_matched_segments", _BY_SEGMENTS + " WHERE matched = 1")
-    workshop.publish("dsp_video_events_feed", _VIDEO, **_VIDEO_EVENTS)
+    generator.publish("dsp_views", _VIEWS, **views)
+    generator.publish("dsp_impressions_by_user_segments", _BY_SEGMENTS)
+    generator.publish("dsp_impressions_by_matched_segments", _BY_SEGMENTS + " WHERE matched = 1")
+    generator.publish("dsp_video_events_feed", _VIDEO, **_VIDEO_EVENTS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from local_amc.data.workshop import Workshop
+from local_amc.data.generators import TableGenerator
 
 _TACTICS = """
     SELECT * FROM (VALUES
@@ -83,7 +83,7 @@ _ADS = """
 """
 
 
-def build(workshop: Workshop) -> None:
+def build(generator: TableGenerator) -> None:
     """Make `dsp_tactic` and `dsp_ad`."""
-    workshop.table("dsp_tactic", _TACTICS)
-    workshop.table("dsp_ad", _ADS)
+    generator.table("dsp_tactic", _TACTICS)
+    generator.table("dsp_ad", _ADS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from local_amc.data.workshop import Workshop
+from local_amc.data.generators import TableGenerator
 
 # Real makes and models: published queries filter by them.
 _VEHICLES = """
@@ -57,7 +57,7 @@ _PURCHASES = """
         FROM (SELECT day, day_no, unnest(counted(6 * factor)) AS n FROM days
               WHERE day >= first_day())
     )
-    JOIN person ON person.user_no = somebody(key, 1.2)
+    JOIN person ON person.user_no = draw_user(key, 1.2)
     JOIN vehicle ON vehicle_no = tilt(key, 'vehicle', range(1, 13))
 """
 
@@ -83,13 +83,13 @@ _GROCERIES = """
                    AS brand_name
         FROM (SELECT day, day_no, unnest(range(150)) AS n FROM days WHERE dayofweek(day) = 6 AND day >= first_day())
     )
-    JOIN person ON person.user_no = somebody(key, 1.3)
+    JOIN person ON person.user_no = draw_user(key, 1.3)
 """
 
 
-def build(workshop: Workshop) -> None:
+def build(generator: TableGenerator) -> None:
     """Publish garage, vehicle purchases and groceries."""
-    workshop.table("vehicle", _VEHICLES)
-    workshop.publish("amazon_your_garage", _GARAGE)
-    workshop.publish("experian_vehicle_purchases", _PURCHASES)
-    workshop.publish("ncs_cpg_insights_stream", _GROCERIES)
+    generator.table("vehicle", _VEHICLES)
+    generator.publish("amazon_your_garage", _GARAGE)
+    generator.publish("experian_vehicle_purchases", _PURCHASES)
+    generator.publish("ncs_cpg_insights_stream", _GROCERIES)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from local_amc.data.workshop import Workshop
+from local_amc.data.generators import TableGenerator
 
 _LINES = """
     SELECT * FROM (VALUES
@@ -69,9 +69,9 @@ _PROMOTED = """
 """
 
 
-def build(workshop: Workshop) -> None:
+def build(generator: TableGenerator) -> None:
     """Make `brand`, `product` and `promoted`."""
-    workshop.table("product_line", _LINES)
-    workshop.table("brand", _BRANDS)
-    workshop.table("product", _PRODUCTS)
-    workshop.table("promoted", _PROMOTED)
+    generator.table("product_line", _LINES)
+    generator.table("brand", _BRANDS)
+    generator.table("product", _PRODUCTS)
+    generator.table("promoted", _PROMOTED)

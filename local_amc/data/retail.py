@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from local_amc.data.workshop import Workshop
+from local_amc.data.generators import TableGenerator
 
 # Orders of one person on one day are one purchase with several items.
 _PURCHASES = """
@@ -28,6 +28,6 @@ _PURCHASES = """
 """
 
 
-def build(workshop: Workshop) -> None:
+def build(generator: TableGenerator) -> None:
     """Publish `amazon_retail_purchases`."""
-    workshop.publish("amazon_retail_purchases", _PURCHASES)
+    generator.publish("amazon_retail_purchases", _PURCHASES)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from local_amc.data.workshop import Workshop
+from local_amc.data.generators import TableGenerator
 
 REGIONS = ("amer", "eu", "apac")
 KINDS = ("inmarket", "lifestyle")
@@ -81,17 +81,17 @@ _METADATA = """
 """
 
 
-def build(workshop: Workshop) -> None:
+def build(generator: TableGenerator) -> None:
     """Make `segment`, `membership` and `user_segments`; publish segment tables."""
-    workshop.table("segment", _SEGMENTS)
-    workshop.table("segment_marketplace", _MARKETPLACES)
-    workshop.table("membership", _MEMBERSHIPS)
-    workshop.table("user_segments", _USER_SEGMENTS)
-    workshop.publish("segment_metadata", _METADATA)
+    generator.table("segment", _SEGMENTS)
+    generator.table("segment_marketplace", _MARKETPLACES)
+    generator.table("membership", _MEMBERSHIPS)
+    generator.table("user_segments", _USER_SEGMENTS)
+    generator.publish("segment_metadata", _METADATA)
     for region in REGIONS:
         for kind in KINDS:
             members = _MEMBERS.replace("$region", region).replace("$kind", kind)
-            workshop.publish(f"audience_segments_{region}_{kind}", members)
-            workshop.publish(
+            generator.publish(f"audience_segments_{region}_{kind}", members)
+            generator.publish(
                 f"audience_segments_{region}_{kind}_snapshot", _SNAPSHOTS.replace("$members", members)
             )

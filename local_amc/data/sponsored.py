@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from local_amc.data.workshop import Workshop
+from local_amc.data.generators import TableGenerator
 
 _IMPRESSIONS = """
     WITH ads AS (
@@ -80,8 +80,8 @@ _COLUMNS = {
 }
 
 
-def build(workshop: Workshop) -> None:
+def build(generator: TableGenerator) -> None:
     """Make `sponsored_event` and publish `sponsored_ads_traffic`."""
-    workshop.table("sponsored_impression", _IMPRESSIONS)
-    workshop.table("sponsored_event", _EVENTS)
-    workshop.publish("sponsored_ads_traffic", _TRAFFIC, **_COLUMNS)
+    generator.table("sponsored_impression", _IMPRESSIONS)
+    generator.table("sponsored_event", _EVENTS)
+    generator.publish("sponsored_ads_traffic", _TRAFFIC, **_COLUMNS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from local_amc.data.workshop import Workshop
+from local_amc.data.generators import TableGenerator
 
 # Targeting AUTO: by Amazon; PRODUCT: by product or category; AUDIENCE: by what people did or like.
 _TACTICS = """
@@ -86,7 +86,7 @@ _ADS = """
 """
 
 
-def build(workshop: Workshop) -> None:
+def build(generator: TableGenerator) -> None:
     """Make `sponsored_tactic` and `sponsored_ad`."""
-    workshop.table("sponsored_tactic", _TACTICS)
-    workshop.table("sponsored_ad", _ADS)
+    generator.table("sponsored_tactic", _TACTICS)
+    generator.table("sponsored_ad", _ADS)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from local_amc.data.workshop import Workshop
+from local_amc.data.generators import TableGenerator
 
 _VISITS = """
     WITH slots AS (
         SELECT day_no, unnest(counted($volume * factor)) AS n FROM days WHERE day >= first_day()
     ), visits AS (
         SELECT key_of('store visit $salt', day_no, n) AS visit_key, day_no,
-               somebody(visit_key, 1.4) AS user_no,
+               draw_user(visit_key, 1.4) AS user_no,
                tilt(visit_key, 'ingress', [4, 1, 2, 4, 0, 6, 7, 8, 9, 10, 11]) AS ingress,
                unnest(range(between_(visit_key, 'pages', 1, 3))) AS page
         FROM slots
@@ -62,10 +62,10 @@ _ENGAGEMENT = """
 """
 
 
-def build(workshop: Workshop) -> None:
+def build(generator: TableGenerator) -> None:
     """Publish the brand store tables."""
     for salt, ending, suffix, volume in (("own", "", "", 14), ("other", "_non_endemic", " (partner)", 4)):
         visits = _VISITS.replace("$salt", salt).replace("$suffix", suffix).replace("$volume", str(volume))
-        workshop.table(f"store_visit_{salt}", visits)
-        workshop.publish(f"amazon_brand_store_page_views{ending}", f"FROM store_visit_{salt}")
-        workshop.publish(f"amazon_brand_store_engagement_events{ending}", _ENGAGEMENT.replace("$salt", salt))
+        generator.table(f"store_visit_{salt}", visits)
+        generator.publish(f"amazon_brand_store_page_views{ending}", f"FROM store_visit_{salt}")
+        generator.publish(f"amazon_brand_store_engagement_events{ending}", _ENGAGEMENT.replace("$salt", salt))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from local_amc.data.workshop import Workshop
+from local_amc.data.generators import TableGenerator
 
 _CHANNELS = """
     SELECT * FROM (VALUES
@@ -36,7 +36,7 @@ _TITLES = """
 _ENROLLMENTS = """
     WITH starts AS (
         SELECT day, key_of('enrolment', day_no, n) AS start_key,
-               somebody(start_key, 1.2) AS user_no,
+               draw_user(start_key, 1.2) AS user_no,
                pick(start_key, 'channel', [1, 2, 3, 4]) AS channel_no,
                CASE WHEN chance(start_key, 'trial', 0.6) THEN 0 ELSE 1 END AS first_step,
                between_(start_key, 'steps', 0, 3) AS steps
@@ -73,7 +73,7 @@ _ENROLLMENTS = """
 _STREAMS = """
     WITH slots AS (
         SELECT key_of('stream', day_no, n) AS key, day_no,
-               somebody(key, 1.3) AS user_no,
+               draw_user(key, 1.3) AS user_no,
                tilt(key, 'title', range(1, 11)) AS title_no
         FROM (SELECT day_no, unnest(counted(18 * factor)) AS n FROM days
               WHERE day >= first_day())
@@ -113,9 +113,9 @@ _STREAMS = """
 """
 
 
-def build(workshop: Workshop) -> None:
+def build(generator: TableGenerator) -> None:
     """Publish the tables of Prime Video Channels."""
-    workshop.table("channel_", _CHANNELS)
-    workshop.table("title", _TITLES)
-    workshop.publish("amazon_pvc_enrollments", _ENROLLMENTS)
-    workshop.publish("amazon_pvc_streaming_events_feed", _STREAMS)
+    generator.table("channel_", _CHANNELS)
+    generator.table("title", _TITLES)
+    generator.publish("amazon_pvc_enrollments", _ENROLLMENTS)
+    generator.publish("amazon_pvc_streaming_events_feed", _STREAMS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from local_amc.data.workshop import Workshop
+from local_amc.data.generators import TableGenerator
 
 _DEVICES = """
     SELECT * FROM (VALUES
@@ -67,8 +67,8 @@ _USERS = """
 """
 
 
-def build(workshop: Workshop) -> None:
+def build(generator: TableGenerator) -> None:
     """Make `device`, `place` and `person`."""
-    workshop.table("device", _DEVICES)
-    workshop.table("place", _PLACES)
-    workshop.table("person", _USERS)
+    generator.table("device", _DEVICES)
+    generator.table("place", _PLACES)
+    generator.table("person", _USERS)

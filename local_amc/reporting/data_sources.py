@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from werkzeug.wrappers import Request, Response
 
 from amc_facts.tables import TABLES, Table
-from local_amc.answers import json_answer, single
+from local_amc.access import check_reporting
 from local_amc.fixtures import Instance
 from local_amc.paging import page
-from local_amc.reporting.checks import check_reporting, invalid
-from local_amc.reporting.computing import uploads_of
-
-if TYPE_CHECKING:
-    from local_amc.server import LocalAmc
+from local_amc.request_fields import invalid
+from local_amc.responses import json_response, single
+from local_amc.state import State
 
 _TYPE = "application/vnd.amcdatasources.v1+json"
 _AMC_TYPES = {
@@ -28,26 +26,26 @@ _PREMIUM = re.compile(
 )
 
 
-def data_sources(app: LocalAmc, request: Request, instance_id: str) -> Response:
+def data_sources(state: State, request: Request, instance_id: str) -> Response:
     """`GET /dataSources`."""
-    found = check_reporting(app, request, instance_id)
-    rows = [_body(table, is_uploaded=uploaded) for table, uploaded in _tables(app, found)]
-    return json_answer(
+    found = check_reporting(state, request, instance_id)
+    rows = [_body(table, is_uploaded=uploaded) for table, uploaded in _tables(state, found)]
+    return json_response(
         page(request, "dataSources", rows, bound_to=f"dataSources:{instance_id}"), content_type=_TYPE
     )
 
 
-def data_source(app: LocalAmc, request: Request, instance_id: str, data_source_id: str) -> Response:
+def data_source(state: State, request: Request, instance_id: str, data_source_id: str) -> Response:
     """`GET /dataSources/{id}`."""
-    found = check_reporting(app, request, instance_id)
-    for table, uploaded in _tables(app, found):
+    found = check_reporting(state, request, instance_id)
+    for table, uploaded in _tables(state, found):
         if table.name == data_source_id:
             body = _body(table, is_uploaded=uploaded)
-            return single("dataSource", body, is_wrapped=app.wraps_answers, content_type=_TYPE)
+            return single("dataSource", body, is_wrapped=state.options.wraps_answers, content_type=_TYPE)
     raise invalid(f"Data source with ID {data_source_id} does not exist.")
 
 
-def _tables(app: LocalAmc, found: Instance) -> list[tuple[Table, bool]]:
+def _tables(state: State, found: Instance) -> list[tuple[Table, bool]]:
     """Return an instance's tables, and for each whether an advertiser has uploaded it."""
     types = found.body.get("advertiserTypes") or []
     own = [
@@ -56,7 +54,7 @@ def _tables(app: LocalAmc, found: Instance) -> list[tuple[Table, bool]]:
         if (table.advertiser_type is None or table.advertiser_type in types)
         and (table.is_in_sandbox or not found.is_sandbox)
     ]
-    uploads = uploads_of(app, found.instance_id)
+    uploads = state.queries.uploads(found.instance_id)
     return [(table, False) for table in own] + [(table, True) for table in uploads]
 
 

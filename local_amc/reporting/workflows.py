@@ -3,70 +3,70 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from werkzeug.wrappers import Request, Response
 
-from local_amc.answers import json_answer, single
+from local_amc.access import check_reporting
+from local_amc.faults import is_hit_by
 from local_amc.paging import page
 from local_amc.records import SCHEDULES, WORKFLOWS
-from local_amc.reporting.checks import body_of, check_id, check_reporting, filled, invalid, text
+from local_amc.request_fields import id_field, invalid, read_body, text_field, without_nulls
+from local_amc.responses import json_response, single
 from local_amc.sql.compiler import check_syntax
 from local_amc.sql.errors import SqlSyntaxError
 from local_amc.sql.parameters import ParameterTypeError, declare
-
-if TYPE_CHECKING:
-    from local_amc.server import LocalAmc
+from local_amc.state import State
 
 _TYPE = "application/vnd.amcworkflows.v1+json"
-_MOST_ITEMS = 100
+_MAX_ITEMS = 100
 _COLUMN = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _ADDED_COLUMNS = ("filteredMetricsDiscriminatorColumn", "distinctUserCountColumn", "filteredReasonColumn")
 _BEHAVIOURS = ("REMOVE_ROWS", "REMOVE_VALUES")
 _COLUMN_TYPES = ("DIMENSION", "METRIC")
 
 
-def workflows(app: LocalAmc, request: Request, instance_id: str) -> Response:
+def workflows(state: State, request: Request, instance_id: str) -> Response:
     """`GET` lists, `POST` creates."""
-    check_reporting(app, request, instance_id)
+    check_reporting(state, request, instance_id)
     if request.method == "POST":
-        return _create(app, request, instance_id)
-    rows = app.store.records.all(WORKFLOWS, instance_id)
-    return json_answer(page(request, "workflows", rows, bound_to=f"workflows:{instance_id}"), content_type=_TYPE)
+        return _create(state, request, instance_id)
+    rows = state.store.records.all(WORKFLOWS, instance_id)
+    return json_response(page(request, "workflows", rows, bound_to=f"workflows:{instance_id}"), content_type=_TYPE)
 
 
-def workflow(app: LocalAmc, request: Request, instance_id: str, workflow_id: str) -> Response:
+def workflow(state: State, request: Request, instance_id: str, workflow_id: str) -> Response:
     """`GET`, `PUT` and `DELETE` one."""
-    check_reporting(app, request, instance_id)
-    records = app.store.records
+    check_reporting(state, request, instance_id)
+    records = state.store.records
     found = records.get(WORKFLOWS, instance_id, workflow_id)
     if found is None:
         raise invalid(f"Workflow with ID {workflow_id} does not exist.")
     if request.method == "PUT":
-        body = check_workflow(app, body_of(request))
+        body = check_workflow(state, read_body(request))
         if body.get("workflowId") != workflow_id:
             raise invalid(f"workflowId must be {workflow_id}, as in the path")
         records.put(WORKFLOWS, instance_id, workflow_id, body)
-        return json_answer({})
+        return json_response({})
     if request.method == "DELETE":
-        _check_unused(app, request, instance_id, workflow_id)
+        _check_unused(state, request, instance_id, workflow_id)
         records.delete(WORKFLOWS, instance_id, workflow_id)
         return Response("")
-    return single("workflow", found, is_wrapped=app.wraps_answers, content_type=_TYPE)
+    return single("workflow", found, is_wrapped=state.options.wraps_answers, content_type=_TYPE)
 
 
-def check_workflow(app: LocalAmc, body: dict[str, Any], *, needs_id: bool = True) -> dict[str, Any]:
-    """Check a workflow object and give what is kept of it; raises RefusedError."""
-    body = filled(body)
+def check_workflow(state: State, body: dict[str, Any], *, needs_id: bool = True) -> dict[str, Any]:
+    """Check a workflow object and give what is kept of it; raises RequestRejectedError."""
+    body = without_nulls(body)
     if needs_id or "workflowId" in body:
-        check_id(body, "workflowId")
+        id_field(body, "workflowId")
     sql = body.get("sqlQuery")
     if not isinstance(sql, str) or not sql.strip():
         raise invalid("sqlQuery is required")
     _check_items(body, "inputParameters")
     _check_items(body, "outputColumns")
     for name in _ADDED_COLUMNS:
-        value = text(body, name)
+        value = text_field(body, name)
         if value is not None and not _COLUMN.fullmatch(value):
             raise invalid(f"{name} must be the name of a column: letters, digits and _")
     if body.get("privacyFilteringBehavior", _BEHAVIOURS[0]) not in _BEHAVIOURS:
@@ -74,7 +74,7 @@ def check_workflow(app: LocalAmc, body: dict[str, Any], *, needs_id: bool = True
     _check_format(body.get("outputFormat"))
     try:
         declare(body.get("inputParameters", []), {})
-        check_syntax(sql, app.rules)
+        check_syntax(sql, state.options.sql_rules())
     except ParameterTypeError as problem:
         raise invalid(str(problem)) from problem
     except SqlSyntaxError as problem:
@@ -83,21 +83,21 @@ def check_workflow(app: LocalAmc, body: dict[str, Any], *, needs_id: bool = True
     return body
 
 
-def _create(app: LocalAmc, request: Request, instance_id: str) -> Response:
-    body = check_workflow(app, body_of(request))
+def _create(state: State, request: Request, instance_id: str) -> Response:
+    body = check_workflow(state, read_body(request))
     key = body["workflowId"]
-    is_duplicate = request.environ.get("local_amc.fault") == "duplicate_workflow"
-    if is_duplicate or not app.store.records.add(WORKFLOWS, instance_id, key, body):
+    is_duplicate = is_hit_by(request, "duplicate_workflow")
+    if is_duplicate or not state.store.records.add(WORKFLOWS, instance_id, key, body):
         raise invalid(f"Workflow with ID {key} already exists.")
     # Amazon says octet-stream here, and sends JSON.
-    return json_answer({}, content_type="application/octet-stream")
+    return json_response({}, content_type="application/octet-stream")
 
 
-def _check_unused(app: LocalAmc, request: Request, instance_id: str, workflow_id: str) -> None:
+def _check_unused(state: State, request: Request, instance_id: str, workflow_id: str) -> None:
     used = [
-        s["scheduleId"] for s in app.store.records.all(SCHEDULES, instance_id) if s["workflowId"] == workflow_id
+        s["scheduleId"] for s in state.store.records.all(SCHEDULES, instance_id) if s["workflowId"] == workflow_id
     ]
-    if request.environ.get("local_amc.fault") == "delete_referenced_workflow":
+    if is_hit_by(request, "delete_referenced_workflow"):
         used = used or ["weekly"]
     if used:
         raise invalid(f"Workflow with ID {workflow_id} is used by the schedule {used[0]}; delete that first.")
@@ -107,16 +107,16 @@ def _check_items(body: dict[str, Any], name: str) -> None:
     items = body.get(name)
     if items is None:
         return
-    if not isinstance(items, list) or len(items) > _MOST_ITEMS or not all(isinstance(i, dict) for i in items):
-        raise invalid(f"{name} must be a list of at most {_MOST_ITEMS} objects")
+    if not isinstance(items, list) or len(items) > _MAX_ITEMS or not all(isinstance(i, dict) for i in items):
+        raise invalid(f"{name} must be a list of at most {_MAX_ITEMS} objects")
 
 
 def _check_words(definitions: list[dict[str, Any]]) -> None:
     for definition in definitions:
-        if text(definition, "columnType") not in (None, *_COLUMN_TYPES):
+        if text_field(definition, "columnType") not in (None, *_COLUMN_TYPES):
             raise invalid(f"inputParameters: columnType must be one of {', '.join(_COLUMN_TYPES)}")
         for name in ("displayName", "description"):
-            text(definition, name)
+            text_field(definition, name)
 
 
 def _check_format(value: Any) -> None:

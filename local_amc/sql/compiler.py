@@ -9,8 +9,7 @@ from sqlglot import exp
 from sqlglot.optimizer.annotate_types import annotate_types
 
 from amc_facts.tables import NO_LITERALS
-from local_amc import privacy
-from local_amc.sql import users
+from local_amc.sql import privacy, users
 from local_amc.sql.catalogue import Catalogue, Readable
 from local_amc.sql.errors import Source, SqlRejectedError, SqlSyntaxError
 from local_amc.sql.functions import Run, rewrite

@@ -19,12 +19,12 @@ import duckdb  # noqa: E402  needs the path above, as all below
 
 from local_amc import engine  # noqa: E402
 from local_amc.fixtures import build_instances  # noqa: E402
-from local_amc.privacy import PrivacyOptions  # noqa: E402
 from local_amc.sql.catalogue import build  # noqa: E402
 from local_amc.sql.compiler import compile_query  # noqa: E402
 from local_amc.sql.errors import Source, SqlError  # noqa: E402
 from local_amc.sql.functions import Run  # noqa: E402
 from local_amc.sql.parameters import declare  # noqa: E402
+from local_amc.sql.privacy import PrivacyOptions  # noqa: E402
 from local_amc.warehouse import Warehouse  # noqa: E402
 from tests.local_amc.outcomes import corpus, declared  # noqa: E402
 

@@ -206,18 +206,21 @@ class ManyTests(DiscoveryTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        before = dict(self.amc.app.instances)
-        self.addCleanup(setattr, self.amc.app, "instances", before)
+        instances = self.amc.app.state.instances
+        before = dict(instances)
+        # Cleanups run last first.
+        self.addCleanup(instances.update, before)
+        self.addCleanup(instances.clear)
         pattern = before["amclocalus1"]
         for number in range(1000):
             instance_id = f"amcmany{number:04d}"
             body = {**pattern.body, "instanceId": instance_id, "instanceName": f"Many {number:04d}"}
-            self.amc.app.instances[instance_id] = replace(pattern, instance_id=instance_id, body=body)
+            instances[instance_id] = replace(pattern, instance_id=instance_id, body=body)
 
     def rename(self, suffix: str) -> None:
-        for instance_id, instance in list(self.amc.app.instances.items()):
+        for instance_id, instance in list(self.amc.app.state.instances.items()):
             body = {**instance.body, "instanceName": f"{instance_id} {suffix}"}
-            self.amc.app.instances[instance_id] = replace(instance, body=body)
+            self.amc.app.state.instances[instance_id] = replace(instance, body=body)
 
     def test_what_fits_is_offered_and_the_rest_in_one_go(self) -> None:
         response = self.discover()

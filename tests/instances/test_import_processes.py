@@ -64,7 +64,7 @@ def test_processes_that_import_the_same_make_no_duplicates_and_none_fails(tmp_pa
             importer.stdin.flush()
         created = [int(read_line(importer)) for importer in importers]
         assert [importer.wait(timeout=60) for importer in importers] == [0] * PROCESSES
-        world = amc.app.instances.values()
+        world = amc.app.state.instances.values()
     assert sum(created) == len(world), created
     with sqlite3.connect(tmp_path / "amchelper.sqlite3") as db:
         (instances,) = db.execute("SELECT count(*) FROM amc_instances").fetchone()

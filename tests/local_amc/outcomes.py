@@ -145,7 +145,7 @@ def _guess(sql: str, name: str) -> tuple[Any, Any]:
 
 
 def _window(amc: LocalAmcServer) -> dict[str, str]:
-    now = amc.app.clock.now()
+    now = amc.app.state.clock.now()
     year = now.year if now.month > 2 else now.year - 1
     month = (now.month - 3) % 12 + 1
     return {

@@ -18,12 +18,12 @@ import duckdb
 from amc_facts.tables import TABLES, Table
 from local_amc import engine, formatting
 from local_amc.fixtures import build_instances
-from local_amc.privacy import PrivacyOptions
 from local_amc.sql.catalogue import build
 from local_amc.sql.compiler import Rules, compile_query
 from local_amc.sql.errors import Source, SqlError
 from local_amc.sql.functions import Run
 from local_amc.sql.parameters import declare
+from local_amc.sql.privacy import PrivacyOptions
 from local_amc.warehouse import Warehouse, connect
 from tests.shared_data import DATA
 

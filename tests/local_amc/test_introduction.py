@@ -52,7 +52,7 @@ def test_rows_are_numbered_by_two_columns(shell: Shell) -> None:
 
 
 def test_today_and_now_are_the_servers(shell: Shell) -> None:
-    shell.amc.control("POST", "clock", {"set": f"{shell.amc.app.clock.now():%Y-%m}-03T10:20:30Z"})
+    shell.amc.control("POST", "clock", {"set": f"{shell.amc.app.state.clock.now():%Y-%m}-03T10:20:30Z"})
     shell = Shell(shell.amc)
     date, moment = first_row(shell, "SELECT CAST('today' AS DATE) AS d, CAST('now' AS TIMESTAMP) AS n")
     assert date.endswith("-03")

@@ -68,6 +68,6 @@ def test_every_control_route_has_an_example_that_works(server: LocalAmcServer) -
 def test_fixtures_exist(server: LocalAmcServer) -> None:
     fixtures = TEXT.partition("## Fixtures")[2].partition("## Data")[0]
     named = set(re.findall(r"`(amclocal\w+)`", fixtures))
-    assert named <= set(server.app.instances)
-    listed = {name for name in server.app.instances if not name.startswith("amclocaljp")}
+    assert named <= set(server.app.state.instances)
+    listed = {name for name in server.app.state.instances if not name.startswith("amclocaljp")}
     assert listed <= named

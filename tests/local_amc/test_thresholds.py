@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from local_amc.privacy import PrivacyOptions
 from local_amc.sql.catalogue import build
 from local_amc.sql.compiler import Compiled, Rules, compile_query
 from local_amc.sql.functions import Run
 from local_amc.sql.parameters import declare
+from local_amc.sql.privacy import PrivacyOptions
 from tests.local_amc.shared import Amc, Rows, tiny
 
 # The engine works in UTC, without a zone.

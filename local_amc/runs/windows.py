@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from dateutil.relativedelta import relativedelta
 
-from local_amc.reporting.checks import invalid, text, unprocessable
+from local_amc.request_fields import invalid, text_field, unprocessable
 
 EXPLICIT = "EXPLICIT"
 TYPES = ("EXPLICIT", "MOST_RECENT_DAY", "MOST_RECENT_WEEK", "CURRENT_MONTH", "PREVIOUS_MONTH", "ALL")
@@ -21,7 +21,7 @@ _FORM = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}")
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class TimeWindow:
     """What was asked for: `start` and `end` as written, with EXPLICIT only."""
 
     type: str
@@ -54,23 +54,23 @@ class Window:
         return newest - relativedelta(months=MONTHS_KEPT), newest
 
 
-def window_of(body: dict[str, Any]) -> Window:
-    """Read and check the window of a request; raises RefusedError."""
-    kind = text(body, "timeWindowType") or "MOST_RECENT_DAY"
+def read_window(body: dict[str, Any]) -> TimeWindow:
+    """Read and check the window of a request; raises RequestRejectedError."""
+    kind = text_field(body, "timeWindowType") or "MOST_RECENT_DAY"
     if kind not in TYPES:
         raise invalid(f"timeWindowType must be one of {', '.join(TYPES)}")
-    zone = text(body, "timeWindowTimeZone") or "UTC"
-    zone_of("timeWindowTimeZone", zone)
-    start, end = text(body, "timeWindowStart"), text(body, "timeWindowEnd")
+    zone = text_field(body, "timeWindowTimeZone") or "UTC"
+    read_zone("timeWindowTimeZone", zone)
+    start, end = text_field(body, "timeWindowStart"), text_field(body, "timeWindowEnd")
     if kind != EXPLICIT:
         if start or end:
             raise invalid("timeWindowStart and timeWindowEnd need timeWindowType EXPLICIT")
-        return Window(kind, None, None, zone)
+        return TimeWindow(kind, None, None, zone)
     if not (start and end):
         raise invalid("timeWindowStart and timeWindowEnd are required with timeWindowType EXPLICIT")
-    if moment("timeWindowStart", start) >= moment("timeWindowEnd", end):
+    if read_moment("timeWindowStart", start) >= read_moment("timeWindowEnd", end):
         raise unprocessable("timeWindowStart must be before timeWindowEnd")
-    window = Window(kind, start, end, zone)
+    window = TimeWindow(kind, start, end, zone)
     try:
         first, last = window.bounds(datetime.now(UTC))
     except OverflowError as problem:
@@ -82,16 +82,16 @@ def window_of(body: dict[str, Any]) -> Window:
     return window
 
 
-def zone_of(name: str, value: str) -> ZoneInfo:
-    """Read a time zone; raises RefusedError."""
+def read_zone(name: str, value: str) -> ZoneInfo:
+    """Read a time zone; raises RequestRejectedError."""
     try:
         return ZoneInfo(value)
     except (KeyError, ValueError, OSError) as problem:
         raise invalid(f"{name} {value} is not an IANA time zone") from problem
 
 
-def moment(name: str, value: str) -> datetime:
-    """Read a time as AMC wants it, without zone or fraction; raises RefusedError."""
+def read_moment(name: str, value: str) -> datetime:
+    """Read a time as AMC wants it, without zone or fraction; raises RequestRejectedError."""
     if not _FORM.fullmatch(value):
         raise invalid(f"{name} must look like 2026-10-01T00:00:00, without zone and fraction")
     try:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any
 
 from local_amc.formatting import Format
-from local_amc.privacy import PrivacyOptions
-from local_amc.reporting.windows import Window
+from local_amc.runs.windows import TimeWindow
+from local_amc.sql.privacy import PrivacyOptions
 
 PENDING, RUNNING, SUCCEEDED = "PENDING", "RUNNING", "SUCCEEDED"
 FAILED, REJECTED, CANCELLED = "FAILED", "REJECTED", "CANCELLED"
@@ -20,8 +20,11 @@ _INVALIDATION_SECONDS = 266_400
 
 
 @dataclass
-class Execution:
-    """One run. Times are seconds since 1970 by the server's clock; `fate` is what an armed fault has in store."""
+class WorkflowExecution:
+    """One run. Times are seconds since 1970 by the server's clock.
+
+    `planned_outcome` is the fault that was armed when it was created, with the fault's seconds and variant.
+    """
 
     id: str
     instance_id: str
@@ -47,14 +50,15 @@ class Execution:
     # Files of the result in order, with their size.
     parts: list[str] = field(default_factory=list)
     rows: int = 0
-    fate: str = ""
-    fate_seconds: float = 0.0
-    fate_variant: str = ""
+    planned_outcome: str = ""
+    planned_seconds: float = 0.0
+    planned_variant: str = ""
 
     @classmethod
-    def from_record(cls, record: dict[str, Any]) -> Execution:
-        """Read what `to_record` gave."""
-        return cls(**record)
+    def from_record(cls, record: dict[str, Any]) -> WorkflowExecution:
+        """Return the execution of a record; fields that an older version kept are left out."""
+        names = {own.name for own in fields(cls)}
+        return cls(**{name: value for name, value in record.items() if name in names})
 
     def to_record(self) -> dict[str, Any]:
         """Return everything for the store."""
@@ -66,9 +70,9 @@ class Execution:
         return str(self.workflow["sqlQuery"])
 
     @property
-    def asked_window(self) -> Window:
+    def asked_window(self) -> TimeWindow:
         """Return the window as it was asked for."""
-        return Window(**self.window)
+        return TimeWindow(**self.window)
 
     @property
     def bounds(self) -> tuple[datetime, datetime]:
@@ -102,14 +106,14 @@ class Execution:
 
     def is_visible(self, now: float) -> bool:
         """Return whether reads find it: a fault hides new ones for a while, as the real service does."""
-        return self.fate != "exec_slow_visible" or now >= self.created_at + (self.fate_seconds or 45)
+        return self.planned_outcome != "exec_slow_visible" or now >= self.created_at + (self.planned_seconds or 45)
 
     def shown_status(self, now: float) -> str:
         """Return the status for readers; a fault can show one that the documentation does not know."""
         if (
-            self.fate == "exec_publishing"
+            self.planned_outcome == "exec_publishing"
             and self.status == SUCCEEDED
-            and now < (self.finished_at or 0) + (self.fate_seconds or 5)
+            and now < (self.finished_at or 0) + (self.planned_seconds or 5)
         ):
             return "PUBLISHING"
         return self.status

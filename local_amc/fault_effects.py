@@ -1,4 +1,4 @@
-"""What each fault does: an answer in place of the real one, or a change to the real one."""
+"""What each fault does: a response in place of the real one, or a change to the real one."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from typing import Any
 
 from werkzeug.wrappers import Request, Response
 
-from local_amc.answers import (
+from local_amc.faults import Fault
+from local_amc.responses import (
     entity_missing,
     error,
     forbidden,
     instance_not_ready,
     instance_unknown,
-    json_answer,
+    json_response,
     marketplace_unknown,
     terms_required,
     unauthorized,
 )
-from local_amc.faults import Fault
 
-_LONGEST_WAIT = 120.0
+_MAX_WAIT_SECONDS = 120.0
 
 
 class DropConnectionError(ConnectionError):
@@ -36,13 +36,13 @@ class DropConnectionError(ConnectionError):
 
 
 def instead(fault: Fault, request: Request) -> Response | None:
-    """Return the answer a fault puts in place of the real one; None when the real one is needed."""
+    """Return the response a fault puts in place of the real one; None when the real one is needed."""
     make = _INSTEAD.get(fault.fault)
     return make(fault, request) if make else None
 
 
 def change(fault: Fault, request: Request, response: Response) -> Response:
-    """Change the real answer as the fault says; refusals stay as they are."""
+    """Return the real response, changed as the fault says; error responses stay as they are."""
     make = _CHANGE.get(fault.fault)
     return make(fault, request, response) if make and response.status_code == 200 else response
 
@@ -51,7 +51,7 @@ def _throttle(fault: Fault, request: Request) -> Response:
     seconds = fault.seconds or 1
     if fault.variant == "html":
         return Response("<html><body>Too many requests</body></html>", 429, content_type="text/html")
-    response = json_answer({"message": "Too Many Requests"}, 429)
+    response = json_response({"message": "Too Many Requests"}, 429)
     if fault.variant == "none":
         response.headers["amazon-advertising-api-throttled"] = "true"
     elif fault.variant == "date":
@@ -72,19 +72,19 @@ def _server_error(fault: Fault, request: Request) -> Response:
         return Response("", status)
     if variant == "message":
         text = "Endpoint request timed out" if status == 504 else "Internal server error"
-        return json_answer({"message": text}, status)
+        return json_response({"message": text}, status)
     return error(status, "Internal error")
 
 
 def _hang(fault: Fault, request: Request) -> Response:
     connection: socket.socket = request.environ["werkzeug.socket"]
     # Readable means that the client gave up: then this thread is not kept waiting.
-    select.select([connection], [], [], min(fault.seconds or 60, _LONGEST_WAIT))
+    select.select([connection], [], [], min(fault.seconds or 60, _MAX_WAIT_SECONDS))
     raise DropConnectionError
 
 
 def _slow(fault: Fault, request: Request) -> None:
-    time.sleep(min(fault.seconds or 1, _LONGEST_WAIT))
+    time.sleep(min(fault.seconds or 1, _MAX_WAIT_SECONDS))
 
 
 def _reset(fault: Fault, request: Request) -> Response:
@@ -99,7 +99,7 @@ def _reset(fault: Fault, request: Request) -> Response:
 def _lwa(status: int, name: str) -> Callable[[Fault, Request], Response]:
     def make(fault: Fault, request: Request) -> Response:
         body = {"error": name, "error_description": f"The request failed: {name}", "request_id": "local-fault"}
-        response = json_answer(body, status)
+        response = json_response(body, status)
         if status == 429 and fault.seconds:
             response.headers["Retry-After"] = f"{fault.seconds:.0f}"
         return response
@@ -155,7 +155,7 @@ _Edit = Callable[[dict[str, Any]], None]
 def _edit(
     instances: _Edit, executions: _Edit = lambda row: None
 ) -> Callable[[Fault, Request, Response], Response]:
-    """Return a change of the instances and executions in an answer, single, wrapped or listed."""
+    """Return a change of the instances and executions in a response, single, wrapped or listed."""
 
     def make(fault: Fault, request: Request, response: Response) -> Response:
         body = response.get_json(silent=True)
@@ -220,10 +220,10 @@ def _account_disappears(fault: Fault, request: Request, response: Response) -> R
 
 
 def _created_but_lost(fault: Fault, request: Request, response: Response) -> Response:
-    """The work is done; only the answer is lost."""
+    """The work is done; only the response is lost."""
     if fault.variant == "reset":
         return _reset(fault, request)
-    return json_answer({"message": "Endpoint request timed out"}, 504)
+    return json_response({"message": "Endpoint request timed out"}, 504)
 
 
 _CHANGE: dict[str, Callable[[Fault, Request, Response], Response]] = {

@@ -12,7 +12,7 @@ from typing import Any
 from werkzeug.datastructures import Headers
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
-_LARGEST_BODY = 1_000_000
+_MAX_BODY_BYTES = 1_000_000
 
 
 class Handler(WSGIRequestHandler):
@@ -80,7 +80,7 @@ class Handler(WSGIRequestHandler):
         if "chunked" in self.headers.get("Transfer-Encoding", "").lower():
             return None
         length = self.headers.get("Content-Length", "0")
-        if not (length.isascii() and length.isdecimal()) or int(length) > _LARGEST_BODY:
+        if not (length.isascii() and length.isdecimal()) or int(length) > _MAX_BODY_BYTES:
             return None
         return self.rfile.read(int(length))
 

@@ -8,13 +8,11 @@ import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import duckdb
 
 from local_amc import engine
-from local_amc.reporting import computing
-from local_amc.reporting.execution import (
+from local_amc.runs.execution import (
     ALL_STATES,
     CANCELLED,
     FAILED,
@@ -23,36 +21,33 @@ from local_amc.reporting.execution import (
     REJECTED,
     RUNNING,
     SUCCEEDED,
-    Execution,
+    WorkflowExecution,
 )
+from local_amc.runs.queries import ExecutionQueries, write_result
 from local_amc.sql.errors import SqlError
-
-if TYPE_CHECKING:
-    from local_amc.server import LocalAmc
 
 logger = logging.getLogger("local_amc")
 
 # Seconds until a run is validated, then until it starts, then until it ends; times the server's speed.
 VALIDATION, QUEUE, RUN = 2.0, 3.0, 5.0
 RUNNING_PER_INSTANCE, RUNNING_PER_ACCOUNT = 10, 200
-# Real seconds a query may take, whatever timeout was asked for: this is somebody's own machine.
-_LONGEST_QUERY = 120.0
+# Real seconds a query may take, whatever timeout was asked for: this is a developer's own machine.
+_MAX_QUERY_SECONDS = 120.0
 _TICK = 0.1
 # Queries at once; runs that have been computed and wait for their planned end take no thread.
 _THREADS = RUNNING_PER_INSTANCE
-_LONGEST_STOP = 10.0
-_REASONS = {
-    "exec_failed": (FAILED, "The workflow execution failed because of an internal error."),
-    "": (
+_MAX_STOP_SECONDS = 10.0
+_COMPILE_ERROR = "was unable to compile workflow: From line 1, column 8 to line 1, column 15: Object 'x' not found"
+# Status and reason, by a fault's name and variant.
+_FAULT_OUTCOMES = {
+    ("exec_failed", ""): (FAILED, "The workflow execution failed because of an internal error."),
+    ("exec_rejected", ""): (REJECTED, _COMPILE_ERROR),
+    ("exec_rejected", "compile"): (REJECTED, _COMPILE_ERROR),
+    ("exec_rejected", "privacy"): (
         REJECTED,
-        "was unable to compile workflow: From line 1, column 8 to line 1, column 15: Object 'x' not found",
+        "The query output violates a privacy rule: a column may not be in the output.",
     ),
-    "compile": (
-        REJECTED,
-        "was unable to compile workflow: From line 1, column 8 to line 1, column 15: Object 'x' not found",
-    ),
-    "privacy": (REJECTED, "The query output violates a privacy rule: a column may not be in the output."),
-    "overlap": (
+    ("exec_rejected", "overlap"): (
         REJECTED,
         "Execution was rejected: too many workflows have already been run against the same input data sources",
     ),
@@ -62,7 +57,7 @@ _REASONS = {
 class _Job:
     """An execution that runs in this process, with the connections it holds."""
 
-    def __init__(self, execution: Execution) -> None:
+    def __init__(self, execution: WorkflowExecution) -> None:
         self.execution = execution
         self.cursors: list[duckdb.DuckDBPyConnection] = []
         self.future: Future[None] | None = None
@@ -88,8 +83,9 @@ class Runner:
     States change under one lock: what is read there is still true when it is acted on, so nothing runs twice.
     """
 
-    def __init__(self, app: LocalAmc, folder: Path) -> None:
-        self._app, self._folder = app, folder
+    def __init__(self, queries: ExecutionQueries, *, speed: float, folder: Path) -> None:
+        self._queries, self._speed, self._folder = queries, speed, folder
+        self._clock, self._records = queries.clock, queries.records
         self._lock = threading.RLock()
         self._pool = ThreadPoolExecutor(max_workers=_THREADS, thread_name_prefix="local-amc-run")
         self._jobs: dict[str, _Job] = {}
@@ -112,9 +108,9 @@ class Runner:
         for job in self._all_jobs():
             if job.future is not None and job.future.cancelled():
                 job.is_over.set()
-        end = time.monotonic() + _LONGEST_STOP
+        end = time.monotonic() + _MAX_STOP_SECONDS
         while time.monotonic() < end and not all(job.is_over.is_set() for job in self._all_jobs()):
-            self._app.warehouse.interrupt()
+            self._queries.warehouse.interrupt()
             for job in self._all_jobs():
                 job.interrupt()
             time.sleep(0.02)
@@ -129,16 +125,20 @@ class Runner:
             self._jobs.clear()
             shutil.rmtree(self._folder, ignore_errors=True)
 
-    def submit(self, execution: Execution) -> None:
+    def submit(self, execution: WorkflowExecution) -> None:
         """Take on a new execution; at speed 0 it has ended when this returns, unless as many run as may."""
         with self._lock:
-            if self._app.speed or execution.fate == "exec_stuck" or self._is_full(execution, self._running()):
-                self._app.store.records.add_execution(execution.to_record())
+            if (
+                self._speed
+                or execution.planned_outcome == "exec_stuck"
+                or self._is_full(execution, self._running())
+            ):
+                self._records.add_execution(execution.to_record())
                 return
             execution.status, execution.started_at = RUNNING, self._now()
-            self._app.store.records.add_execution(execution.to_record())
+            self._records.add_execution(execution.to_record())
             job = self._jobs[execution.id] = _Job(execution)
-        self._settle_safely(job)
+        self._run_safely(job)
 
     def advance(self) -> None:
         """Do all that is due by the clock."""
@@ -162,12 +162,12 @@ class Runner:
             return self.force(key, CANCELLED) if self._is_open(key) else False
 
     def force(self, key: str, status: str, reason: str = "") -> bool:
-        """Return an execution another status, and stop what runs for it; returns False when there is no such one."""
+        """Set the status of an execution and stop what runs for it; returns False when there is no such one."""
         with self._lock:
-            record = self._app.store.records.execution(key)
+            record = self._records.execution(key)
             if record is None:
                 return False
-            execution = Execution.from_record(record)
+            execution = WorkflowExecution.from_record(record)
             execution.status, execution.reason = status, reason or execution.reason
             execution.finished_at = None if status in OPEN else self._now()
             execution.started_at = execution.started_at or (self._now() if status == RUNNING else None)
@@ -176,7 +176,7 @@ class Runner:
                 self._jobs[key].interrupt()
             return True
 
-    def part_path(self, execution: Execution, name: str) -> Path:
+    def part_path(self, execution: WorkflowExecution, name: str) -> Path:
         """Return where a file of the result is."""
         return self._folder / execution.id / name
 
@@ -192,18 +192,18 @@ class Runner:
         with self._lock:
             return list(self._jobs.values())
 
-    def _open_executions(self) -> list[Execution]:
-        return [Execution.from_record(record) for record in self._app.store.records.open_executions()]
+    def _open_executions(self) -> list[WorkflowExecution]:
+        return [WorkflowExecution.from_record(record) for record in self._records.open_executions()]
 
-    def _running(self) -> list[Execution]:
+    def _running(self) -> list[WorkflowExecution]:
         return [execution for execution in self._open_executions() if execution.status == RUNNING]
 
     def _is_open(self, key: str) -> bool:
-        record = self._app.store.records.execution(key)
+        record = self._records.execution(key)
         return record is not None and record["status"] in OPEN
 
-    def _advance_pending(self, execution: Execution, running: list[Execution]) -> None:
-        speed, age = self._app.speed, self._now() - execution.created_at
+    def _advance_pending(self, execution: WorkflowExecution, running: list[WorkflowExecution]) -> None:
+        speed, age = self._speed, self._now() - execution.created_at
         if execution.validated_at is None and age >= VALIDATION * speed:
             execution.validated_at = self._now()
             self._save(execution)
@@ -214,21 +214,21 @@ class Runner:
             running.append(execution)
             self._begin(execution)
 
-    def _is_full(self, execution: Execution, running: list[Execution]) -> bool:
+    def _is_full(self, execution: WorkflowExecution, running: list[WorkflowExecution]) -> bool:
         """Return whether as many runs are going on as Amazon allows."""
-        instances = self._app.instances
+        instances = self._queries.instances
         of_instance = [other for other in running if other.instance_id == execution.instance_id]
         account = instances[execution.instance_id].account_id
         of_account = [other for other in running if instances[other.instance_id].account_id == account]
         return len(of_instance) >= RUNNING_PER_INSTANCE or len(of_account) >= RUNNING_PER_ACCOUNT
 
-    def _advance_running(self, execution: Execution) -> None:
+    def _advance_running(self, execution: WorkflowExecution) -> None:
         job = self._jobs.get(execution.id)
-        if execution.fate == "exec_stuck":
+        if execution.planned_outcome == "exec_stuck":
             return
         # A run takes its planned time, however soon it has been computed; that may be longer than it was given.
         is_computed = job is not None and job.is_over.is_set()
-        if job is not None and is_computed and RUN * self._app.speed < execution.timeout_seconds:
+        if job is not None and is_computed and RUN * self._speed < execution.timeout_seconds:
             self._conclude(job)
         elif self._now() - (execution.started_at or 0) >= execution.timeout_seconds:
             reason = f"The workflow execution timed out after {execution.timeout_seconds} seconds."
@@ -236,15 +236,15 @@ class Runner:
         elif job is None:
             self._begin(execution)
 
-    def _begin(self, execution: Execution) -> None:
-        if execution.fate != "exec_stuck" and not self._stop.is_set():
+    def _begin(self, execution: WorkflowExecution) -> None:
+        if execution.planned_outcome != "exec_stuck" and not self._stop.is_set():
             job = self._jobs[execution.id] = _Job(execution)
-            job.future = self._pool.submit(self._settle_safely, job)
+            job.future = self._pool.submit(self._run_safely, job)
 
-    def _settle_safely(self, job: _Job) -> None:
+    def _run_safely(self, job: _Job) -> None:
         execution = job.execution
         try:
-            self._settle(job)
+            self._run_job(job)
         # A bug must not leave the execution open for ever.
         except Exception:
             if not job.is_stopped:
@@ -255,12 +255,12 @@ class Runner:
             with self._lock:
                 self._conclude(job)
 
-    def _settle(self, job: _Job) -> None:
+    def _run_job(self, job: _Job) -> None:
         """Run an execution to its end, and leave in it how it ended."""
         execution = job.execution
-        if execution.fate in ("exec_failed", "exec_rejected"):
-            key = execution.fate if execution.fate == "exec_failed" else execution.fate_variant
-            execution.status, execution.reason = _REASONS[key]
+        if execution.planned_outcome in ("exec_failed", "exec_rejected"):
+            outcome = _FAULT_OUTCOMES[execution.planned_outcome, execution.planned_variant]
+            execution.status, execution.reason = outcome
             return
         try:
             self._execute(job)
@@ -269,17 +269,19 @@ class Runner:
             execution.status, execution.reason = REJECTED, str(problem)
         except duckdb.InterruptException:
             execution.status = FAILED
-            execution.reason = f"The workflow execution timed out after {_LONGEST_QUERY:.0f} seconds of computing."
+            execution.reason = (
+                f"The workflow execution timed out after {_MAX_QUERY_SECONDS:.0f} seconds of computing."
+            )
 
     def _conclude(self, job: _Job) -> None:
-        """Keep how a run ended once it has taken as long as runs take here, or drop what nobody waits for."""
+        """Keep how a run ended once it has taken as long as runs take here, or drop what no caller waits for."""
         execution = job.execution
         is_known = self._jobs.get(execution.id) is job
         # Its own thread and the loop may both come here; what the first one kept the second must not remove.
         if self._stop.is_set() or job.is_concluded:
             return
         if is_known and not job.is_stopped:
-            planned = (execution.started_at or 0) + RUN * self._app.speed
+            planned = (execution.started_at or 0) + RUN * self._speed
             if self._now() < planned and execution.status != REJECTED:
                 return
             execution.finished_at = self._now()
@@ -293,10 +295,10 @@ class Runner:
             shutil.rmtree(self._folder / execution.id, ignore_errors=True)
 
     def _execute(self, job: _Job) -> None:
-        app, execution = self._app, job.execution
-        with computing.prepare(app, execution) as (cursor, compiled, source):
+        execution = job.execution
+        with self._queries.prepare(execution) as (cursor, compiled, source):
             job.cursors.append(cursor)
-            timer = threading.Timer(_LONGEST_QUERY, job.interrupt_query)
+            timer = threading.Timer(_MAX_QUERY_SECONDS, job.interrupt_query)
             timer.daemon = True
             timer.start()
             try:
@@ -307,7 +309,8 @@ class Runner:
                 self._check_wanted(job)
                 if not (execution.is_dry_run or execution.skips_publishing):
                     rows = engine.rows(cursor, prepared, source)
-                    computing.write(execution, self._folder / execution.id, prepared, rows, app.rows_per_part)
+                    rows_per_part = self._queries.options.rows_per_part
+                    write_result(execution, self._folder / execution.id, prepared, rows, rows_per_part)
             finally:
                 timer.cancel()
                 job.cursors.clear()
@@ -316,9 +319,9 @@ class Runner:
         if job.is_stopped or self._stop.is_set():
             raise duckdb.InterruptException("stopped")
 
-    def _save(self, execution: Execution, *, only_from: tuple[str, ...] = OPEN) -> bool:
+    def _save(self, execution: WorkflowExecution, *, only_from: tuple[str, ...] = OPEN) -> bool:
         execution.updated_at = self._now()
-        return self._app.store.records.save_execution(execution.to_record(), only_from=only_from)
+        return self._records.save_execution(execution.to_record(), only_from=only_from)
 
     def _now(self) -> float:
-        return self._app.clock.timestamp()
+        return self._clock.timestamp()

@@ -47,7 +47,7 @@ _MACROS = {
     "same_day(later, dt)": "least(later, date_trunc('day', dt) + INTERVAL '23:59:59.999')",
     "counted(amount)": "range(floor(amount)::BIGINT)",
     # The higher `tilted`, the more often it is the same people.
-    "somebody(k, tilted)": "floor(pow(unit(k, 'user'), tilted) * $users)::BIGINT",
+    "draw_user(k, tilted)": "floor(pow(unit(k, 'user'), tilted) * $users)::BIGINT",
     "first_day()": "$first_day::DATE",
     "last_day_()": "$last_day::DATE",
     "has_type(name)": "list_contains($types, name)",
@@ -65,7 +65,7 @@ _DAYS = """
 """
 
 
-class Workshop:
+class TableGenerator:
     """Makes working tables and publishes finished ones in schema `raw`."""
 
     def __init__(
@@ -102,7 +102,7 @@ class Workshop:
         self.table("days", _DAYS)
 
     def table(self, name: str, query: str) -> None:
-        """Make working table `name`, which is gone when the workshop closes."""
+        """Make working table `name`, which is gone when the generator closes."""
         self._connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {self._fill(query)}")
         self._tables.append(name)
 

@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response
 JSON = "application/json"
 
 
-class RefusedError(Exception):
+class RequestRejectedError(Exception):
     """A check gave an answer of its own before the real work."""
 
     def __init__(self, response: Response) -> None:
@@ -18,19 +18,19 @@ class RefusedError(Exception):
         self.response = response
 
 
-def json_answer(body: Any, status: int = 200, content_type: str = JSON) -> Response:
+def json_response(body: Any, status: int = 200, content_type: str = JSON) -> Response:
     """Return a JSON body."""
     return Response(json.dumps(body), status, content_type=content_type)
 
 
 def single(key: str, body: Any, *, is_wrapped: bool, content_type: str) -> Response:
     """Return one object: flat, as Amazon does, or under `key`, as its specification says."""
-    return json_answer({key: body} if is_wrapped else body, content_type=content_type)
+    return json_response({key: body} if is_wrapped else body, content_type=content_type)
 
 
 def error(status: int, details: str) -> Response:
     """Return Amazon's usual error body; its `code` is a string."""
-    return json_answer({"code": str(status), "details": details}, status)
+    return json_response({"code": str(status), "details": details}, status)
 
 
 def unauthorized() -> Response:

@@ -10,7 +10,7 @@ from local_amc.sql.catalogue import build
 from local_amc.sql.parameters import SIMPLE_TYPES
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,119}")
-_MOST_COLUMNS = 500
+_MAX_COLUMNS = 500
 _DUCKDB_TYPES = frozenset(
     {"VARCHAR", "BIGINT", "INTEGER", "DOUBLE", "BOOLEAN", "DATE", "TIMESTAMP", "DECIMAL(18,4)"}
 )
@@ -33,8 +33,8 @@ def check_upload(body: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(columns, list) or not columns:
         raise ValueError("columns must be a list of names or of objects with name and type")
     kept = [_column(column) for column in columns]
-    if len({column[0] for column in kept}) < len(kept) or len(kept) > _MOST_COLUMNS:
-        raise ValueError(f"columns must be at most {_MOST_COLUMNS}, each with a name of its own")
+    if len({column[0] for column in kept}) < len(kept) or len(kept) > _MAX_COLUMNS:
+        raise ValueError(f"columns must be at most {_MAX_COLUMNS}, each with a name of its own")
     return {"name": name, "columns": kept}
 
 
