@@ -55,7 +55,10 @@ def check_account(request: Request) -> tuple[str, str]:
 def check_instance(
     state: State, request: Request, instance_id: str, *, unknown: Response | None = None
 ) -> Instance:
-    """Return the instance a call is about; raises RequestRejectedError, with `unknown` for one the caller lacks."""
+    """Return the instance a call is about; raises RequestRejectedError.
+
+    `unknown` is the response for an instance that does not exist, in place of 404.
+    """
     token = check_token(state, request)
     entity, marketplace = check_account(request)
     found = state.instances.get(instance_id)

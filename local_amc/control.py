@@ -20,7 +20,7 @@ _KINDS: dict[type, str] = {bool: "true or false", int: "a whole number", str: "a
 
 
 def handle(state: State, request: Request) -> Response:
-    """Answer a control route; JSON in, JSON out."""
+    """Return the response of a control route; JSON in, JSON out, 400 with `error` for a wrong value."""
     if not _is_trusted(request):
         return json_response({"error": "control answers programs on this machine only"}, 403)
     route = request.path.removeprefix("/__control/")

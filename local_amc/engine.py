@@ -86,7 +86,7 @@ class OutputColumn:
     scale: int | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as in `outputColumns`."""
+        """Return the element of `outputColumns`."""
         body: dict[str, Any] = {"name": self.name, "columnType": self.column_type, "dataType": self.data_type}
         if self.precision is not None:
             body |= {"dataTypePrecision": self.precision, "dataTypeScale": self.scale}
@@ -104,14 +104,14 @@ class Prepared:
 def prepare(
     cursor: duckdb.DuckDBPyConnection, compiled: Compiled, options: PrivacyOptions, source: Source
 ) -> Prepared:
-    """Check a compiled query against the data and wrap it in its privacy; raises SqlRejectedError."""
+    """Return a compiled query, checked against the data and wrapped in its thresholds; raises SqlRejectedError."""
     try:
         described = cursor.execute(f"DESCRIBE {compiled.sql}").fetchall()
     except duckdb.InterruptException:
         raise
     except duckdb.Error as problem:
-        refusal = rejected(problem, source)
-        raise SqlRejectedError(refusal.message, refusal.span or source.whole()) from problem
+        rejection = rejected(problem, source)
+        raise SqlRejectedError(rejection.message, rejection.span or source.whole()) from problem
     types = [str(row[1]) for row in described][: len(compiled.outputs)]
     columns = [
         _column(header(output.name, place), type_, output)
@@ -128,7 +128,7 @@ def prepare(
 
 
 def rows(cursor: duckdb.DuckDBPyConnection, prepared: Prepared, source: Source) -> Iterator[tuple[Any, ...]]:
-    """Run a query and give its rows; raises SqlRejectedError, and duckdb.InterruptException when stopped."""
+    """Run a query and yield its rows; raises SqlRejectedError, and duckdb.InterruptException when stopped."""
     try:
         cursor.execute(prepared.sql)
         while batch := cursor.fetchmany(_ROWS_AT_ONCE):
@@ -140,7 +140,7 @@ def rows(cursor: duckdb.DuckDBPyConnection, prepared: Prepared, source: Source) 
 
 
 def rejected(problem: duckdb.Error, source: Source) -> SqlRejectedError:
-    """Return AMC's words for what the engine says, without the SQL that was made of the query."""
+    """Return the error in AMC's words for what the engine says, without the SQL that was made of the query."""
     text = str(problem)
     for pattern, words in _TRANSLATIONS:
         found = pattern.search(text)

@@ -13,7 +13,7 @@ from werkzeug.wrappers import Request
 LWA_FAULTS = frozenset(
     {"invalid_grant", "invalid_client", "unauthorized_client", "invalid_scope", "lwa_500", "lwa_503", "lwa_429"}
 )
-# These change the instances in a real answer, single or in the list.
+# These change the instances in a real response, single or in the list.
 INSTANCE_FAULTS = frozenset(
     {"null_fields", "extra_fields", "unknown_status", "instance_in_progress", "instance_failed"}
 )
@@ -148,7 +148,7 @@ class Faults:
         self._armed: list[Fault] = []
 
     def arm(self, spec: dict[str, Any], *, now: float) -> dict[str, Any]:
-        """Arm a fault and give it as kept; raises ValueError naming what is wrong with `spec`."""
+        """Arm a fault and return it as kept; raises ValueError naming what is wrong with `spec`."""
         _check(spec)
         with self._lock:
             self._last_id += 1
@@ -209,7 +209,7 @@ def attach_fault(request: Request, fault: Fault) -> None:
 
 
 def attached_fault(request: Request) -> Fault | None:
-    """Return the fault a request gets."""
+    """Return the fault a request gets, None without one."""
     fault: Fault | None = request.environ.get(_ATTACHED)
     return fault
 

@@ -114,7 +114,7 @@ class Instance:
 
 
 def save_fixtures(records: Records) -> None:
-    """Keep the workflows and the schedule everybody starts with, unless others of that name are kept."""
+    """Keep the workflows and the schedule every store starts with, unless others of that name are kept."""
     for kind, key, fixtures in ((WORKFLOWS, "workflowId", _WORKFLOWS), (SCHEDULES, "scheduleId", _SCHEDULES)):
         for instance_id, bodies in fixtures.items():
             for body in bodies:
@@ -127,7 +127,7 @@ def pick(seed: int, what: str, size: int) -> int:
 
 
 def build_instances(seed: int) -> dict[str, Instance]:
-    """Build all instances by their AMC ID; the same seed gives the same world."""
+    """Return all instances by their AMC ID; the same seed gives the same ones."""
     us, de = "ENTITYLOCALUS1", "ENTITYLOCALDE1"
     made = [
         _instance(seed, 1, "amclocalus1", "Northwind Trail Running", us, US),
@@ -144,7 +144,7 @@ def build_instances(seed: int) -> dict[str, Instance]:
 
 
 def _japan(seed: int) -> list[Instance]:
-    """Build 120 instances, enough for two pages."""
+    """Return 120 instances, enough for two pages."""
     firsts = ["Hikari", "Sakura", "Aoi", "Yuki", "Mizu", "Hana", "Sora", "Kaze", "Tsuki", "Umi", "Mori", "Kawa"]
     lines = [
         "Skin Care",
@@ -209,7 +209,7 @@ def _instance(
 
 
 def _null_heavy(instance_id: str) -> dict[str, Any]:
-    """Return an answer in which nearly everything is null or missing, as older instances have."""
+    """Return a body in which nearly everything is null or missing, as older instances have."""
     return {
         "instanceId": instance_id,
         "instanceName": None,

@@ -16,16 +16,15 @@ _MAX_BODY_BYTES = 1_000_000
 
 
 class Handler(WSGIRequestHandler):
-    """Answer one request after the other on the same connection."""
+    """Serves one request after the other on the same connection."""
 
     protocol_version = "HTTP/1.1"
-    # Answers leave in one piece, so waiting to fill packets only delays them.
+    # Responses leave in one piece, so waiting to fill packets only delays them.
     disable_nagle_algorithm = True
     wbufsize = -1
     timeout = 75
 
     def run_wsgi(self) -> None:
-        """Call the application and send its answer with a length."""
         body = self._body()
         if body is None:
             self.close_connection = True
@@ -37,10 +36,10 @@ class Handler(WSGIRequestHandler):
         environ = self.environ = self.make_environ()
         environ["wsgi.input"] = io.BytesIO(body)
         environ["wsgi.input_terminated"] = True
-        answer: list[tuple[str, list[tuple[str, str]]]] = []
+        started: list[tuple[str, list[tuple[str, str]]]] = []
 
         def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
-            answer[:] = [(status, headers)]
+            started[:] = [(status, headers)]
             return lambda data: None
 
         try:
@@ -50,7 +49,7 @@ class Handler(WSGIRequestHandler):
             self.close_connection = True
             return
         try:
-            self._send(*answer[0], content)
+            self._send(*started[0], content)
         finally:
             getattr(content, "close", lambda: None)()
 
@@ -91,12 +90,12 @@ class Handler(WSGIRequestHandler):
         """Stay silent about clients that go away."""
 
     def handle(self) -> None:
-        """Treat a broken connection as closed."""
+        # A broken connection counts as closed.
         with suppress(OSError, ValueError):
             super().handle()
 
     def finish(self) -> None:
-        """Close without a complaint when the peer is gone already."""
+        # The peer may be gone already.
         with suppress(OSError, ValueError):
             super().finish()
 
@@ -115,20 +114,18 @@ class Server(ThreadedWSGIServer):
         super().__init__(*arguments, **options)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Remember the connection."""
         with self._open_lock:
             self._open.add(request)
         super().process_request(request, client_address)
 
     def shutdown_request(self, request: Any) -> None:
-        """Forget the connection."""
         with self._open_lock:
             self._open.discard(request)
         super().shutdown_request(request)
 
     def server_close(self) -> None:
-        """Stop listening, and end connections that clients keep open: a stopped server answers nobody."""
         super().server_close()
+        # Clients keep connections open; a stopped server answers none of them.
         with self._open_lock:
             connections = list(self._open)
         for connection in connections:
@@ -143,7 +140,7 @@ class Server(ThreadedWSGIServer):
 
 
 def listen(app: Any, *, host: str, port: int) -> Server:
-    """Bind the server; raises OSError when the port is taken."""
+    """Return a server bound to the port, 0 for a free one; raises OSError when the port is in use."""
     # Bound here, because werkzeug would end the whole process on a port in use.
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     bound = socket.socket(family, socket.SOCK_STREAM)

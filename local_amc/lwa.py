@@ -36,7 +36,7 @@ _NEEDED = {
 # Cannot be a field's name in a form that a browser or library sends.
 _REPEATED = "\0repeated"
 
-_ASKED = (
+_CONSENT_FIELDS = (
     "client_id",
     "redirect_uri",
     "scope",
@@ -84,19 +84,19 @@ def consent_css(state: State, request: Request) -> Response:
 def consent(state: State, request: Request) -> Response:
     """Show who asks for what, or send the browser back; first the checks after which Amazon never redirects."""
     values = request.form if request.method == "POST" else request.args
-    problem = _refuse_stranger(values)
-    if problem:
-        return problem
+    rejection = _reject_unknown_client(values)
+    if rejection:
+        return rejection
     failure = _redirect_error(values)
     if failure:
-        return _back(values, error=failure, error_description="The request cannot be served")
+        return _redirect_back(values, error=failure, error_description="The request cannot be served")
     return _decide(state, request.form) if request.method == "POST" else _show(request.args)
 
 
 def _show(asked: Mapping[str, str]) -> Response:
     hidden = "".join(
         f'<input type="hidden" name="{name}" value="{html.escape(asked[name])}">'
-        for name in _ASKED
+        for name in _CONSENT_FIELDS
         if name in asked
     )
     page = _PAGE.format(
@@ -108,7 +108,7 @@ def _show(asked: Mapping[str, str]) -> Response:
 def _decide(state: State, form: Mapping[str, str]) -> Response:
     login = form.get("login", _CHOICES[0])
     if form.get("answer") != "allow" or login not in _CHOICES:
-        return _back(form, error="access_denied", error_description="User denied access")
+        return _redirect_back(form, error="access_denied", error_description="User denied access")
     code = secrets.token_urlsafe(15)
     bound = Code(
         login=login,
@@ -118,53 +118,53 @@ def _decide(state: State, form: Mapping[str, str]) -> Response:
         expires_at=state.clock.timestamp() + CODE_SECONDS,
     )
     state.store.add_code(code, bound)
-    return _back(form, code=code, scope=form["scope"])
+    return _redirect_back(form, code=code, scope=form["scope"])
 
 
 def token(state: State, request: Request) -> Response:
     """Issue tokens for both grants, from a form or a JSON body."""
     fields = _fields(request)
     grant = fields.get("grant_type", "")
-    refusal = _refuse_form(grant, fields) or _refuse_client(fields)
-    if refusal:
-        return refusal
+    rejection = _reject_form(grant, fields) or _reject_client(fields)
+    if rejection:
+        return rejection
     if grant == "authorization_code":
         return _redeem_code(state, fields)
     if not set(fields.get("scope", "").split()) <= SCOPES:
-        return _refusal(400, "invalid_scope", "The scope is unknown or was not granted")
+        return _rejection(400, "invalid_scope", "The scope is unknown or was not granted")
     login = BY_REFRESH_TOKEN.get(fields["refresh_token"])
     if login is None or login.is_revoked:
-        return _refusal(400, "invalid_grant", "The request has an invalid grant parameter : refresh_token")
+        return _rejection(400, "invalid_grant", "The request has an invalid grant parameter : refresh_token")
     return _issue(state, login.name, fields["client_id"])
 
 
-def _refuse_form(grant: str, fields: dict[str, str]) -> Response | None:
-    """Refuse a request whose fields are missing, repeated or of an unknown grant."""
+def _reject_form(grant: str, fields: dict[str, str]) -> Response | None:
+    """Return the rejection of a request whose fields are missing, repeated or of an unknown grant."""
     if _REPEATED in fields:
         text = f"The request includes a parameter more than once : {fields[_REPEATED]}"
-        return _refusal(400, "invalid_request", text)
+        return _rejection(400, "invalid_request", text)
     if not grant:
-        return _refusal(400, "invalid_request", "The request is missing a required parameter : grant_type")
+        return _rejection(400, "invalid_request", "The request is missing a required parameter : grant_type")
     if grant not in _NEEDED:
-        return _refusal(400, "unsupported_grant_type", "The grant type is not supported")
+        return _rejection(400, "unsupported_grant_type", "The grant type is not supported")
     for name in _NEEDED[grant]:
         if not fields.get(name):
-            return _refusal(400, "invalid_request", f"The request is missing a required parameter : {name}")
+            return _rejection(400, "invalid_request", f"The request is missing a required parameter : {name}")
     return None
 
 
-def _refuse_client(fields: dict[str, str]) -> Response | None:
-    """Refuse a client that is not who it says, or not approved."""
+def _reject_client(fields: dict[str, str]) -> Response | None:
+    """Return the rejection of a client that is not who it says, or not approved."""
     secret = CLIENT_SECRETS.get(fields["client_id"], "")
     if not secret or not _same(fields["client_secret"], secret):
-        return _refusal(401, "invalid_client", "Client authentication failed")
+        return _rejection(401, "invalid_client", "Client authentication failed")
     if fields["client_id"] != CLIENT_ID:
-        return _refusal(400, "unauthorized_client", "The client is not authorized for this grant")
+        return _rejection(400, "unauthorized_client", "The client is not authorized for this grant")
     return None
 
 
 def _redeem_code(state: State, fields: dict[str, str]) -> Response:
-    # Taken whatever comes next: a code that was shown to anybody else is worth nothing afterwards.
+    # Taken whatever comes next: a code that was shown to another client is worth nothing afterwards.
     code = state.store.take_code(fields["code"])
     if (
         code is None
@@ -173,7 +173,7 @@ def _redeem_code(state: State, fields: dict[str, str]) -> Response:
         or code.redirect_uri != fields["redirect_uri"]
         or not _proves(fields.get("code_verifier", ""), code.challenge)
     ):
-        return _refusal(400, "invalid_grant", "The request has an invalid grant parameter : code")
+        return _rejection(400, "invalid_grant", "The request has an invalid grant parameter : code")
     return _issue(state, code.login, code.client_id)
 
 
@@ -192,7 +192,7 @@ def _issue(state: State, login: str, client_id: str) -> Response:
     access_token = f"Atza|{secrets.token_urlsafe(270)}"
     now = state.clock.timestamp()
     state.store.add_token(access_token, Token(login, client_id, issued_at=now, expires_at=now + TOKEN_SECONDS))
-    return _private(
+    return _uncached(
         {
             "access_token": access_token,
             "refresh_token": LOGINS[login].refresh_token,
@@ -216,8 +216,8 @@ def _plain(value: Any) -> str:
     return str(value).encode(errors="replace").decode()
 
 
-def _refuse_stranger(values: Mapping[str, str]) -> Response | None:
-    """Answer what must never redirect: an unknown client or return address."""
+def _reject_unknown_client(values: Mapping[str, str]) -> Response | None:
+    """Return the page for what must never redirect: an unknown client or return address."""
     if values.get("client_id") not in CLIENT_SECRETS:
         return _error_page("lwa-invalid-parameter-unknown-client-id")
     if not _REDIRECT_URI.match(values.get("redirect_uri", "")):
@@ -240,11 +240,11 @@ def _redirect_error(values: Mapping[str, str]) -> str:
     return ""
 
 
-def _back(values: Mapping[str, str], **answer: str) -> Response:
+def _redirect_back(values: Mapping[str, str], **parameters: str) -> Response:
     if values.get("state"):
-        answer["state"] = values["state"]
+        parameters["state"] = values["state"]
     uri = values["redirect_uri"]
-    location = f"{uri}{'&' if '?' in uri else '?'}{urlencode(answer)}"
+    location = f"{uri}{'&' if '?' in uri else '?'}{urlencode(parameters)}"
     return Response(status=302, headers={"Location": location, "Cache-Control": "no-store"})
 
 
@@ -257,12 +257,12 @@ def _error_page(code: str) -> Response:
     return Response(page, 400, content_type="text/html; charset=utf-8")
 
 
-def _refusal(status: int, name: str, description: str) -> Response:
+def _rejection(status: int, name: str, description: str) -> Response:
     body = {"error": name, "error_description": description, "request_id": secrets.token_hex(8)}
-    return _private(body, status)
+    return _uncached(body, status)
 
 
-def _private(body: dict[str, Any], status: int = 200) -> Response:
+def _uncached(body: dict[str, Any], status: int = 200) -> Response:
     response = json_response(body, status, "application/json;charset=UTF-8")
     response.headers["Cache-Control"] = "no-store"
     return response

@@ -12,7 +12,7 @@ ROWS_PER_PART = 500_000
 
 @dataclass
 class Options:
-    """One for a server, shared by all that read it; names and values are those of `/__control/options`."""
+    """Shared by all parts of a server; names and values are those of `/__control/options`."""
 
     terms_on_list: bool = False
     wraps_answers: bool = False

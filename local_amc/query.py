@@ -39,7 +39,7 @@ class UsageError(Exception):
 
 
 def main(arguments: Sequence[str], out: IO[str] = sys.stdout, err: IO[str] = sys.stderr) -> int:
-    """Run the query of a command line; returns 0, 1 for a refused query and 2 for a wrong argument."""
+    """Run the query of a command line; returns 0, 1 for rejected SQL and 2 for a wrong argument."""
     options = _parser().parse_args(arguments)
     if options.sql == "-":
         options.sql = sys.stdin.read()
@@ -58,13 +58,13 @@ def main(arguments: Sequence[str], out: IO[str] = sys.stdout, err: IO[str] = sys
             _write_table(out, titles, rows)
         out.flush()
     except BrokenPipeError:
-        # Whoever read, such as `head`, has seen enough; Python would complain once more at the end.
+        # The reader, such as `head`, has seen enough; Python would complain once more at the end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 
 def run_query(options: argparse.Namespace) -> tuple[list[str], list[tuple[Any, ...]]]:
-    """Return headers and rows; raises UsageError and SqlError."""
+    """Return the column names and all rows of the query; raises UsageError and SqlError."""
     instance = build_instances(options.seed).get(options.instance)
     if instance is None or not instance.is_ready:
         raise UsageError(f"There is no instance {options.instance} with data; try amclocalus1.")

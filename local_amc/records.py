@@ -43,7 +43,7 @@ class Records:
         )
 
     def get(self, kind: str, instance_id: str, key: str) -> dict[str, Any] | None:
-        """Return a document."""
+        """Return a document; None when there is none."""
         rows = self._read(
             "SELECT body FROM documents WHERE kind = ? AND instance_id = ? AND id = ?", kind, instance_id, key
         )
@@ -64,7 +64,7 @@ class Records:
         )
 
     def add_execution(self, body: dict[str, Any]) -> None:
-        """Keep a new execution."""
+        """Keep the record of a new execution."""
         self._run(
             "INSERT INTO executions (id, instance_id, workflow_id, status, created_at, body) "
             "VALUES (?, ?, ?, ?, ?, ?)",
@@ -83,7 +83,7 @@ class Records:
         )  # fmt: skip
 
     def execution(self, key: str) -> dict[str, Any] | None:
-        """Return an execution by its ID."""
+        """Return the record of an execution, None when there is none."""
         rows = self._read("SELECT body FROM executions WHERE id = ?", key)
         return rows[0] if rows else None
 
@@ -95,7 +95,7 @@ class Records:
         since: float | None = None,
         until: float | None = None,
     ) -> list[dict[str, Any]]:
-        """Return executions in the order they were created; times are seconds since 1970, both included."""
+        """Return records of executions in the order they were created; times are seconds since 1970, both included."""
         conditions, values = ["1 = 1"], list[Any]()
         for condition, value in (
             ("instance_id = ?", instance_id or None),
@@ -111,7 +111,7 @@ class Records:
         )
 
     def open_executions(self) -> list[dict[str, Any]]:
-        """Return what is PENDING or RUNNING, oldest first."""
+        """Return the records of what is PENDING or RUNNING, oldest first."""
         return self._read("SELECT body FROM executions WHERE status IN ('PENDING', 'RUNNING') ORDER BY sequence")
 
     def clear(self) -> None:

@@ -1,4 +1,4 @@
-"""Answers in Amazon's shapes."""
+"""Responses in Amazon's shapes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ JSON = "application/json"
 
 
 class RequestRejectedError(Exception):
-    """A check gave an answer of its own before the real work."""
+    """A check rejected the request: `response` is sent, and nothing is done."""
 
     def __init__(self, response: Response) -> None:
         super().__init__(response.status)
@@ -19,7 +19,7 @@ class RequestRejectedError(Exception):
 
 
 def json_response(body: Any, status: int = 200, content_type: str = JSON) -> Response:
-    """Return a JSON body."""
+    """Return a response with a JSON body."""
     return Response(json.dumps(body), status, content_type=content_type)
 
 
@@ -34,35 +34,35 @@ def error(status: int, details: str) -> Response:
 
 
 def unauthorized() -> Response:
-    """Refuse a token or client ID."""
+    """Return 401 for a token or client ID that is not valid."""
     return error(401, "Unauthorized")
 
 
 def forbidden() -> Response:
-    """Refuse an entity or instance the login has no right to."""
+    """Return 403 for an entity or instance the login has no right to."""
     return error(403, "Unauthorized request.")
 
 
 def terms_required() -> Response:
-    """Refuse a login that did not accept AMC's terms."""
+    """Return 403 for a login that did not accept AMC's terms."""
     return error(403, "Terms and conditions must be accepted to continue")
 
 
 def entity_missing() -> Response:
-    """Refuse a call without the AdvertiserId header."""
+    """Return 400 for a call without the AdvertiserId header."""
     return error(400, "entityId provided is null")
 
 
 def marketplace_unknown() -> Response:
-    """Refuse a marketplace that is not the entity's."""
+    """Return 404 for a marketplace that is not the entity's."""
     return error(404, "The marketplace does not belong to this entity.")
 
 
 def instance_unknown(instance_id: str) -> Response:
-    """Refuse an instance that does not exist here."""
+    """Return 404 for an instance that does not exist."""
     return error(404, f"Instance {instance_id} was not found.")
 
 
 def instance_not_ready() -> Response:
-    """Refuse reporting on an instance that is not COMPLETED."""
+    """Return 400 for reporting on an instance that is not COMPLETED."""
     return error(400, "The instance is not ready.")

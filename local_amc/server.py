@@ -162,7 +162,7 @@ class LocalAmc:
         return response
 
     def _handle(self, request: Request) -> Response:
-        """Let an armed fault answer first, then the route."""
+        """Return the response of an armed fault, or else of the route."""
         endpoint, arguments = _match(request)
         fault = None
         if self.state.faults.is_any_armed():
@@ -220,21 +220,21 @@ class LocalAmcServer:
         self.app.close()
 
     def control(self, method: str, route: str, body: dict[str, Any] | None = None) -> Any:
-        """Call `/__control/<route>` over HTTP and give its JSON; raises ValueError with the server's reason."""
+        """Call `/__control/<route>` over HTTP and return its JSON; raises ValueError with the server's reason."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         try:
             text = None if body is None else json.dumps(body)
             connection.request(method, f"/__control/{route}", text, {"Content-Type": "application/json"})
             response = connection.getresponse()
-            answer = json.loads(response.read())
+            body = json.loads(response.read())
         finally:
             connection.close()
         if response.status != 200:
-            raise ValueError(str(answer))
-        return answer
+            raise ValueError(str(body))
+        return body
 
     def arm(self, fault: str, **fields: Any) -> dict[str, Any]:
-        """Arm a fault and give it as kept."""
+        """Arm a fault and return it as kept."""
         return dict(self.control("POST", "faults", {"fault": fault, **fields}))
 
     def reset(self) -> None:

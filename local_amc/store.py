@@ -52,7 +52,7 @@ class StoreInUseError(Exception):
 
 
 def claim(folder: str) -> IO[str]:
-    """Make a folder this process's own until the file given is closed; raises StoreInUseError and OSError."""
+    """Return an open file that makes a folder this process's own; raises StoreInUseError and OSError."""
     Path(folder).mkdir(parents=True, exist_ok=True)
     file = (Path(folder) / "lock").open("w")
     try:
@@ -64,7 +64,7 @@ def claim(folder: str) -> IO[str]:
 
 
 class Store:
-    """Keep tokens and codes by their hash; `folder` is MEMORY or a directory."""
+    """Tokens and codes by their hash, and the records; `folder` is MEMORY or a directory."""
 
     def __init__(self, folder: str) -> None:
         path = folder

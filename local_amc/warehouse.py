@@ -44,7 +44,10 @@ class _Opened:
 
 
 class Warehouse:
-    """The data of all instances; safe for many threads, and for several processes on one folder."""
+    """The data of all instances; safe for many threads, and for several processes on one folder.
+
+    Without a folder they are built in a temporary one.
+    """
 
     def __init__(self, folder: str | Path | None, seed: int) -> None:
         self._is_temporary = folder is None
@@ -71,12 +74,12 @@ class Warehouse:
                 opened.users -= 1
 
     def interrupt(self) -> None:
-        """Stop building: whoever waits for the data gets an InterruptException."""
+        """Stop building: the run that waits for the data gets an InterruptException."""
         for connection in list(self._building):
             connection.interrupt()
 
     def close(self) -> None:
-        """Close all databases, and remove them when nobody named a folder for them."""
+        """Close all databases, and remove them when no folder was named for them."""
         with self._lock:
             for opened in self._opened.values():
                 opened.connection.close()
@@ -131,7 +134,7 @@ class Warehouse:
             unfinished.unlink(missing_ok=True)
 
     def _forget_others(self, instance: Instance, kept: Path) -> None:
-        """Remove this instance's databases of other months and versions; whoever has one open keeps it.
+        """Remove this instance's databases of other months and versions; a process that has one open keeps it.
 
         Young ones stay: another process, whose clock was moved, may be about to open one.
         """
@@ -150,6 +153,7 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def connect(path: Path) -> duckdb.DuckDBPyConnection:
+    """Return a connection that reads the database at `path` as `data` and can reach nothing else."""
     connection = duckdb.connect(
         ":memory:",
         config={

@@ -72,7 +72,7 @@ _EXPOSED = """
             < CASE WHEN is_click THEN after_click ELSE after_impression END
 """
 
-# Nobody saw an ad within the 28 days before these.
+# No user saw an ad within the 28 days before these.
 _UNEXPOSED = """
     WITH shares AS (
         SELECT flatten(list(list_transform(range(share), lambda nth: kind_no) ORDER BY kind_no)) AS kind_nos

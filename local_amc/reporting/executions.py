@@ -161,8 +161,8 @@ def _list(state: State, request: Request, instance_id: str) -> Response:
     rows = state.store.records.executions(
         instance_id,
         workflow_id=workflow_id,
-        since=_created("minCreationTime", since, request),
-        until=_created("maxCreationTime", until, request),
+        since=_creation_time("minCreationTime", since, request),
+        until=_creation_time("maxCreationTime", until, request),
     )
     now = state.clock.timestamp()
     found = [one for one in map(WorkflowExecution.from_record, rows) if one.is_visible(now)]
@@ -178,7 +178,7 @@ def _list(state: State, request: Request, instance_id: str) -> Response:
     return json_response(page(request, "executions", bodies, bound_to=bound_to), content_type=_TYPE)
 
 
-def _created(name: str, value: str, request: Request) -> float | None:
+def _creation_time(name: str, value: str, request: Request) -> float | None:
     if not value:
         return None
     info = read_zone("timeZone", request.args.get("timeZone", "UTC"))

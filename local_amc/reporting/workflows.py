@@ -56,7 +56,7 @@ def workflow(state: State, request: Request, instance_id: str, workflow_id: str)
 
 
 def check_workflow(state: State, body: dict[str, Any], *, needs_id: bool = True) -> dict[str, Any]:
-    """Check a workflow object and give what is kept of it; raises RequestRejectedError."""
+    """Return what is kept of a workflow object; raises RequestRejectedError, 400 for SQL that is not AMC's."""
     body = without_nulls(body)
     if needs_id or "workflowId" in body:
         id_field(body, "workflowId")

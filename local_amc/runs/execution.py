@@ -61,7 +61,7 @@ class WorkflowExecution:
         return cls(**{name: value for name, value in record.items() if name in names})
 
     def to_record(self) -> dict[str, Any]:
-        """Return everything for the store."""
+        """Return all fields, for the store."""
         return asdict(self)
 
     @property
@@ -76,7 +76,7 @@ class WorkflowExecution:
 
     @property
     def bounds(self) -> tuple[datetime, datetime]:
-        """Return the window in UTC."""
+        """Return start and end of the window, aware, in UTC."""
         return self.asked_window.bounds(datetime.fromtimestamp(self.created_at, UTC))
 
     @property
@@ -119,7 +119,7 @@ class WorkflowExecution:
         return self.status
 
     def to_json(self, now: float, *, with_workflow: bool = False) -> dict[str, Any]:
-        """Return the execution as Amazon answers it; fields of later stages are left out until then."""
+        """Return the execution as Amazon sends it; fields of later stages are left out until then."""
         window = self.asked_window
         body: dict[str, Any] = {
             "workflowExecutionId": self.id,

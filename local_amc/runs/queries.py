@@ -31,7 +31,7 @@ MAX_PARTS = 5
 
 @dataclass(frozen=True)
 class ExecutionQueries:
-    """Prepares the SQL of executions on what the server keeps."""
+    """The SQL of executions, prepared with what the server keeps."""
 
     clock: Clock
     records: Records
@@ -61,7 +61,7 @@ class ExecutionQueries:
             yield cursor, compiled, Source(execution.sql)
 
     def check(self, execution: WorkflowExecution) -> None:
-        """Do all that comes before the first row; raises SqlError."""
+        """Check all that is checked before the first row; raises SqlError."""
         with self.prepare(execution) as (cursor, compiled, source):
             engine.prepare(cursor, compiled, execution.options, source)
 

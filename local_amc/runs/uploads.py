@@ -17,7 +17,7 @@ _DUCKDB_TYPES = frozenset(
 
 
 def check_upload(body: dict[str, Any]) -> dict[str, Any]:
-    """Check name and columns of a table and give what is kept; raises ValueError.
+    """Return what is kept of a table, its name and columns; raises ValueError.
 
     Columns are a list of names or of `{"name", "type", "threshold"}`, or an object name -> type; types are AMC's
     (STRING, LONG, …) or DuckDB's. Without a type it is guessed from the name.

@@ -55,7 +55,7 @@ class TimeWindow:
 
 
 def read_window(body: dict[str, Any]) -> TimeWindow:
-    """Read and check the window of a request; raises RequestRejectedError."""
+    """Return the checked window of a request; raises RequestRejectedError."""
     kind = text_field(body, "timeWindowType") or "MOST_RECENT_DAY"
     if kind not in TYPES:
         raise invalid(f"timeWindowType must be one of {', '.join(TYPES)}")
@@ -83,7 +83,7 @@ def read_window(body: dict[str, Any]) -> TimeWindow:
 
 
 def read_zone(name: str, value: str) -> ZoneInfo:
-    """Read a time zone; raises RequestRejectedError."""
+    """Return the time zone of a field; raises RequestRejectedError."""
     try:
         return ZoneInfo(value)
     except (KeyError, ValueError, OSError) as problem:
@@ -91,7 +91,7 @@ def read_zone(name: str, value: str) -> ZoneInfo:
 
 
 def read_moment(name: str, value: str) -> datetime:
-    """Read a time as AMC wants it, without zone or fraction; raises RequestRejectedError."""
+    """Return the naive time of a field, which AMC wants without zone or fraction; raises RequestRejectedError."""
     if not _FORM.fullmatch(value):
         raise invalid(f"{name} must look like 2026-10-01T00:00:00, without zone and fraction")
     try:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
-from typing import Any
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import requests
 
@@ -15,6 +17,7 @@ INSTANCE = "amclocalus1"
 NOON = "2026-11-20T12:00:00Z"
 SQL = "SELECT campaign, SUM(impressions) AS impressions FROM dsp_impressions GROUP BY campaign"
 CONSTANT = "SELECT x FROM (VALUES (1), (2), (3)) AS numbers(x)"
+T = TypeVar("T")
 
 
 class Api:
@@ -65,18 +68,18 @@ class Api:
         return response.status_code, refused["details"]
 
     def create(self, sql: str = CONSTANT, *, instance: str = INSTANCE, **body: Any) -> dict[str, Any]:
-        """Create an ad hoc execution and give the answer; `workflow` adds to its workflow."""
+        """Create an ad hoc execution and return the response; `workflow` adds to its workflow."""
         workflow = {"sqlQuery": sql, **body.pop("workflow", {})}
         response = self.call("POST", "workflowExecutions", {"workflow": workflow, **body}, instance=instance)
         assert response.status_code == 200, response.text
         return dict(response.json())
 
     def read(self, execution: dict[str, Any], *, instance: str = INSTANCE, **query: Any) -> dict[str, Any]:
-        """Read an execution again."""
+        """Return an execution, read again."""
         return dict(self.get(f"workflowExecutions/{execution['workflowExecutionId']}", instance=instance, **query))
 
     def run(self, sql: str = CONSTANT, *, instance: str = INSTANCE, **body: Any) -> dict[str, Any]:
-        """Create an execution on a server without delays and give how it ended."""
+        """Create an execution on a server without delays and return how it ended."""
         return self.read(self.create(sql, instance=instance, **body), instance=instance)
 
     def links(self, execution: dict[str, Any], *, instance: str = INSTANCE) -> list[str]:
@@ -85,7 +88,7 @@ class Api:
         return list(self.get(path, instance=instance)["downloadUrls"])
 
     def rows(self, sql: str, *, instance: str = INSTANCE, **body: Any) -> list[list[str]]:
-        """Run a query to its end and give the rows of its one part, without the header."""
+        """Run a query to its end and return the rows of its one part, without the header."""
         done = self.run(sql, instance=instance, **body)
         assert done["status"] == "SUCCEEDED", done
         [link] = self.links(done, instance=instance)
@@ -96,3 +99,12 @@ def read_csv(response: requests.Response) -> list[list[str]]:
     """Return the rows of a part, header first."""
     assert response.status_code == 200, response.text
     return list(csv.reader(io.StringIO(response.content.decode(), newline="")))
+
+
+def wait_until(read: Callable[[], T], is_enough: Callable[[T], bool], seconds: float = 60) -> T:
+    """Read again and again until it is enough, and return that; fails after `seconds` with what was read last."""
+    deadline = time.monotonic() + seconds
+    while not is_enough(found := read()):
+        assert time.monotonic() < deadline, found
+        time.sleep(0.02)
+    return found

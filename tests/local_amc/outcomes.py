@@ -99,10 +99,10 @@ class Shell:
         parameters = body.pop("inputParameters", None) or declared(sql)
         workflow = {"sqlQuery": sql, "inputParameters": parameters, **body.pop("workflow", {})}
         base = f"{self.amc.url}/amc/reporting/{instance}/workflowExecutions"
-        answer = self.session.post(base, json={"workflow": workflow, **_window(self.amc), **body}, timeout=120)
-        if answer.status_code != 200:
-            return str(answer.status_code), answer.json()["details"], []
-        address = f"{base}/{answer.json()['workflowExecutionId']}"
+        response = self.session.post(base, json={"workflow": workflow, **_window(self.amc), **body}, timeout=120)
+        if response.status_code != 200:
+            return str(response.status_code), response.json()["details"], []
+        address = f"{base}/{response.json()['workflowExecutionId']}"
         execution = self.session.get(address, timeout=30).json()
         while execution["status"] in ("PENDING", "RUNNING"):
             time.sleep(0.05)

@@ -85,7 +85,7 @@ class TestShape:
         for name in ("dsp_impressions", "sponsored_ads_traffic", "conversions", *ATTRIBUTED):
             assert 20_000 <= data.value(f"SELECT count(*) FROM raw.{name}") <= 60_000, name
 
-    def test_thousands_of_people_are_seen_and_some_rows_have_nobody(self, data: Data) -> None:
+    def test_thousands_of_people_are_seen_and_some_rows_have_no_user(self, data: Data) -> None:
         people, rows, known = data.row(
             "SELECT count(DISTINCT user_id), count(*), count(user_id) FROM raw.dsp_impressions"
         )

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from local_amc.server import LocalAmcServer
-from tests.local_amc.api import CONSTANT, NOON, SQL, Api
-from tests.local_amc.waiting import wait_until
+from tests.local_amc.api import CONSTANT, NOON, SQL, Api, wait_until
 from tests.shared_data import DATA
 
 WINDOW = {

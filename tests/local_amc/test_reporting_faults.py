@@ -157,7 +157,7 @@ class TestInvisible:
         assert api.run()["status"] == "SUCCEEDED"
 
 
-class TestFates:
+class TestPlannedOutcomes:
     @pytest.mark.parametrize(
         ("fault", "variant", "status", "words"),
         [

@@ -16,8 +16,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.local_amc.api import SQL, Api, read_csv
-from tests.local_amc.waiting import wait_until
+from tests.local_amc.api import SQL, Api, read_csv, wait_until
 from tests.shared_data import DATA
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -318,7 +318,7 @@ class TestConnections:
         # One after the other would take 13 s.
         assert time.monotonic() - began < 6
 
-    def test_a_stopped_server_answers_nobody(self) -> None:
+    def test_a_stopped_server_answers_no_client(self) -> None:
         with LocalAmcServer() as amc:
             connection = http.client.HTTPConnection("127.0.0.1", amc.port, timeout=10)
             connection.request("GET", "/amc/accounts")

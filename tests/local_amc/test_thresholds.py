@@ -230,7 +230,7 @@ def shown(campaign: str, city: str, users: range, impressions: int) -> list[dict
 
 @pytest.fixture(scope="module")
 def groups(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Amc]:
-    """Two large cities, two small ones that hold 1,500 impressions together, and somebody all alone."""
+    """Two large cities, two small ones that hold 1,500 impressions together, and one user all alone."""
     rows = [
         *shown("spring", "Bergen", range(0, 120), 10),
         *shown("spring", "Oslo", range(100, 200), 20),
@@ -238,7 +238,7 @@ def groups(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Amc]:
         *shown("spring", "Voss", range(200, 297), 5),
         *shown("spring", "Voss", range(200, 283), 5),
         *shown("autumn", "Bergen", range(0, 1), 3),
-        # Nobody knows who saw these.
+        # No user is known for these.
         {"campaign": "autumn", "city_name": "Oslo", "user_id": None, "impressions": 40},
     ]
     connection = tiny(tmp_path_factory.mktemp("groups"), dsp_impressions=rows)
@@ -263,14 +263,14 @@ class TestSmallGroups:
         assert groups.query(BY_CAMPAIGN).rows == [("spring", 4700)]
         totals = "SELECT SUM(impressions) AS i FROM dsp_impressions GROUP BY campaign"
         assert by_first(groups.query(totals).rows) == [(43,), (4700,)]
-        nobody = "SELECT SUM(impressions) AS i FROM dsp_impressions WHERE user_id IS NULL"
-        assert groups.query(nobody).rows == []
+        without_user = "SELECT SUM(impressions) AS i FROM dsp_impressions WHERE user_id IS NULL"
+        assert groups.query(without_user).rows == []
 
     def test_the_discriminator_blanks_flags_merges_and_reconciles(self, groups: Amc) -> None:
         found = groups.query(BY_CITY, options=PrivacyOptions(discriminator_column="filtered"))
         assert found.titles == ["campaign", "city_name", "impressions", "filtered"]
         assert by_first(found.rows) == [
-            # One user and nobody: not even the campaign is shown.
+            # One user and rows without one: not even the campaign is shown.
             (None, None, 43, True),
             # 600 of Bodø and 900 of Voss look equal without their names, and become one row.
             ("spring", None, 1500, True),
