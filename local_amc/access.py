@@ -16,17 +16,17 @@ from local_amc.responses import (
     terms_required,
     unauthorized,
 )
-from local_amc.state import State
+from local_amc.state import ServerState
 from local_amc.store import Token
 
 
-def find_token(state: State, request: Request) -> Token | None:
+def find_token(state: ServerState, request: Request) -> Token | None:
     """Return the access token of a request, expired or not; None when it was not issued here."""
     scheme, _, value = request.headers.get("Authorization", "").partition(" ")
     return state.store.find_token(value.strip()) if scheme.lower() == "bearer" else None
 
 
-def check_token(state: State, request: Request) -> Token:
+def check_token(state: ServerState, request: Request) -> Token:
     """Return the access token, whose client the request names; raises RequestRejectedError."""
     token = find_token(state, request)
     if token is None or token.expires_at <= state.clock.timestamp():
@@ -53,7 +53,7 @@ def check_account(request: Request) -> tuple[str, str]:
 
 
 def check_instance(
-    state: State, request: Request, instance_id: str, *, unknown: Response | None = None
+    state: ServerState, request: Request, instance_id: str, *, unknown: Response | None = None
 ) -> Instance:
     """Return the instance a call is about; raises RequestRejectedError.
 
@@ -73,7 +73,7 @@ def check_instance(
     return found
 
 
-def check_reporting(state: State, request: Request, instance_id: str) -> Instance:
+def check_reporting(state: ServerState, request: Request, instance_id: str) -> Instance:
     """Return the instance of a reporting call, which is ready; raises RequestRejectedError."""
     found = check_instance(state, request, instance_id, unknown=forbidden())
     if not found.is_ready:

@@ -15,19 +15,19 @@ from local_amc.responses import (
     json_response,
     terms_required,
 )
-from local_amc.state import State
+from local_amc.state import ServerState
 
 # What an advertiser of a type is configured for.
 _CONFIGURED = {"DISPLAY": ["DISPLAY"], "SPONSORED_ADS": ["SPONSORED_BRANDS", "SPONSORED_PRODUCTS"], "SAS": ["SAS"]}
 
 
-def accounts(state: State, request: Request) -> Response:
+def accounts(state: ServerState, request: Request) -> Response:
     """`GET /amc/accounts`: the accounts the login administers."""
     check_token(state, request)
     return json_response(page(request, "amcAccounts", [a.to_json() for a in ACCOUNTS], bound_to="accounts"))
 
 
-def instances(state: State, request: Request) -> Response:
+def instances(state: ServerState, request: Request) -> Response:
     """`GET /amc/instances`: the instances of the entity and marketplace in the headers."""
     token = check_token(state, request)
     entity, marketplace = check_account(request)
@@ -41,12 +41,12 @@ def instances(state: State, request: Request) -> Response:
     return json_response(page(request, "instances", rows, bound_to=f"instances:{entity}:{marketplace}"))
 
 
-def instance(state: State, request: Request, instance_id: str) -> Response:
+def instance(state: ServerState, request: Request, instance_id: str) -> Response:
     """`GET /amc/instances/{id}`."""
     return json_response({"instance": _body(check_instance(state, request, instance_id), request)})
 
 
-def advertisers(state: State, request: Request, instance_id: str) -> Response:
+def advertisers(state: ServerState, request: Request, instance_id: str) -> Response:
     """`GET /amc/instances/{id}/advertisers`."""
     found = check_instance(state, request, instance_id)
     wanted = request.args.get("type", "")

@@ -14,12 +14,12 @@ from local_amc.request_fields import read_object
 from local_amc.responses import json_response
 from local_amc.runs.execution import ALL_STATES, WorkflowExecution
 from local_amc.runs.uploads import check_upload
-from local_amc.state import State
+from local_amc.state import ServerState
 
 _KINDS: dict[type, str] = {bool: "true or false", int: "a whole number", str: "a text"}
 
 
-def handle(state: State, request: Request) -> Response:
+def handle(state: ServerState, request: Request) -> Response:
     """Return the response of a control route; JSON in, JSON out, 400 with `error` for a wrong value."""
     if not _is_trusted(request):
         return json_response({"error": "control answers programs on this machine only"}, 403)
@@ -42,12 +42,12 @@ def _is_trusted(request: Request) -> bool:
     return is_local and "Origin" not in request.headers and "Sec-Fetch-Site" not in request.headers
 
 
-def _reset(state: State, body: dict[str, Any]) -> dict[str, Any]:
+def _reset(state: ServerState, body: dict[str, Any]) -> dict[str, Any]:
     state.reset()
     return {}
 
 
-def _clock(state: State, body: dict[str, Any]) -> dict[str, Any]:
+def _clock(state: ServerState, body: dict[str, Any]) -> dict[str, Any]:
     if "set" in body:
         state.clock.set(datetime.fromisoformat(_typed(body, "set", str, "")))
     if "advance" in body:
@@ -55,17 +55,17 @@ def _clock(state: State, body: dict[str, Any]) -> dict[str, Any]:
     return {"now": state.clock.now().isoformat()}
 
 
-def _disarm(state: State, body: dict[str, Any]) -> dict[str, Any]:
+def _disarm(state: ServerState, body: dict[str, Any]) -> dict[str, Any]:
     name, fault_id = _typed(body, "fault", str, ""), _typed(body, "id", int, 0)
     return {"disarmed": state.faults.disarm(name=name, fault_id=fault_id)}
 
 
-def _forget(state: State, body: dict[str, Any]) -> dict[str, Any]:
+def _forget(state: ServerState, body: dict[str, Any]) -> dict[str, Any]:
     state.requests.clear()
     return {}
 
 
-def _options(state: State, body: dict[str, Any]) -> dict[str, Any]:
+def _options(state: ServerState, body: dict[str, Any]) -> dict[str, Any]:
     before = state.options.to_json()
     unknown = sorted(set(body) - set(before))
     if unknown:
@@ -86,7 +86,7 @@ def _typed(body: dict[str, Any], name: str, kind: type, default: Any) -> Any:
     return value
 
 
-def _executions(state: State, body: dict[str, Any]) -> dict[str, Any]:
+def _executions(state: ServerState, body: dict[str, Any]) -> dict[str, Any]:
     state.runner.advance()
     rows = [WorkflowExecution.from_record(record) for record in state.store.records.executions()]
     now = state.clock.timestamp()
@@ -95,7 +95,7 @@ def _executions(state: State, body: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _set_execution(state: State, body: dict[str, Any]) -> dict[str, Any]:
+def _set_execution(state: ServerState, body: dict[str, Any]) -> dict[str, Any]:
     """Set the status of an execution, with a reason."""
     key, reason = _typed(body, "id", str, ""), _typed(body, "reason", str, "")
     status = body.get("status")
@@ -107,7 +107,7 @@ def _set_execution(state: State, body: dict[str, Any]) -> dict[str, Any]:
     return WorkflowExecution.from_record(record).to_json(state.clock.timestamp()) if record else {}
 
 
-def _create_table(state: State, body: dict[str, Any]) -> dict[str, Any]:
+def _create_table(state: ServerState, body: dict[str, Any]) -> dict[str, Any]:
     instance_id = _typed(body, "instance", str, "")
     if instance_id not in state.instances:
         raise ValueError(f"there is no instance {instance_id!r}")
@@ -116,7 +116,7 @@ def _create_table(state: State, body: dict[str, Any]) -> dict[str, Any]:
     return {"instance": instance_id, **upload}
 
 
-_ACTIONS: dict[tuple[str, str], Callable[[State, dict[str, Any]], dict[str, Any]]] = {
+_ACTIONS: dict[tuple[str, str], Callable[[ServerState, dict[str, Any]], dict[str, Any]]] = {
     ("POST", "reset"): _reset,
     ("GET", "clock"): lambda state, body: {"now": state.clock.now().isoformat()},
     ("POST", "clock"): _clock,

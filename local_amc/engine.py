@@ -76,7 +76,7 @@ _SUMMABLE = frozenset({"LONG", "INTEGER", "SHORT", "BYTE", "DOUBLE", "FLOAT", "D
 
 
 @dataclass(frozen=True, slots=True)
-class OutputColumn:
+class QueryColumn:
     """A column of the result in AMC's words."""
 
     name: str
@@ -98,7 +98,7 @@ class Prepared:
     """A checked query: SQL to run and its columns."""
 
     sql: str
-    columns: Sequence[OutputColumn]
+    columns: Sequence[QueryColumn]
 
 
 def prepare(
@@ -171,20 +171,20 @@ def _with_maps_as_text(sql: str, types: Sequence[str], options: PrivacyOptions) 
     return f"SELECT {', '.join(columns)} FROM ({sql}) AS output({', '.join(names)})"
 
 
-def _added(options: PrivacyOptions) -> list[OutputColumn]:
+def _added(options: PrivacyOptions) -> list[QueryColumn]:
     added = [
         (options.discriminator_column, "BOOLEAN"),
         (options.user_count_column, "LONG"),
         (options.reason_column, "STRING"),
     ]
-    return [OutputColumn(name, kind, "DIMENSION") for name, kind in added if name]
+    return [QueryColumn(name, kind, "DIMENSION") for name, kind in added if name]
 
 
-def _column(name: str, type_: str, output: Output) -> OutputColumn:
+def _column(name: str, type_: str, output: Output) -> QueryColumn:
     kind = "METRIC" if output.is_metric and not output.counts_distinct else "DIMENSION"
     if type_.endswith("[]"):
-        return OutputColumn(name, "ARRAY", "DIMENSION")
+        return QueryColumn(name, "ARRAY", "DIMENSION")
     decimal = re.fullmatch(r"DECIMAL\((\d+),\s?(\d+)\)", type_)
     if decimal:
-        return OutputColumn(name, "DECIMAL", kind, int(decimal[1]), int(decimal[2]))
-    return OutputColumn(name, _AMC_TYPES.get(type_, "STRING"), kind)
+        return QueryColumn(name, "DECIMAL", kind, int(decimal[1]), int(decimal[2]))
+    return QueryColumn(name, _AMC_TYPES.get(type_, "STRING"), kind)

@@ -18,7 +18,7 @@ from werkzeug.wrappers import Request, Response
 from local_amc.fixtures import BY_REFRESH_TOKEN, CLIENT_ID, CLIENT_SECRETS, LOGINS
 from local_amc.request_fields import read_object
 from local_amc.responses import json_response
-from local_amc.state import State
+from local_amc.state import ServerState
 from local_amc.store import Code, Token
 
 CODE_SECONDS = 300
@@ -76,12 +76,12 @@ main{background:#1e242b;border-color:#333c47}select,button.plain{background:#141
 """
 
 
-def consent_css(state: State, request: Request) -> Response:
+def consent_css(state: ServerState, request: Request) -> Response:
     """Return the consent page's style."""
     return Response(_CONSENT_CSS, content_type="text/css; charset=utf-8")
 
 
-def consent(state: State, request: Request) -> Response:
+def consent(state: ServerState, request: Request) -> Response:
     """Show who asks for what, or send the browser back; first the checks after which Amazon never redirects."""
     values = request.form if request.method == "POST" else request.args
     rejection = _reject_unknown_client(values)
@@ -105,7 +105,7 @@ def _show(asked: Mapping[str, str]) -> Response:
     return Response(page, content_type="text/html; charset=utf-8")
 
 
-def _decide(state: State, form: Mapping[str, str]) -> Response:
+def _decide(state: ServerState, form: Mapping[str, str]) -> Response:
     login = form.get("login", _CHOICES[0])
     if form.get("answer") != "allow" or login not in _CHOICES:
         return _redirect_back(form, error="access_denied", error_description="User denied access")
@@ -121,7 +121,7 @@ def _decide(state: State, form: Mapping[str, str]) -> Response:
     return _redirect_back(form, code=code, scope=form["scope"])
 
 
-def token(state: State, request: Request) -> Response:
+def token(state: ServerState, request: Request) -> Response:
     """Issue tokens for both grants, from a form or a JSON body."""
     fields = _fields(request)
     grant = fields.get("grant_type", "")
@@ -163,7 +163,7 @@ def _reject_client(fields: dict[str, str]) -> Response | None:
     return None
 
 
-def _redeem_code(state: State, fields: dict[str, str]) -> Response:
+def _redeem_code(state: ServerState, fields: dict[str, str]) -> Response:
     # Taken whatever comes next: a code that was shown to another client is worth nothing afterwards.
     code = state.store.take_code(fields["code"])
     if (
@@ -188,7 +188,7 @@ def _same(given: str, expected: str) -> bool:
     return hmac.compare_digest(given.encode(), expected.encode())
 
 
-def _issue(state: State, login: str, client_id: str) -> Response:
+def _issue(state: ServerState, login: str, client_id: str) -> Response:
     access_token = f"Atza|{secrets.token_urlsafe(270)}"
     now = state.clock.timestamp()
     state.store.add_token(access_token, Token(login, client_id, issued_at=now, expires_at=now + TOKEN_SECONDS))

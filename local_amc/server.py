@@ -32,7 +32,7 @@ from local_amc.request_log import RequestLog
 from local_amc.responses import RequestRejectedError, error
 from local_amc.runs.queries import ExecutionQueries
 from local_amc.runs.runner import Runner
-from local_amc.state import State
+from local_amc.state import ServerState
 from local_amc.store import MEMORY, Store, claim
 from local_amc.warehouse import Warehouse
 
@@ -115,7 +115,7 @@ class LocalAmc:
             instances=build_instances(seed),
             warehouse=Warehouse(data or folder / "data", seed),
         )
-        self.state = State(
+        self.state = ServerState(
             clock=queries.clock,
             store=kept,
             faults=Faults(seed),

@@ -16,7 +16,7 @@ from local_amc.store import Store
 
 
 @dataclass
-class State:
+class ServerState:
     """The parts of one server; each is safe for many threads."""
 
     clock: Clock

@@ -13,7 +13,7 @@ from local_amc.fixtures import Instance
 from local_amc.paging import page
 from local_amc.request_fields import invalid
 from local_amc.responses import json_response, single
-from local_amc.state import State
+from local_amc.state import ServerState
 
 _TYPE = "application/vnd.amcdatasources.v1+json"
 _AMC_TYPES = {
@@ -26,7 +26,7 @@ _PREMIUM = re.compile(
 )
 
 
-def data_sources(state: State, request: Request, instance_id: str) -> Response:
+def data_sources(state: ServerState, request: Request, instance_id: str) -> Response:
     """`GET /dataSources`."""
     found = check_reporting(state, request, instance_id)
     rows = [_body(table, is_uploaded=uploaded) for table, uploaded in _tables(state, found)]
@@ -35,7 +35,7 @@ def data_sources(state: State, request: Request, instance_id: str) -> Response:
     )
 
 
-def data_source(state: State, request: Request, instance_id: str, data_source_id: str) -> Response:
+def data_source(state: ServerState, request: Request, instance_id: str, data_source_id: str) -> Response:
     """`GET /dataSources/{id}`."""
     found = check_reporting(state, request, instance_id)
     for table, uploaded in _tables(state, found):
@@ -45,7 +45,7 @@ def data_source(state: State, request: Request, instance_id: str, data_source_id
     raise invalid(f"Data source with ID {data_source_id} does not exist.")
 
 
-def _tables(state: State, found: Instance) -> list[tuple[Table, bool]]:
+def _tables(state: ServerState, found: Instance) -> list[tuple[Table, bool]]:
     """Return an instance's tables, and for each whether an advertiser has uploaded it."""
     types = found.body.get("advertiserTypes") or []
     own = [

@@ -28,19 +28,19 @@ from local_amc.runs.execution import CANCELLED, OPEN, WorkflowExecution
 from local_amc.runs.windows import read_moment, read_window, read_zone
 from local_amc.sql.errors import SqlError
 from local_amc.sql.parameters import ParameterTypeError, declare
-from local_amc.state import State
+from local_amc.state import ServerState
 
 _TYPE = "application/vnd.amcworkflowexecutions.v1+json"
 _DEFAULT_TIMEOUT, _MIN_TIMEOUT, _MAX_TIMEOUT = 21_600, 900, 86_400
 
 
-def executions(state: State, request: Request, instance_id: str) -> Response:
+def executions(state: ServerState, request: Request, instance_id: str) -> Response:
     """`GET` lists, `POST` creates."""
     check_reporting(state, request, instance_id)
     return _create(state, request, instance_id) if request.method == "POST" else _list(state, request, instance_id)
 
 
-def execution(state: State, request: Request, instance_id: str, execution_id: str) -> Response:
+def execution(state: ServerState, request: Request, instance_id: str, execution_id: str) -> Response:
     """`GET` reads, `PUT` cancels."""
     check_reporting(state, request, instance_id)
     state.runner.advance()
@@ -51,7 +51,7 @@ def execution(state: State, request: Request, instance_id: str, execution_id: st
     return _respond(state, body)
 
 
-def find(state: State, instance_id: str, execution_id: str) -> WorkflowExecution:
+def find(state: ServerState, instance_id: str, execution_id: str) -> WorkflowExecution:
     """Return a visible execution of an instance; raises RequestRejectedError."""
     record = state.store.records.execution(execution_id)
     found = WorkflowExecution.from_record(record) if record else None
@@ -60,7 +60,7 @@ def find(state: State, instance_id: str, execution_id: str) -> WorkflowExecution
     return found
 
 
-def _create(state: State, request: Request, instance_id: str) -> Response:
+def _create(state: ServerState, request: Request, instance_id: str) -> Response:
     body = read_body(request)
     if is_hit_by(request, "execution_limit"):
         raise unprocessable("You have reached your execution limit. Wait for running executions to end.")
@@ -93,14 +93,14 @@ def _create(state: State, request: Request, instance_id: str) -> Response:
     return _respond(state, created)
 
 
-def _check_sql(state: State, new: WorkflowExecution) -> None:
+def _check_sql(state: ServerState, new: WorkflowExecution) -> None:
     try:
         state.queries.check(new)
     except SqlError as problem:
         raise invalid(str(problem)) from problem
 
 
-def _workflow(state: State, instance_id: str, body: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+def _workflow(state: ServerState, instance_id: str, body: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     """Return ID and object of the workflow to run: a saved one, or the one in the request."""
     saved, ad_hoc = body.get("workflowId"), body.get("workflow")
     if (saved is None) == (ad_hoc is None):
@@ -151,7 +151,7 @@ def _is_advertiser(item: Any) -> bool:
     return isinstance(item, dict) and all(text_field(item, name) for name in ("id", "type"))
 
 
-def _list(state: State, request: Request, instance_id: str) -> Response:
+def _list(state: ServerState, request: Request, instance_id: str) -> Response:
     arguments = request.args
     workflow_id, since = arguments.get("workflowId", ""), arguments.get("minCreationTime", "")
     if not (workflow_id or since):
@@ -190,7 +190,7 @@ def _creation_time(name: str, value: str, request: Request) -> float | None:
     return asked if name.startswith("min") else asked + 0.999999
 
 
-def _cancel(state: State, request: Request, found: WorkflowExecution) -> Response:
+def _cancel(state: ServerState, request: Request, found: WorkflowExecution) -> Response:
     if read_body(request).get("status") != CANCELLED:
         raise invalid("Only the status CANCELLED can be set")
     if found.status not in OPEN:
@@ -200,5 +200,5 @@ def _cancel(state: State, request: Request, found: WorkflowExecution) -> Respons
     return json_response({}, content_type=_TYPE)
 
 
-def _respond(state: State, body: dict[str, Any]) -> Response:
+def _respond(state: ServerState, body: dict[str, Any]) -> Response:
     return single("workflowExecution", body, is_wrapped=state.options.wraps_answers, content_type=_TYPE)

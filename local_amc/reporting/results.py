@@ -20,7 +20,7 @@ from local_amc.reporting.executions import find
 from local_amc.request_fields import invalid
 from local_amc.responses import json_response
 from local_amc.runs.execution import SUCCEEDED, WorkflowExecution
-from local_amc.state import State
+from local_amc.state import ServerState
 
 LINK_SECONDS = 600
 _TYPE = "application/vnd.amcworkflowexecutions.v1+json"
@@ -28,7 +28,7 @@ _DATE = "%Y%m%dT%H%M%SZ"
 _METADATA = "metadata.json"
 
 
-def download_urls(state: State, request: Request, instance_id: str, execution_id: str) -> Response:
+def download_urls(state: ServerState, request: Request, instance_id: str, execution_id: str) -> Response:
     """`GET /workflowExecutions/{id}/downloadUrls`: fresh links each time."""
     check_reporting(state, request, instance_id)
     state.runner.advance()
@@ -47,7 +47,7 @@ def download_urls(state: State, request: Request, instance_id: str, execution_id
     )
 
 
-def result(state: State, request: Request, instance_id: str, execution_id: str, name: str) -> Response:
+def result(state: ServerState, request: Request, instance_id: str, execution_id: str, name: str) -> Response:
     """`GET /results/…`: a file, for a caller with an unaltered link that is not too old."""
     if "Authorization" in request.headers:
         return _s3_error(
@@ -68,7 +68,7 @@ def result(state: State, request: Request, instance_id: str, execution_id: str, 
     return _file(state, request, found, name)
 
 
-def _file(state: State, request: Request, found: WorkflowExecution, name: str) -> Response:
+def _file(state: ServerState, request: Request, found: WorkflowExecution, name: str) -> Response:
     path = state.runner.part_path(found, name)
     if not path.exists():
         return _s3_error(404, "NoSuchKey", "The specified key does not exist.")
@@ -97,7 +97,7 @@ def _metadata(found: WorkflowExecution) -> Response:
     return Response(json.dumps(body), content_type="application/json")
 
 
-def _signed(state: State, found: WorkflowExecution, name: str) -> str:
+def _signed(state: ServerState, found: WorkflowExecution, name: str) -> str:
     path = f"/results/{found.instance_id}/{found.id}/{name}"
     query = {
         "X-Amz-Algorithm": "AWS4-HMAC-SHA256",
@@ -109,12 +109,12 @@ def _signed(state: State, found: WorkflowExecution, name: str) -> str:
     return f"{path}?{urlencode({**query, 'X-Amz-Signature': _signature(state, path, query)})}"
 
 
-def _signature(state: State, path: str, query: dict[str, str]) -> str:
+def _signature(state: ServerState, path: str, query: dict[str, str]) -> str:
     text = f"{path}?{urlencode(sorted(query.items()))}"
     return hmac.new(_key(state), text.encode(), hashlib.sha256).hexdigest()
 
 
-def _key(state: State) -> bytes:
+def _key(state: ServerState) -> bytes:
     """Return the key of signatures; it survives a restart, as links do."""
     kept = state.store.records.get(SECRETS, "", "links")
     if kept is None:
@@ -123,13 +123,13 @@ def _key(state: State) -> bytes:
     return bytes.fromhex(kept["key"]) if kept else b""
 
 
-def _has_good_signature(state: State, request: Request) -> bool:
+def _has_good_signature(state: ServerState, request: Request) -> bool:
     query = request.args.to_dict()
     given = query.pop("X-Amz-Signature", "")
     return hmac.compare_digest(given.encode(), _signature(state, request.path, query).encode())
 
 
-def _is_expired(state: State, request: Request) -> bool:
+def _is_expired(state: ServerState, request: Request) -> bool:
     try:
         issued = datetime.strptime(request.args["X-Amz-Date"], _DATE).replace(tzinfo=UTC)
         seconds = int(request.args["X-Amz-Expires"])

@@ -11,14 +11,14 @@ from local_amc.paging import page
 from local_amc.records import SCHEDULES, WORKFLOWS
 from local_amc.request_fields import boolean_field, id_field, invalid, read_body, text_field
 from local_amc.responses import json_response, single
-from local_amc.state import State
+from local_amc.state import ServerState
 
 _TYPE = "application/vnd.amcschedules.v1+json"
 _PERIODS = ("Daily", "Weekly")
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
-def schedules(state: State, request: Request, instance_id: str) -> Response:
+def schedules(state: ServerState, request: Request, instance_id: str) -> Response:
     """`GET` lists, `POST` creates."""
     check_reporting(state, request, instance_id)
     records = state.store.records
@@ -31,7 +31,7 @@ def schedules(state: State, request: Request, instance_id: str) -> Response:
     return json_response(page(request, "schedules", rows, bound_to=f"schedules:{instance_id}"), content_type=_TYPE)
 
 
-def schedule(state: State, request: Request, instance_id: str, schedule_id: str) -> Response:
+def schedule(state: ServerState, request: Request, instance_id: str, schedule_id: str) -> Response:
     """`GET`, `PUT` and `DELETE` one."""
     check_reporting(state, request, instance_id)
     records = state.store.records
@@ -50,7 +50,7 @@ def schedule(state: State, request: Request, instance_id: str, schedule_id: str)
     return single("schedule", found, is_wrapped=state.options.wraps_answers, content_type=_TYPE)
 
 
-def _checked(state: State, instance_id: str, body: dict[str, Any]) -> dict[str, Any]:
+def _checked(state: ServerState, instance_id: str, body: dict[str, Any]) -> dict[str, Any]:
     id_field(body, "scheduleId")
     workflow_id = id_field(body, "workflowId")
     if state.store.records.get(WORKFLOWS, instance_id, workflow_id) is None:

@@ -16,7 +16,7 @@ from local_amc.responses import json_response, single
 from local_amc.sql.compiler import check_syntax
 from local_amc.sql.errors import SqlSyntaxError
 from local_amc.sql.parameters import ParameterTypeError, declare
-from local_amc.state import State
+from local_amc.state import ServerState
 
 _TYPE = "application/vnd.amcworkflows.v1+json"
 _MAX_ITEMS = 100
@@ -26,7 +26,7 @@ _BEHAVIOURS = ("REMOVE_ROWS", "REMOVE_VALUES")
 _COLUMN_TYPES = ("DIMENSION", "METRIC")
 
 
-def workflows(state: State, request: Request, instance_id: str) -> Response:
+def workflows(state: ServerState, request: Request, instance_id: str) -> Response:
     """`GET` lists, `POST` creates."""
     check_reporting(state, request, instance_id)
     if request.method == "POST":
@@ -35,7 +35,7 @@ def workflows(state: State, request: Request, instance_id: str) -> Response:
     return json_response(page(request, "workflows", rows, bound_to=f"workflows:{instance_id}"), content_type=_TYPE)
 
 
-def workflow(state: State, request: Request, instance_id: str, workflow_id: str) -> Response:
+def workflow(state: ServerState, request: Request, instance_id: str, workflow_id: str) -> Response:
     """`GET`, `PUT` and `DELETE` one."""
     check_reporting(state, request, instance_id)
     records = state.store.records
@@ -55,7 +55,7 @@ def workflow(state: State, request: Request, instance_id: str, workflow_id: str)
     return single("workflow", found, is_wrapped=state.options.wraps_answers, content_type=_TYPE)
 
 
-def check_workflow(state: State, body: dict[str, Any], *, needs_id: bool = True) -> dict[str, Any]:
+def check_workflow(state: ServerState, body: dict[str, Any], *, needs_id: bool = True) -> dict[str, Any]:
     """Return what is kept of a workflow object; raises RequestRejectedError, 400 for SQL that is not AMC's."""
     body = without_nulls(body)
     if needs_id or "workflowId" in body:
@@ -83,7 +83,7 @@ def check_workflow(state: State, body: dict[str, Any], *, needs_id: bool = True)
     return body
 
 
-def _create(state: State, request: Request, instance_id: str) -> Response:
+def _create(state: ServerState, request: Request, instance_id: str) -> Response:
     body = check_workflow(state, read_body(request))
     key = body["workflowId"]
     is_duplicate = is_hit_by(request, "duplicate_workflow")
@@ -93,7 +93,7 @@ def _create(state: State, request: Request, instance_id: str) -> Response:
     return json_response({}, content_type="application/octet-stream")
 
 
-def _check_unused(state: State, request: Request, instance_id: str, workflow_id: str) -> None:
+def _check_unused(state: ServerState, request: Request, instance_id: str, workflow_id: str) -> None:
     used = [
         s["scheduleId"] for s in state.store.records.all(SCHEDULES, instance_id) if s["workflowId"] == workflow_id
     ]

@@ -60,8 +60,8 @@ class Api:
         assert response.status_code == 200, response.text
         return response.json()
 
-    def refusal(self, method: str, path: str, body: Any = None, **query: Any) -> tuple[int, str]:
-        """Return status and details of a refusal in Amazon's shape."""
+    def rejection(self, method: str, path: str, body: Any = None, **query: Any) -> tuple[int, str]:
+        """Return status and details of a rejection in Amazon's shape."""
         response = self.call(method, path, body, **query)
         refused = response.json()
         assert refused["code"] == str(response.status_code)

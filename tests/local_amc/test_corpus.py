@@ -52,7 +52,7 @@ def test_what_cannot_run_is_refused() -> None:
     assert accepted == [], listed(accepted)
 
 
-def test_every_refusal_names_its_cause_and_nothing_breaks() -> None:
+def test_every_rejection_names_its_cause_and_nothing_breaks() -> None:
     refused = [outcome for outcome in found() if outcome.state != "SUCCEEDED"]
     # An execution ends as REJECTED or FAILED; a number is the status of the answer to its creation.
     broken = [outcome for outcome in refused if not re.fullmatch(r"REJECTED|FAILED|4\d\d", outcome.state)]

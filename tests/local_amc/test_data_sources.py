@@ -49,7 +49,7 @@ def test_tables_follow_the_advertiser_types(api: Api) -> None:
     names = {source["dataSourceId"] for source in api.get("dataSources", instance="amclocalus2")["dataSources"]}
     assert "sponsored_ads_traffic" in names
     assert not any(name.startswith("dsp_") for name in names)
-    status, details = api.refusal("GET", "dataSources/dsp_impressions", instance="amclocalus2")
+    status, details = api.rejection("GET", "dataSources/dsp_impressions", instance="amclocalus2")
     assert (status, details) == (400, "Data source with ID dsp_impressions does not exist.")
 
 
@@ -78,8 +78,8 @@ def test_uploaded_tables_belong_to_their_instance(server: LocalAmcServer, api: A
     shown = [(column["name"], column["dataType"], column["sensitivity"]) for column in source["columns"]]
     assert shown == [("user_id", "STRING", "VERY_HIGH"), ("score", "DOUBLE", "NONE"), ("tier", "STRING", "LOW")]
     assert api.rows("SELECT COUNT(DISTINCT user_id) AS users FROM crm")[0][0] != "0"
-    assert api.refusal("GET", "dataSources/crm", instance="amclocalca1")[0] == 403
-    assert api.refusal("GET", "dataSources/crm", instance="amclocalus2")[0] == 400
+    assert api.rejection("GET", "dataSources/crm", instance="amclocalca1")[0] == 403
+    assert api.rejection("GET", "dataSources/crm", instance="amclocalus2")[0] == 400
 
 
 @pytest.mark.parametrize(
@@ -96,4 +96,4 @@ def test_uploads_with_mistakes(server: LocalAmcServer, api: Api, body: dict[str,
     good = {"instance": "amclocalus1", "name": "crm", "columns": ["a"]}
     with pytest.raises(ValueError, match=words):
         server.control("POST", "tables", {**good, **body})
-    assert api.refusal("GET", "dataSources/crm")[0] == 400
+    assert api.rejection("GET", "dataSources/crm")[0] == 400

@@ -89,7 +89,7 @@ class TestCreation:
     def test_an_id_of_the_callers_own_is_kept(self, api: Api) -> None:
         assert api.create(workflow={"workflowId": "app-1.x_y"})["workflowId"] == "app-1.x_y"
         # It names the run, and saves nothing.
-        assert api.refusal("GET", "workflows/app-1.x_y")[0] == 400
+        assert api.rejection("GET", "workflows/app-1.x_y")[0] == 400
 
     def test_timeouts_as_text_get_away_with_it(self, api: Api) -> None:
         for value, kept in (("86400", 86_400), (900, 900)):
@@ -122,7 +122,7 @@ class TestCreation:
         ],
     )  # fmt: skip
     def test_a_wrong_field_is_named(self, api: Api, change: dict[str, Any], status: int, words: str) -> None:
-        found = api.refusal("POST", "workflowExecutions", {"workflow": {"sqlQuery": CONSTANT}, **change})
+        found = api.rejection("POST", "workflowExecutions", {"workflow": {"sqlQuery": CONSTANT}, **change})
         assert (found[0], words in found[1]) == (status, True), found
         assert api.get("workflowExecutions", minCreationTime="2020-01-01T00:00:00")["executions"] == []
 
@@ -207,7 +207,7 @@ class TestProgress:
             assert api.read(long)["status"] == "RUNNING"
             move(server, 100)
             assert status(api, long, "SUCCEEDED")["executionTime"] >= 1_000
-            assert api.refusal(
+            assert api.rejection(
                 "PUT", f"workflowExecutions/{short['workflowExecutionId']}", {"status": "CANCELLED"}
             )
 
@@ -227,7 +227,7 @@ class TestKinds:
         assert (done["status"], done["dryRun"]) == ("SUCCEEDED", True)
         assert [column["name"] for column in done["outputColumns"]] == ["campaign", "impressions"]
         path = f"workflowExecutions/{done['workflowExecutionId']}/downloadUrls"
-        assert "is unavailable for download" in api.refusal("GET", path)[1]
+        assert "is unavailable for download" in api.rejection("GET", path)[1]
         wrong = api.run(SQL.replace("campaign", "campain"), dryRun=True)
         assert (wrong["status"], "campain" in wrong["statusReason"]) == ("REJECTED", True)
 
@@ -235,7 +235,7 @@ class TestKinds:
         done = api.run(SQL, skipPublish=True)
         assert (done["status"], done["outputChannels"][0]["status"]) == ("SUCCEEDED", "UNAVAILABLE")
         path = f"workflowExecutions/{done['workflowExecutionId']}/downloadUrls"
-        assert api.refusal("GET", path)[0] == 400
+        assert api.rejection("GET", path)[0] == 400
 
     def test_sandbox_runs_on_synthetic_data_only(self, api: Api) -> None:
         sandbox = {"instance": "amclocalsbx"}
@@ -257,7 +257,7 @@ class TestKinds:
     def test_rejections_may_come_at_once(self, server: LocalAmcServer, api: Api) -> None:
         server.control("POST", "options", {"refuses_at_post": True})
         body = {"workflow": {"workflowId": "refused", "sqlQuery": SQL.replace("campaign", "campain")}}
-        code, details = api.refusal("POST", "workflowExecutions", body)
+        code, details = api.rejection("POST", "workflowExecutions", body)
         assert (code, "line 1, column 8" in details, "campain" in details) == (400, True, True)
         assert api.get("workflowExecutions", workflowId="refused")["executions"] == []
         assert api.run(SQL)["status"] == "SUCCEEDED"
@@ -286,7 +286,7 @@ class TestLists:
         return api
 
     def test_something_to_look_for_is_required(self, api: Api) -> None:
-        found = api.refusal("GET", "workflowExecutions", maxCreationTime="2030-01-01T00:00:00")
+        found = api.rejection("GET", "workflowExecutions", maxCreationTime="2030-01-01T00:00:00")
         assert found == (422, "workflowId or minCreationTime is required")
 
     def test_order_and_time_range(self, server: LocalAmcServer, api: Api) -> None:
@@ -339,7 +339,7 @@ class TestLists:
             {"sortAscending": "true"}, {"includeCancelled": "true"}, {"timeZone": "Asia/Tokyo"}, {"workflowId": "a"},
             {"minCreationTime": "2026-11-20T00:00:01"}, {"maxCreationTime": "2026-11-21T00:00:00"},
         ):  # fmt: skip
-            found = api.refusal("GET", "workflowExecutions", **{**since, **changed}, nextToken=token)
+            found = api.rejection("GET", "workflowExecutions", **{**since, **changed}, nextToken=token)
             assert found == (400, "nextToken is not valid for this request")
 
     @pytest.mark.parametrize(
@@ -357,7 +357,7 @@ class TestLists:
         ],
     )
     def test_mistakes(self, api: Api, query: dict[str, str], words: str) -> None:
-        status_code, details = api.refusal("GET", "workflowExecutions", **query)
+        status_code, details = api.rejection("GET", "workflowExecutions", **query)
         assert (status_code, words in details) == (400, True), details
 
 
@@ -371,24 +371,24 @@ class TestCancelling:
         assert slow.read(created)["status"] == "CANCELLED"
         move(slow_server, 60)
         assert slow.read(created)["status"] == "CANCELLED"
-        assert "is unavailable for download" in slow.refusal("GET", f"{path}/downloadUrls")[1]
-        assert "has already ended" in slow.refusal("PUT", path, {"status": "CANCELLED"})[1]
+        assert "is unavailable for download" in slow.rejection("GET", f"{path}/downloadUrls")[1]
+        assert "has already ended" in slow.rejection("PUT", path, {"status": "CANCELLED"})[1]
 
     def test_what_has_ended_or_never_was_is_not(self, api: Api) -> None:
         done = api.run()
         path = f"workflowExecutions/{done['workflowExecutionId']}"
-        status_code, details = api.refusal("PUT", path, {"status": "CANCELLED"})
+        status_code, details = api.rejection("PUT", path, {"status": "CANCELLED"})
         assert (status_code, details.endswith("has already ended: SUCCEEDED")) == (400, True)
         unknown = (400, "Workflow execution with ID x does not exist.")
-        assert api.refusal("PUT", "workflowExecutions/x", {"status": "CANCELLED"}) == unknown
-        assert api.refusal("GET", "workflowExecutions/x") == unknown
+        assert api.rejection("PUT", "workflowExecutions/x", {"status": "CANCELLED"}) == unknown
+        assert api.rejection("GET", "workflowExecutions/x") == unknown
 
     @pytest.mark.parametrize("wanted", ["SUCCEEDED", "cancelled", None, 1, ["CANCELLED"]])
     def test_no_other_status_can_be_set(self, server: LocalAmcServer, api: Api, wanted: Any) -> None:
         server.arm("exec_stuck", count=1)
         created = api.create()
         path = f"workflowExecutions/{created['workflowExecutionId']}"
-        assert api.refusal("PUT", path, {"status": wanted}) == (400, "Only the status CANCELLED can be set")
+        assert api.rejection("PUT", path, {"status": wanted}) == (400, "Only the status CANCELLED can be set")
         assert api.read(created)["status"] == "RUNNING"
         # There is no such operation, whatever the guide says.
         assert api.call("DELETE", path).status_code == 404

@@ -44,18 +44,18 @@ class TestEveryCall:
             for name, value in changes.items():
                 if value is None:
                     headers.pop(name, None)
-            found = api.refusal(method, path, [], instance=instance)
+            found = api.rejection(method, path, [], instance=instance)
             assert (found[0], words in found[1]) == (status, True), (changes, instance, found)
         headers.update(kept)
         assert api.call(method, path, [], instance="amclocalus1").status_code in (200, 400, 422)
 
     def test_terms_then_readiness(self, server: LocalAmcServer, api: Api, method: str, path: str) -> None:
         stranger = Api(server.url, login="noterms")
-        assert stranger.refusal(method, path)[0] == 403
-        assert "Terms and conditions must be accepted" in stranger.refusal(method, path)[1]
+        assert stranger.rejection(method, path)[0] == 403
+        assert "Terms and conditions must be accepted" in stranger.rejection(method, path)[1]
         german = Api(server.url, entity="ENTITYLOCALDE1", marketplace=DE)
         for instance in ("amclocalnew", "amclocalbad"):
-            assert german.refusal(method, path, instance=instance) == (400, "The instance is not ready.")
+            assert german.rejection(method, path, instance=instance) == (400, "The instance is not ready.")
 
     def test_instances_of_others(self, server: LocalAmcServer, api: Api, method: str, path: str) -> None:
         for entity, marketplace, instance in (
@@ -75,7 +75,7 @@ class TestEveryCall:
 
     def test_an_old_token_is_refused(self, server: LocalAmcServer, api: Api, method: str, path: str) -> None:
         server.control("POST", "clock", {"advance": 3_601})
-        assert api.refusal(method, path) == (401, "Unauthorized")
+        assert api.rejection(method, path) == (401, "Unauthorized")
 
     def test_request_ids(self, api: Api, method: str, path: str) -> None:
         headers = api.call(method, path).headers
@@ -90,14 +90,14 @@ def test_workflows_schedules_and_runs_belong_to_an_instance(server: LocalAmcServ
     [link] = api.links(mine)
     path = f"workflowExecutions/{mine['workflowExecutionId']}"
     missing = (400, f"Workflow execution with ID {mine['workflowExecutionId']} does not exist.")
-    assert api.refusal("GET", path, **other) == missing
-    assert api.refusal("PUT", path, {"status": "CANCELLED"}, **other) == missing
-    assert api.refusal("GET", f"{path}/downloadUrls", **other) == missing
+    assert api.rejection("GET", path, **other) == missing
+    assert api.rejection("PUT", path, {"status": "CANCELLED"}, **other) == missing
+    assert api.rejection("GET", f"{path}/downloadUrls", **other) == missing
     assert api.get("workflowExecutions", workflowId="shared", **other)["executions"] == []
     elsewhere = link.replace("/results/amclocalus1/", "/results/amclocalus2/")
     assert requests.get(elsewhere, timeout=10).status_code == 403
     assert api.get("workflows", **other)["workflows"] == api.get("schedules", **other)["schedules"] == []
-    assert api.refusal("POST", "workflowExecutions", {"workflowId": "weekly_spend.v2"}, **other)[0] == 400
+    assert api.rejection("POST", "workflowExecutions", {"workflowId": "weekly_spend.v2"}, **other)[0] == 400
     # The same names may exist in both.
     body = {"workflowId": "weekly_spend.v2", "sqlQuery": CONSTANT}
     assert api.call("POST", "workflows", body, **other).status_code == 200
@@ -121,5 +121,5 @@ def test_the_list_of_calls_is_complete(api: Api) -> None:
         ("GET", "audiences"),
         ("GET", "workflows/"),
     ):
-        status, details = api.refusal(method, path)
+        status, details = api.rejection(method, path)
         assert (status, details) == (404, "This is not part of the local AMC."), (method, path)

@@ -127,7 +127,7 @@ class TokenTests(LocalAmcTests):
         response = self.session.post(f"{self.amc.url}/auth/o2/token", json=body, timeout=10)
         self.assertEqual(response.json()["refresh_token"], "Atzr|local-healthy")
 
-    def test_refusals(self) -> None:
+    def test_rejections(self) -> None:
         cases = [
             ({"refresh_token": "Atzr|local-revoked"}, 400, "invalid_grant"),
             ({"refresh_token": "Atzr|unknown"}, 400, "invalid_grant"),

@@ -83,7 +83,7 @@ def test_a_value_of_another_type_is_refused_at_once(api: Api, data_type: Any, va
     for changes in ({"value": value}, {"default": value}):
         sql, body = asked(data_type, **changes)
         workflow = {"sqlQuery": sql, **body.pop("workflow")}
-        status, details = api.refusal("POST", "workflowExecutions", {"workflow": workflow, **body})
+        status, details = api.rejection("POST", "workflowExecutions", {"workflow": workflow, **body})
         assert status == 400
         assert details.startswith("parameterValues: ")
         assert "p" in details
@@ -138,11 +138,11 @@ def test_a_value_for_an_unknown_name_is_refused_at_once(api: Api) -> None:
     sql, body = asked("LONG", 1)
     body["parameterValues"] |= {"b": 1, "a": 2}
     workflow = {"sqlQuery": sql, **body["workflow"]}
-    found = api.refusal("POST", "workflowExecutions", {**body, "workflow": workflow})
+    found = api.rejection("POST", "workflowExecutions", {**body, "workflow": workflow})
     assert found == (400, "parameterValues: undeclared parameter a, b")
     # Names are compared exactly.
     body["parameterValues"] = {"P": 1}
-    assert api.refusal("POST", "workflowExecutions", {**body, "workflow": workflow})[0] == 400
+    assert api.rejection("POST", "workflowExecutions", {**body, "workflow": workflow})[0] == 400
 
 
 def test_a_declared_name_need_not_be_used(api: Api) -> None:

@@ -139,9 +139,9 @@ class TestInvisible:
         missing = (400, f"Workflow execution with ID {new['workflowExecutionId']} does not exist.")
         for advance in (0, 43):
             server.control("POST", "clock", {"advance": advance})
-            assert api.refusal("GET", path) == missing
-            assert api.refusal("PUT", path, {"status": "CANCELLED"}) == missing
-            assert api.refusal("GET", f"{path}/downloadUrls") == missing
+            assert api.rejection("GET", path) == missing
+            assert api.rejection("PUT", path, {"status": "CANCELLED"}) == missing
+            assert api.rejection("GET", f"{path}/downloadUrls") == missing
             assert api.get("workflowExecutions", workflowId="app-run-1")["executions"] == []
             # It exists all the same.
             assert len(created(server)) == 1
@@ -174,7 +174,7 @@ class TestPlannedOutcomes:
         server.arm(fault, count=1, variant=variant)
         done = api.run(SQL)
         assert (done["status"], words in done["statusReason"]) == (status, True)
-        assert api.refusal("GET", f"workflowExecutions/{done['workflowExecutionId']}/downloadUrls")[0] == 400
+        assert api.rejection("GET", f"workflowExecutions/{done['workflowExecutionId']}/downloadUrls")[0] == 400
         assert api.run(SQL)["status"] == "SUCCEEDED"
 
     def test_a_stuck_run_outlives_its_timeout(self, server: LocalAmcServer, api: Api) -> None:
@@ -194,7 +194,7 @@ class TestPlannedOutcomes:
         path = f"workflowExecutions/{new['workflowExecutionId']}"
         assert api.read(new)["status"] == "PUBLISHING"
         assert [one["status"] for one in api.get("workflowExecutions", **SINCE)["executions"]] == ["PUBLISHING"]
-        assert "is unavailable for download" in api.refusal("GET", f"{path}/downloadUrls")[1]
+        assert "is unavailable for download" in api.rejection("GET", f"{path}/downloadUrls")[1]
         server.control("POST", "clock", {"advance": 21})
         assert api.read(new)["status"] == "SUCCEEDED"
         assert api.links(new)
@@ -244,10 +244,10 @@ class TestAnswers:
     def test_duplicate_and_referenced_workflows(self, server: LocalAmcServer, api: Api) -> None:
         server.arm("duplicate_workflow", count=1)
         body = {"workflowId": "w", "sqlQuery": CONSTANT}
-        assert api.refusal("POST", "workflows", body) == (400, "Workflow with ID w already exists.")
+        assert api.rejection("POST", "workflows", body) == (400, "Workflow with ID w already exists.")
         assert api.call("POST", "workflows", body).status_code == 200
         server.arm("delete_referenced_workflow", count=1)
-        status, details = api.refusal("DELETE", "workflows/w")
+        status, details = api.rejection("DELETE", "workflows/w")
         assert (status, "is used by the schedule" in details) == (400, True)
         assert api.call("GET", "workflows/w").status_code == 200
         assert api.call("DELETE", "workflows/w").status_code == 200
@@ -296,7 +296,7 @@ class TestAnswers:
     def test_a_fault_for_one_instance_leaves_the_others_alone(self, server: LocalAmcServer, api: Api) -> None:
         server.arm("execution_limit", instance="amclocalus2")
         assert api.run()["status"] == "SUCCEEDED"
-        status, _ = api.refusal("POST", "workflowExecutions", BODY, instance="amclocalus2")
+        status, _ = api.rejection("POST", "workflowExecutions", BODY, instance="amclocalus2")
         assert status == 422
 
 
@@ -304,7 +304,7 @@ class TestDownloads:
     def test_links_held_back(self, server: LocalAmcServer, api: Api) -> None:
         done = api.run()
         server.arm("download_not_ready", count=1)
-        found = api.refusal("GET", f"workflowExecutions/{done['workflowExecutionId']}/downloadUrls")
+        found = api.rejection("GET", f"workflowExecutions/{done['workflowExecutionId']}/downloadUrls")
         assert found == (
             400,
             f"Workflow execution with ID {done['workflowExecutionId']} is unavailable for download.",
@@ -318,7 +318,7 @@ class TestDownloads:
             ("download_500", 500, "InternalError"),
         ],
     )  # fmt: skip
-    def test_refusals_in_s3s_words(
+    def test_rejections_in_s3s_words(
         self, server: LocalAmcServer, api: Api, fault: str, status: int, code: str
     ) -> None:
         [link] = api.links(api.run())

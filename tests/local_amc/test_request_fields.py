@@ -1,4 +1,4 @@
-"""Whatever a body holds, the answer is Amazon's: 200, or a refusal that says why. Never a 500, never a dead line."""
+"""Whatever a body holds, the answer is Amazon's: 200, or a rejection that says why. Never a 500, never a dead line."""
 
 from __future__ import annotations
 

@@ -88,9 +88,9 @@ class TestLinks:
         open_, refused = api.create(), api.run("SELECT nothing FROM dsp_clicks GROUP BY 1")
         for execution in (open_, refused):
             key = execution["workflowExecutionId"]
-            found = api.refusal("GET", f"workflowExecutions/{key}/downloadUrls")
+            found = api.rejection("GET", f"workflowExecutions/{key}/downloadUrls")
             assert found == (400, f"Workflow execution with ID {key} is unavailable for download.")
-        assert "does not exist" in api.refusal("GET", "workflowExecutions/nobody/downloadUrls")[1]
+        assert "does not exist" in api.rejection("GET", "workflowExecutions/nobody/downloadUrls")[1]
 
     def test_forgotten_results_are_gone(self, server: LocalAmcServer, api: Api) -> None:
         [link] = api.links(api.run())

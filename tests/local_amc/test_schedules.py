@@ -42,7 +42,7 @@ def test_created_read_listed_replaced_deleted(api: Api) -> None:
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
 def test_unknown(api: Api, method: str) -> None:
-    assert api.refusal(method, "schedules/s", DAILY) == (400, "Schedule with ID s does not exist.")
+    assert api.rejection(method, "schedules/s", DAILY) == (400, "Schedule with ID s does not exist.")
 
 
 @pytest.mark.parametrize(
@@ -65,16 +65,16 @@ def test_unknown(api: Api, method: str) -> None:
     ],
 )  # fmt: skip
 def test_a_wrong_field_is_named(api: Api, change: dict[str, Any], words: str) -> None:
-    status, details = api.refusal("POST", "schedules", {**WEEKLY, **change})
+    status, details = api.rejection("POST", "schedules", {**WEEKLY, **change})
     assert (status, words in details) == (400, True), details
-    assert api.refusal("GET", "schedules/s")[0] == 400
+    assert api.rejection("GET", "schedules/s")[0] == 400
 
 
 def test_a_name_exists_once_and_the_path_decides(api: Api) -> None:
     api.call("POST", "schedules", DAILY)
-    assert api.refusal("POST", "schedules", WEEKLY) == (400, "Schedule with ID s already exists.")
+    assert api.rejection("POST", "schedules", WEEKLY) == (400, "Schedule with ID s already exists.")
     other = {**DAILY, "scheduleId": "other"}
-    assert api.refusal("PUT", "schedules/s", other) == (400, "scheduleId must be s, as in the path")
+    assert api.rejection("PUT", "schedules/s", other) == (400, "scheduleId must be s, as in the path")
 
 
 @pytest.mark.parametrize(("day", "name"), [("2026-11-18", "Wednesday"), ("2026-11-22", "Sunday")])

@@ -116,7 +116,7 @@ class TestRules:
     )  # fmt: skip
     def test_mistakes(self, api: Api, change: dict[str, Any], status: int, words: str) -> None:
         body = {**explicit("2026-10-01T00:00:00", "2026-10-02T00:00:00"), **change}
-        found = api.refusal("POST", "workflowExecutions", {"workflow": {"sqlQuery": CONSTANT}, **body})
+        found = api.rejection("POST", "workflowExecutions", {"workflow": {"sqlQuery": CONSTANT}, **body})
         assert (found[0], words in found[1]) == (status, True), found
 
 

@@ -46,7 +46,10 @@ class TestLife:
         assert api.get("workflows/full.v1-a_b") == saved("full.v1-a_b", SQL)
         deleted = api.call("DELETE", "workflows/full.v1-a_b")
         assert (deleted.status_code, deleted.content) == (200, b"")
-        assert api.refusal("GET", "workflows/full.v1-a_b") == (400, "Workflow with ID full.v1-a_b does not exist.")
+        assert api.rejection("GET", "workflows/full.v1-a_b") == (
+            400,
+            "Workflow with ID full.v1-a_b does not exist.",
+        )
 
     def test_nulls_count_as_left_out(self, api: Api) -> None:
         body = dict.fromkeys(FULL) | saved("w")
@@ -115,38 +118,38 @@ class TestRules:
         ],
     )  # fmt: skip
     def test_a_wrong_field_is_named(self, api: Api, change: dict[str, Any], words: str) -> None:
-        status, details = api.refusal("POST", "workflows", {**saved(), **change})
+        status, details = api.rejection("POST", "workflows", {**saved(), **change})
         assert (status, words in details) == (400, True), details
-        assert api.refusal("GET", "workflows/w")[0] == 400
+        assert api.rejection("GET", "workflows/w")[0] == 400
         # The same rules hold for an update, and for a query that comes with its execution.
         key = "weekly_spend.v2"
         before = api.get(f"workflows/{key}")
         if "workflowId" not in change:
-            assert api.refusal("PUT", f"workflows/{key}", {**saved(key), **change}) == (400, details)
+            assert api.rejection("PUT", f"workflows/{key}", {**saved(key), **change}) == (400, details)
         if change != {"workflowId": None}:
             ad_hoc = {"workflow": {**saved(), **change}}
-            assert api.refusal("POST", "workflowExecutions", ad_hoc) == (400, details)
+            assert api.rejection("POST", "workflowExecutions", ad_hoc) == (400, details)
         assert api.get(f"workflows/{key}") == before
 
     def test_names_exist_once(self, api: Api) -> None:
         api.call("POST", "workflows", saved("w"))
-        assert api.refusal("POST", "workflows", saved("w", SQL)) == (400, "Workflow with ID w already exists.")
+        assert api.rejection("POST", "workflows", saved("w", SQL)) == (400, "Workflow with ID w already exists.")
         assert api.get("workflows/w") == saved("w")
         # Upper and lower case are two names.
         assert api.call("POST", "workflows", saved("W")).status_code == 200
 
     @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
     def test_unknown(self, api: Api, method: str) -> None:
-        assert api.refusal(method, "workflows/w", saved("w")) == (400, "Workflow with ID w does not exist.")
+        assert api.rejection(method, "workflows/w", saved("w")) == (400, "Workflow with ID w does not exist.")
 
     @pytest.mark.parametrize("key", ["other", None])
     def test_an_update_repeats_the_name_of_the_path(self, api: Api, key: str | None) -> None:
-        status, details = api.refusal("PUT", "workflows/weekly_spend.v2", {**saved(), "workflowId": key})
+        status, details = api.rejection("PUT", "workflows/weekly_spend.v2", {**saved(), "workflowId": key})
         assert status == 400
         assert "workflowId must be" in details
 
     def test_a_scheduled_workflow_is_not_deleted(self, api: Api) -> None:
-        status, details = api.refusal("DELETE", "workflows/reach_by_campaign.v1")
+        status, details = api.rejection("DELETE", "workflows/reach_by_campaign.v1")
         assert (status, "used by the schedule reach_every_monday" in details) == (400, True)
         assert api.call("DELETE", "schedules/reach_every_monday").status_code == 200
         assert api.call("DELETE", "workflows/reach_by_campaign.v1").status_code == 200
@@ -176,7 +179,7 @@ class TestPages:
 
     @pytest.mark.parametrize("limit", ["0", "101", "-1", "1.5", "ten", " "])
     def test_limits_outside_the_range(self, api: Api, limit: str) -> None:
-        assert api.refusal("GET", "workflows", limit=limit) == (400, "limit must be between 1 and 100")
+        assert api.rejection("GET", "workflows", limit=limit) == (400, "limit must be between 1 and 100")
 
     def test_a_token_fits_its_own_list(self, api: Api) -> None:
         token = api.get("workflows", limit="1")["nextToken"]
@@ -189,4 +192,4 @@ class TestPages:
             ("workflows", "amclocalus1", token[:-4]),
             ("workflows", "amclocalus1", "MQ=="),
         ):
-            assert api.refusal("GET", path, nextToken=value, instance=instance) == wrong
+            assert api.rejection("GET", path, nextToken=value, instance=instance) == wrong
