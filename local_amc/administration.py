@@ -34,7 +34,7 @@ def instances(state: ServerState, request: Request) -> Response:
     if state.options.terms_on_list and not LOGINS[token.login].has_accepted_terms:
         raise RequestRejectedError(terms_required())
     rows = [
-        _body(instance, request)
+        _instance_json(instance, request)
         for instance in state.instances.values()
         if (instance.account_id, instance.marketplace_id) == (entity, marketplace)
     ]
@@ -43,7 +43,7 @@ def instances(state: ServerState, request: Request) -> Response:
 
 def instance(state: ServerState, request: Request, instance_id: str) -> Response:
     """`GET /amc/instances/{id}`."""
-    return json_response({"instance": _body(check_instance(state, request, instance_id), request)})
+    return json_response({"instance": _instance_json(check_instance(state, request, instance_id), request)})
 
 
 def advertisers(state: ServerState, request: Request, instance_id: str) -> Response:
@@ -68,7 +68,7 @@ def advertisers(state: ServerState, request: Request, instance_id: str) -> Respo
     return json_response({**body, "totalCount": len(rows)})
 
 
-def _body(found: Instance, request: Request) -> dict[str, Any]:
+def _instance_json(found: Instance, request: Request) -> dict[str, Any]:
     """Return an instance's JSON; its host is this server, so that no token is led to Amazon."""
     if found.body.get("apiEndpoint") is None:
         return found.body

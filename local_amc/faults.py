@@ -96,22 +96,13 @@ class Fault:
             self._matches_route(request, endpoint)
             and (not self.method or request.method == self.method.upper())
             and self._matches_subject(request)
-            and (not self._needs_old_token or (token_issued_at is not None and token_issued_at <= self._oldest))
+            and self._matches_token(token_issued_at)
         )
 
     @property
     def gone_entity(self) -> str:
         """Return the entity that `account_disappears` takes away."""
         return self.entity or _VANISHING_ACCOUNT
-
-    @property
-    def _needs_old_token(self) -> bool:
-        return (self.fault, self.variant) in {("token_expired", "old"), ("forbidden_expired", "")}
-
-    @property
-    def _oldest(self) -> float:
-        # A token issued after the fault was armed is a fresh one: the refresh has helped.
-        return self.armed_at - self.seconds
 
     def _matches_route(self, request: Request, endpoint: str) -> bool:
         if self.fault in LWA_FAULTS:
@@ -132,6 +123,12 @@ class Fault:
         if not self.instance or self.instance in request.path.split("/"):
             return True
         return self.fault in INSTANCE_FAULTS and request.path == "/amc/instances"
+
+    def _matches_token(self, issued_at: float | None) -> bool:
+        if (self.fault, self.variant) not in {("token_expired", "old"), ("forbidden_expired", "")}:
+            return True
+        # A token issued after the fault was armed is a fresh one: the refresh has helped.
+        return issued_at is not None and issued_at <= self.armed_at - self.seconds
 
 
 _OWN_FIELDS = frozenset({"id", "armed_at", "matched", "fired"})
