@@ -17,10 +17,10 @@ from executions.errors import NotRunnableError
 from executions.models import AT_AMC, Execution, ExecutionStatus, Trigger
 from executions.services.fetching import NOT_FETCHED
 from executions.services.messages import send_admission, send_steps
-from executions.services.refusals import instance_refusal, login_refusal, template_refusal
+from executions.services.readiness import ensure_startable
 from instances.models import AMCInstance
 from planning.naming import MAX_LENGTH, execution_name
-from planning.windows import Window, check_window
+from planning.windows import Window
 from templates_app.models import InstanceTemplate
 from templates_app.services.templates import count_usage
 
@@ -87,9 +87,7 @@ def make_execution(
     The caller knows that the user may see the template. It costs no query when the template's instance, account,
     login and brands were brought along.
     """
-    if refusal := template_refusal(template):
-        raise NotRunnableError(refusal)
-    _check(template.instance, window)
+    ensure_startable(template.instance, template, window, now=timezone.now())
     return Execution(
         user=user,
         instance=template.instance,
@@ -154,7 +152,7 @@ def run_again(execution: Execution, *, user: User, as_is: bool, submission_key: 
         )
     if (first := _submitted(user, submission_key)) is not None:
         return first
-    _check(old.instance, old.window)
+    ensure_startable(old.instance, None, old.window, now=timezone.now())
     copied = ("template_name", "template_version", "name", "source_sql", "parameter_values", "sql_query")
     again = Execution(
         user=user,
@@ -219,15 +217,6 @@ def _saved(user: User, template: InstanceTemplate) -> InstanceTemplate:
     if saved is None:
         raise Http404("There is no such template.")
     return saved
-
-
-def _check(instance: AMCInstance, window: Window) -> None:
-    """Raise NotRunnableError unless the instance can run something over this window now."""
-    if refusal := instance_refusal(instance) or login_refusal(instance):
-        raise NotRunnableError(refusal)
-    verdict = check_window(window, timezone.now())
-    if not verdict.is_ok:
-        raise NotRunnableError(" ".join(finding.message for finding in verdict.errors))
 
 
 def _queue(execution: Execution, submission_key: UUID | None) -> Execution:
