@@ -3,7 +3,11 @@
 A reader takes the key's generation *before* it reads the database and fills a cache key that holds this
 generation. A writer closes the generation inside its transaction, so readers go to the database while it
 writes, and opens a new one after the commit. A slow reader, which read the row before the commit, can
-therefore only fill a key nobody will ever ask for again.
+therefore only fill a key that no reader will ever ask for again.
+
+    CARDS = GenerationCache("cards", timeout=300)
+    CARDS.get_or_load(pk, lambda: load_cards(pk))   # a reader
+    CARDS.invalidate(pk)                            # a writer, inside its transaction
 """
 
 from __future__ import annotations
@@ -20,11 +24,13 @@ T = TypeVar("T")
 _CLOSED = "closed"
 # A writer that dies between closing and opening leaves the generation closed no longer than this.
 _CLOSED_SECONDS = 60
+# Beyond this many keys the whole kind ends: reading the others again costs less than two statements for each key.
+MAX_SINGLE_KEYS = 10
 _MISSING = object()
 
 
 class GenerationCache:
-    """Cache values of one kind; `namespace` separates kinds, `timeout` is in seconds."""
+    """The cached values of one kind; `namespace` separates kinds, `timeout` is in seconds."""
 
     def __init__(self, namespace: str, timeout: int = 300) -> None:
         self.namespace = namespace
@@ -43,11 +49,17 @@ class GenerationCache:
         return value  # type: ignore[no-any-return]  # what `load` returned
 
     def invalidate(self, *keys: object) -> None:
-        """Make every cached value of `keys` unreachable; call it inside the writing transaction."""
-        self._close([self._generation_key(key) for key in keys])
+        """Make the cached values of `keys` unreachable, or all of the kind where the keys are many.
+
+        Call it inside the transaction that writes; outside of one it takes effect at once.
+        """
+        if len(keys) > MAX_SINGLE_KEYS:
+            self.invalidate_all()
+        else:
+            self._close([self._generation_key(key) for key in keys])
 
     def invalidate_all(self) -> None:
-        """Make every cached value of this kind unreachable, however many there are; call it as `invalidate`."""
+        """Make every cached value of this kind unreachable; call it as `invalidate`."""
         self._close([self.namespace])
 
     def _close(self, names: list[str]) -> None:

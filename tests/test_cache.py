@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from unittest import mock
+
 from django.core.cache import caches
 from django.db import transaction
 from django.test import TransactionTestCase
 
-from amchelper.cache import GenerationCache
+from amchelper.cache import MAX_SINGLE_KEYS, GenerationCache
 
 
 class GenerationCacheTests(TransactionTestCase):
@@ -73,6 +75,14 @@ class GenerationCacheTests(TransactionTestCase):
             self.cache.invalidate_all()
             self.assertEqual(self.read("during"), "during")
         self.assertEqual([self.read("new"), other.get_or_load("k", lambda: "x")], ["new", "kept"])
+
+    def test_many_keys_end_in_as_few_writes_as_the_whole_kind(self) -> None:
+        self.read("old")
+        counted = mock.patch.object(caches["generations"], "set", wraps=caches["generations"].set)
+        with counted as writes, transaction.atomic():
+            self.cache.invalidate("k", *range(MAX_SINGLE_KEYS))
+        self.assertEqual(writes.call_count, 2)
+        self.assertEqual(self.read("new"), "new")
 
     def test_slow_reader_cannot_fill_a_kind_that_was_ended(self) -> None:
         def slow() -> str:

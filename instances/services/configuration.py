@@ -15,7 +15,6 @@ from amchelper.fields import Undecryptable
 from instances.models import AMCInstance
 
 INSTANCE_CACHE = GenerationCache("instance-configuration", settings.INSTANCE_CACHE_SECONDS)
-_MOST_SINGLY = 10
 
 
 @dataclass(frozen=True)
@@ -40,11 +39,7 @@ def get_instance_configuration(pk: UUID) -> InstanceConfiguration:
 def invalidate_configuration(pks: Collection[UUID]) -> None:
     """Forget cached configurations; call it inside the transaction that writes."""
     with transaction.atomic():
-        if len(pks) > _MOST_SINGLY:
-            # Loading the others again is cheaper than statements that grow with an import.
-            INSTANCE_CACHE.invalidate_all()
-        else:
-            INSTANCE_CACHE.invalidate(*pks)
+        INSTANCE_CACHE.invalidate(*pks)
 
 
 def _load(pk: UUID) -> InstanceConfiguration:

@@ -12,7 +12,6 @@ from amchelper.cache import GenerationCache
 from templates_app.models import InstanceTemplate
 
 LIST_CACHE = GenerationCache("template-list", settings.TEMPLATE_CACHE_SECONDS)
-_MOST_BY_NAME = 20
 TEMPLATE_CACHE = GenerationCache("template", settings.TEMPLATE_CACHE_SECONDS)
 
 
@@ -49,11 +48,6 @@ def read_template(instance_pk: UUID, template_id: str) -> InstanceTemplate | Non
 
 def forget(*templates: InstanceTemplate) -> None:
     """Make cached copies unreachable; call it inside the transaction that writes."""
-    if len(templates) > _MOST_BY_NAME:
-        # Two writes in place of two for each: reading lists again is cheaper than naming all that changed.
-        LIST_CACHE.invalidate_all()
-        TEMPLATE_CACHE.invalidate_all()
-        return
     LIST_CACHE.invalidate(*{template.instance_id for template in templates})
     TEMPLATE_CACHE.invalidate(*{f"{template.instance_id}:{template.template_id}" for template in templates})
 
