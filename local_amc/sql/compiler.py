@@ -8,19 +8,20 @@ from dataclasses import dataclass
 from sqlglot import exp
 from sqlglot.optimizer.annotate_types import annotate_types
 
+from amc_facts import grammar
+from amc_facts.dialect import DIALECT
 from amc_facts.tables import NO_LITERALS
+from amc_facts.validation import family_of_type, name_faults, shape_faults, type_faults, window_faults
 from local_amc.sql import privacy, users
 from local_amc.sql.catalogue import Catalogue, Readable
-from local_amc.sql.errors import Source, SqlRejectedError, SqlSyntaxError
+from local_amc.sql.errors import Source, SqlRejectedError, SqlSyntaxError, reject
 from local_amc.sql.functions import Run, rewrite
-from local_amc.sql.grouping import hoist_windows
 from local_amc.sql.lineage import Lineage, Output
-from local_amc.sql.parsing import DIALECT, parse
+from local_amc.sql.parsing import parse
 from local_amc.sql.resolution import resolve
 from local_amc.sql.scans import resolve_time_windows, scan, tables_read
 from local_amc.sql.types import repair
-from local_amc.sql.validation import check_names, check_shapes, check_types
-from local_amc.sql.windows import expand_windows
+from local_amc.sql.windows import expand_windows, hoist_windows
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,29 +69,26 @@ def _parse(sql: str, source: Source, rules: Rules) -> exp.Query:
     tree = parse(sql)
     order = tree.args.get("order")
     if order is not None and not rules.accepts_order_by:
-        raise SqlSyntaxError(
-            "ORDER BY on the outermost SELECT is not supported: sort the downloaded result, or rank the rows with "
-            "ROW_NUMBER() OVER (ORDER BY …)",
-            source.span_of(order),
-        )
+        raise SqlSyntaxError(str(grammar.ORDER_BY), source.span_of(order))
     return tree
 
 
 def _compile(tree: exp.Query, run: Run, catalogue: Catalogue, source: Source, rules: Rules) -> Compiled:
     resolve_time_windows(tree, source)
-    expand_windows(tree, source)
-    check_names(tree, source)
+    reject(window_faults(tree), source)
+    expand_windows(tree)
+    reject(name_faults(tree), source)
     tables = tables_read(tree, catalogue, source)
     rewrite(tree, run, source)
     tree = resolve(tree, catalogue, source)
-    check_shapes(tree, source)
+    reject(shape_faults(tree), source)
     hoist_windows(tree)
     outputs = Lineage(catalogue, source, checks_literals=rules.controls_aggregation).of(tree)
     is_checked = rules.controls_aggregation and not _is_audience(tables, outputs)
     if is_checked:
         _check_output(tree, tables, outputs, source)
     annotate_types(tree, schema=catalogue.mapping, dialect=DIALECT)
-    check_types(tree, source)
+    reject(type_faults(tree, _family), source)
     repair(tree)
     scan(tree, run, catalogue)
     owner = next((table.name for table in tables if table.has_users), None)
@@ -98,6 +96,10 @@ def _compile(tree: exp.Query, run: Run, catalogue: Catalogue, source: Source, ru
     if is_checked and owner is not None:
         tree, has_users = users.carry(tree)
     return Compiled(tree.sql(DIALECT, comments=False), outputs, owner if has_users else None)
+
+
+def _family(node: exp.Expr) -> str:
+    return family_of_type(node.type)
 
 
 def _is_audience(tables: Sequence[Readable], outputs: Sequence[Output]) -> bool:

@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import sqlglot
 from sqlglot import exp
 from sqlglot.tokenizer_core import Token, TokenType
 
-from local_amc.sql.comments import blank
+from amc_facts.characters import look_alikes
+from amc_facts.dialect import DIALECT, Fault
+
+# AMC's parser allows comments between any two words and does not nest them. Texts and quoted names come first, so that
+# what looks like a comment in them is none.
+_PIECES = re.compile(
+    r"""
+    '(?:[^']|'')*'
+    | "(?:[^"]|"")*"
+    | (?P<comment> --[^\r\n]* | /\*.*?\*/ )
+    | (?P<open> ' | " | /\* )
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_NOT_A_LINE_END = re.compile(r"[^\r\n]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +57,15 @@ class SqlRejectedError(SqlError):
 
 
 class Source:
-    """The text of a query, without its comments, and where things are in it."""
+    """The text of a query with spaces for comments, every other character in its place, and where things are."""
 
     def __init__(self, text: str) -> None:
-        self.text = blank(text)
+        self.text = _with_spaces(text)
+
+    def first_unclosed(self) -> Span | None:
+        """Return where a text, a quoted name or a comment begins that never ends; None when all of them do."""
+        start = next((found.start() for found in _PIECES.finditer(self.text) if found["open"]), None)
+        return self.span(start, start) if start is not None else None
 
     def span(self, start: int, end: int) -> Span:
         """Return lines and columns of the characters from `start` to `end`, both included."""
@@ -71,7 +92,7 @@ class Source:
 
     def span_of_word(self, word: str) -> Span | None:
         """Return where a name, or else a text, is first written, in any case."""
-        words = [token for token in sqlglot.tokenize(self.text, dialect="duckdb") if token.text]
+        words = [token for token in sqlglot.tokenize(self.text, dialect=DIALECT) if token.text]
         found = next((token for token in words if self._is(token, word)), None) or next(
             (token for token in words if token.token_type == TokenType.STRING and token.text == word), None
         )
@@ -83,3 +104,35 @@ class Source:
     def _position(self, offset: int) -> tuple[int, int]:
         before = self.text[:offset]
         return before.count("\n") + 1, offset - (before.rfind("\n") + 1) + 1
+
+
+def refuse_syntax(faults: Iterable[Fault], source: Source) -> None:
+    """Raise SqlSyntaxError for the first fault, if there is one."""
+    for fault in faults:
+        raise SqlSyntaxError(fault.message, _place(fault, source))
+
+
+def reject(faults: Iterable[Fault], source: Source) -> None:
+    """Raise SqlRejectedError for the first fault, if there is one."""
+    for fault in faults:
+        raise SqlRejectedError(fault.message, _place(fault, source))
+
+
+def _place(fault: Fault, source: Source) -> Span | None:
+    around = fault.node.parent if fault.node is not None else None
+    return source.span_of(fault.node) or source.span_of(around)
+
+
+def _with_spaces(text: str) -> str:
+    """Return the text with spaces instead of comments, and of characters that AMC reads as blanks."""
+    pieces: list[str] = []
+    position = 0
+    for found in look_alikes(text):
+        if found.is_blank:
+            pieces += [text[position : found.start], " "]
+            position = found.end
+    return _PIECES.sub(_blanked, "".join([*pieces, text[position:]]))
+
+
+def _blanked(found: re.Match[str]) -> str:
+    return _NOT_A_LINE_END.sub(" ", found[0]) if found["comment"] else found[0]

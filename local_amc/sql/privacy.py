@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from amc_facts.tables import MINIMUM_USERS, NEVER_IN_OUTPUT
-from local_amc.sql.carried import USERS
 from local_amc.sql.lineage import Output
+from local_amc.sql.users import USERS
 
 
 @dataclass(frozen=True, slots=True)

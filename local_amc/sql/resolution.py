@@ -8,9 +8,10 @@ from sqlglot import exp
 from sqlglot.errors import OptimizeError
 from sqlglot.optimizer.qualify import qualify
 
+from amc_facts.dialect import DIALECT
+from amc_facts.validation import relations_of
 from local_amc.sql.catalogue import Catalogue
 from local_amc.sql.errors import Source, SqlRejectedError
-from local_amc.sql.parsing import DIALECT
 
 _UNRESOLVED = re.compile(
     r"(?:Column '(?P<name>[^']+)' could not be resolved(?: for table: '(?P<table>[^']+)')?"
@@ -64,13 +65,6 @@ def _why(name: str, column: exp.Column | None, table: str | None, catalogue: Cat
     if select is not None and sum(_has(relation, name, catalogue) for relation in relations_of(select)) > 1:
         return f"Column '{name}' is ambiguous: put the table's name before it"
     return f"Column '{name}' not found in any table"
-
-
-def relations_of(select: exp.Select) -> list[exp.Expr]:
-    """Return what a SELECT reads directly: tables and derived tables of FROM and JOIN."""
-    from_ = select.args.get("from_")
-    joined = [join.this for join in select.args.get("joins") or []]
-    return [from_.this, *joined] if from_ is not None else joined
 
 
 def _has(relation: exp.Expr, name: str, catalogue: Catalogue) -> bool:

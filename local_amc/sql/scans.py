@@ -9,11 +9,11 @@ from dateutil.relativedelta import relativedelta
 from sqlglot import exp
 from sqlglot.optimizer.scope import Scope, traverse_scope
 
+from amc_facts.dialect import DIALECT
 from local_amc.sql import users
 from local_amc.sql.catalogue import Catalogue, Readable
 from local_amc.sql.errors import Source, SqlRejectedError
 from local_amc.sql.functions import Run, timestamp
-from local_amc.sql.parsing import DIALECT
 
 _FIRST_YEAR, _LAST_YEAR = datetime.fromisoformat("0001-01-01"), datetime.fromisoformat("9999-12-31")
 _DURATION = re.compile(

@@ -10,8 +10,10 @@ from collections.abc import Iterator
 
 from sqlglot import exp
 
-from local_amc.sql.carried import USERS
-from local_amc.sql.resolution import relations_of
+from amc_facts.validation import is_aggregate, relations_of
+
+# The hidden column with the users behind a row; no query may use the name.
+USERS = "__users"
 
 _QUERIES = exp.Subquery | exp.Select | exp.Union
 
@@ -157,13 +159,6 @@ def _aggregates(node: exp.Expr, *, is_windowed: bool = False) -> Iterator[exp.Ex
         return
     for child in node.iter_expressions():
         yield from _aggregates(child)
-
-
-def is_aggregate(node: exp.Expr) -> bool:
-    """Return whether a node is a call that makes one value of many rows."""
-    if isinstance(node, exp.Anonymous):
-        return node.name.upper() in ("COLLECT", "PERCENTILE", "APPROX_PERCENTILE")
-    return isinstance(node, exp.AggFunc)
 
 
 def _grouped(query: exp.Query) -> exp.Query:
