@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
-_BLANKS = "\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+_BLANKS = "\u0085\u00a0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
+# For `str.translate`: what AMC reads as a blank becomes a space.
+BLANKS_TO_SPACES: Mapping[int, str] = MappingProxyType({ord(character): " " for character in _BLANKS})
+_UNSENDABLE = re.compile("[\0\ud800-\udfff]")
 _INVISIBLE = "\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff"
 _SINGLE_QUOTES = "\u00b4\u2018-\u201b\u2032\u2035"
 _DOUBLE_QUOTES = "\u201c-\u201f\u2033\u2036"
@@ -83,9 +87,17 @@ def look_alikes(sql: str) -> Iterator[LookAlike]:
             yield LookAlike(sql[start], start, end, *_meant(sql[start]))
 
 
+def unsendable(sql: str) -> tuple[int, str] | None:
+    """Return the place of a character that no request can carry, and what it is; None when there is none."""
+    found = _UNSENDABLE.search(sql)
+    if found is None:
+        return None
+    return found.start(), "a NUL character" if found[0] == "\0" else "half a character (a lone surrogate)"
+
+
 def _meant(character: str) -> tuple[str, bool]:
     """Return what a character stands for, and whether it is a blank."""
-    if re.match(f"[{_BLANKS}]", character):
+    if character in _BLANKS:
         return " ", True
     if re.match(f"[{_INVISIBLE}]", character):
         return "", False

@@ -103,7 +103,8 @@ _GROUPINGS = {"rollup": "ROLLUP", "cube": "CUBE", "grouping_sets": "GROUPING SET
 # Classes that are not called what is written.
 _WORDS_OF: dict[type[exp.Expr], str] = {
     exp.ILike: "ILIKE", exp.RegexpLike: "RLIKE", exp.GroupingSets: "GROUPING SETS", exp.TableSample: "TABLESAMPLE",
-    exp.AtTimeZone: "AT TIME ZONE", exp.BitwiseLeftShift: "<<", exp.BitwiseRightShift: ">>",
+    exp.AtTimeZone: "AT TIME ZONE", exp.Lock: "FOR UPDATE", exp.Connect: "CONNECT BY",
+    exp.BitwiseLeftShift: "<<", exp.BitwiseRightShift: ">>",
 }  # fmt: skip
 
 
@@ -177,9 +178,7 @@ def unknown_calls(tokens: Sequence[Token], tree: exp.Expr) -> Iterator[Token]:
             following.token_type == TokenType.L_PAREN
             and token.token_type != TokenType.STRING
             and name.isidentifier()
-            and name not in names
-            and name not in _NO_CALL
-            and name not in grammar.KNOWN_FUNCTIONS
+            and name not in names | _NO_CALL | grammar.KNOWN_FUNCTIONS
         ):
             yield token
 
@@ -208,8 +207,7 @@ def _construct(words: str, node: exp.Expr | None) -> Fault:
 def _clause_faults(query: exp.Expr) -> Iterator[Fault]:
     for clause, words in _CLAUSES.items():
         if query.args.get(clause):
-            unsupported = grammar.ROW_LIMITS.get(words) or grammar.construct(words)
-            yield Fault(unsupported.code, str(unsupported), query, unsupported.word)
+            yield _construct(words, query)
     group, distinct, with_ = (query.args.get(part) for part in ("group", "distinct", "with_"))
     if group is not None and not (group.expressions or any(group.args.values())):
         yield Fault("empty-group-by", "GROUP BY names no column", query, "GROUP BY")
@@ -217,7 +215,7 @@ def _clause_faults(query: exp.Expr) -> Iterator[Fault]:
         if group is not None and group.args.get(part):
             yield _construct(words, query)
     if isinstance(distinct, exp.Distinct) and distinct.args.get("on"):
-        yield _construct("DISTINCT ON", query)
+        yield _construct("DISTINCT ON", distinct)
     if with_ is not None and with_.args.get("recursive"):
         yield _construct("WITH RECURSIVE", with_)
 
@@ -263,10 +261,10 @@ def _node_fault(node: exp.Expr) -> Fault | None:
         unsupported = grammar.no_such_function(node.name)
         return Fault(unsupported.code, unsupported.message, node)
     if isinstance(node, exp.Star) and any(node.args.values()):
-        return Fault("select-star", "Only a plain * is supported by AMC SQL", node)
+        return Fault("star", "Only a plain * is supported by AMC SQL", node)
     if isinstance(node, exp.Star) and not _stands_alone(node):
         # The engine would read it as all columns, whatever is around it.
-        return Fault("select-star", "* is only supported as a column of its own and in COUNT(*)", node)
+        return Fault("star", "* is only supported as a column of its own and in COUNT(*)", node)
     if isinstance(node, exp.DataType) and node.this not in _TYPES:
         message = f"Type {node.sql()} is not supported by AMC SQL: cast to one of {', '.join(TYPE_NAMES)}"
         return Fault("unknown-type", message, node)

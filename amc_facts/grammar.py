@@ -29,8 +29,8 @@ class Unsupported:
         return f"{self.message}. {self.instead}".rstrip()
 
 
-def _lacks(code: str, name: str, instead: str = "") -> Unsupported:
-    return Unsupported(code, f"{name} is not supported by AMC SQL", instead, name.split()[0])
+def _lacks(code: str, name: str, instead: str = "", word: str = "") -> Unsupported:
+    return Unsupported(code, f"{name} is not supported by AMC SQL", instead, word or name.split()[0])
 
 
 _RANK = "Rank the rows with ROW_NUMBER() or RANK() in a subquery."
@@ -44,14 +44,12 @@ CONSTRUCTS: Mapping[str, Unsupported] = MappingProxyType(
         "ANTI JOIN": _lacks("anti-join", "ANTI JOIN", "Use WHERE NOT EXISTS (…), or a LEFT JOIN and IS NULL."),
         "ASOF JOIN": _lacks("asof-join", "ASOF JOIN", "Join on both bounds and rank the rows."),
         "AT TIME ZONE": _lacks("at-time-zone", "AT TIME ZONE", "Use CONVERT_TIME_ZONE_FROM_UTC(x, zone)."),
-        "BY NAME": _lacks("by-name", "UNION BY NAME", "Name the columns in the same order on both sides."),
+        "BY NAME": _lacks("by-name", "UNION BY NAME", "Name the columns in the same order on both sides.", "NAME"),
         "COLLATE": _lacks("collate", "COLLATE", "Compare LOWER(x)."),
         "CONNECT BY": _lacks("connect-by", "CONNECT BY", "Join the table with itself, once per level."),
         "CUBE": _lacks("cube", "CUBE", _GROUPINGS),
         "CURRENT_TIME": _lacks("current-time", "CURRENT_TIME", "Use CURRENT_TIMESTAMP."),
-        "DISTINCT ON": Unsupported(
-            "distinct-on", "DISTINCT ON is not supported by AMC SQL", "Keep rows by ROW_NUMBER() = 1.", "DISTINCT"
-        ),
+        "DISTINCT ON": _lacks("distinct-on", "DISTINCT ON", "Keep the rows with ROW_NUMBER() = 1 in a subquery."),
         "EXCEPT": _lacks("except", "EXCEPT", "Use WHERE NOT EXISTS (…), or a LEFT JOIN and IS NULL."),
         "FOR UPDATE": _lacks("for-update", "FOR UPDATE", "AMC only reads."),
         "GLOB": _lacks("glob", "GLOB", "Use LIKE, or SIMILAR TO for patterns."),
@@ -61,12 +59,10 @@ CONSTRUCTS: Mapping[str, Unsupported] = MappingProxyType(
             "Name the columns, or their numbers.",
             "GROUP BY",
         ),
-        "GROUPING SETS": Unsupported(
-            "grouping-sets", "GROUPING SETS is not supported by AMC SQL", _GROUPINGS, "GROUPING SETS"
-        ),
+        "GROUPING SETS": _lacks("grouping-sets", "GROUPING SETS", _GROUPINGS, "GROUPING SETS"),
         "ILIKE": _lacks("ilike", "ILIKE", "Write LOWER(x) LIKE with the pattern in small letters."),
         "INTERSECT": _lacks("intersect", "INTERSECT", "Use WHERE EXISTS (…), or an INNER JOIN of distinct rows."),
-        "INTO": _lacks("into", "SELECT INTO", "AMC only reads: the output is the result."),
+        "INTO": _lacks("into", "SELECT INTO", "AMC only reads: the output is the result.", "INTO"),
         "LATERAL": _lacks("lateral", "LATERAL", "Join a subquery, or use EXPLODE(array)."),
         "LOCALTIMESTAMP": _lacks("localtimestamp", "LOCALTIMESTAMP", "Use CURRENT_TIMESTAMP."),
         "NATURAL JOIN": _lacks("natural-join", "NATURAL JOIN", _JOIN),
@@ -74,16 +70,16 @@ CONSTRUCTS: Mapping[str, Unsupported] = MappingProxyType(
         "POSITIONAL JOIN": _lacks("positional-join", "POSITIONAL JOIN", _JOIN),
         "QUALIFY": _lacks("qualify", "QUALIFY", "Compute the window in a subquery and filter with WHERE around it."),
         "RIGHT JOIN": _lacks("right-join", "RIGHT JOIN", "Swap the two sides and use LEFT JOIN."),
-        "RLIKE": Unsupported("rlike", "RLIKE is not supported by AMC SQL", "Write x SIMILAR TO 'pattern'."),
+        "RLIKE": Unsupported(
+            "rlike", "RLIKE and REGEXP are not supported by AMC SQL", "Write x SIMILAR TO 'pattern'.", "RLIKE"
+        ),
         "ROLLUP": _lacks("rollup", "ROLLUP", _GROUPINGS),
-        "SELECT AS STRUCT": _lacks("select-as-struct", "SELECT AS STRUCT", "Use NAMED_ROW('name', value)."),
+        "SELECT AS STRUCT": _lacks("select-as-struct", "SELECT AS STRUCT", "Use NAMED_ROW('name', value).", "STRUCT"),
         "SEMI JOIN": _lacks("semi-join", "SEMI JOIN", _EXISTS),
         "STRUCT": _lacks("struct", "STRUCT", "Use NAMED_ROW('name', value)."),
         "TABLESAMPLE": _lacks("tablesample", "TABLESAMPLE", "Filter on a hash, as in HASH64(user_id)."),
-        "TOTALS": _lacks("totals", "WITH TOTALS", _GROUPINGS),
-        "WITH RECURSIVE": Unsupported(
-            "recursive", "WITH RECURSIVE is not supported by AMC SQL", "Write the steps one by one.", "RECURSIVE"
-        ),
+        "TOTALS": _lacks("totals", "WITH TOTALS", _GROUPINGS, "TOTALS"),
+        "WITH RECURSIVE": _lacks("recursive", "WITH RECURSIVE", "Write the steps one by one.", "RECURSIVE"),
         "<<": _lacks("bit-operator", "<<", "AMC has no operators on bits."),
         ">>": _lacks("bit-operator", ">>", "AMC has no operators on bits."),
     }
@@ -92,7 +88,7 @@ CONSTRUCTS: Mapping[str, Unsupported] = MappingProxyType(
 
 def construct(words: str) -> Unsupported:
     """Return the entry of a construct; one without advice when the tables have none."""
-    return CONSTRUCTS.get(words) or _lacks("not-amc-sql", words)
+    return CONSTRUCTS.get(words) or ROW_LIMITS.get(words) or _lacks("not-amc-sql", words)
 
 
 ROW_LIMITS: Mapping[str, Unsupported] = MappingProxyType(
@@ -143,7 +139,9 @@ PREFIXED_STRING = Unsupported(
     "prefixed-string", "A string with a letter before it is not supported by AMC SQL", "Write '…' alone."
 )
 
-ONE_STATEMENT = Unsupported("several-statements", "Only one statement can be run at a time")
+ONE_STATEMENT = Unsupported(
+    "several-statements", "Only one statement can be run at a time", "Run each on its own."
+)
 NOT_A_QUERY = Unsupported("not-a-query", "Only a SELECT statement can be run", "Begin with SELECT or WITH.")
 NO_COLUMN = Unsupported("no-column", "Was expecting a column before FROM")
 NO_SELECT = Unsupported("no-select", "Was expecting SELECT before FROM")

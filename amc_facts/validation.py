@@ -32,6 +32,7 @@ _EXTRACT_UNITS = (
 )  # fmt: skip
 _TRUNC_UNITS = ("SECOND", "MINUTE", "HOUR", "DAY", "WEEK", "MONTH", "QUARTER", "YEAR")
 _ORDERINGS = (exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE)
+_MOMENTS_IN_WORDS = frozenset({"epoch", "infinity", "-infinity", "now", "today"})
 _LITERAL_FORMS = {"DATE": "yyyy-MM-dd", "TIMESTAMP": "yyyy-MM-dd HH:mm:ss"}
 
 
@@ -238,6 +239,8 @@ def type_faults(tree: exp.Expr, family: Family) -> Iterator[Fault]:
             yield from _comparison_faults(node, family)
         elif isinstance(node, exp.Union):
             yield from _union_faults(node, family)
+        elif isinstance(node, exp.Explode) and family(node.this) not in ("", ARRAY):
+            yield Fault("unlike-types", f"Cannot apply 'EXPLODE' to {family(node.this)}: it takes an array", node)
         else:
             yield from _unit_faults(node)
 
@@ -266,6 +269,13 @@ def _comparison_faults(node: exp.Expr, family: Family) -> Iterator[Fault]:
     one, other = family(node.this), family(node.expression)
     if not _are_alike(one, other):
         yield Fault("unlike-types", f"Cannot compare {one} with {other}: CAST one of them", node)
+    for side, opposite in ((node.this, other), (node.expression, one)):
+        if opposite == MOMENT and side.is_string and not _may_be_a_moment(side.name):
+            yield Fault("unlike-types", f"Cannot convert '{side.name}' to {MOMENT}", side)
+
+
+def _may_be_a_moment(text: str) -> bool:
+    return any(map(str.isdigit, text)) or text.strip().lower() in _MOMENTS_IN_WORDS
 
 
 def _union_faults(union: exp.Union, family: Family) -> Iterator[Fault]:

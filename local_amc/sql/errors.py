@@ -112,9 +112,9 @@ def refuse_syntax(faults: Iterable[Fault], source: Source) -> None:
         raise SqlSyntaxError(fault.message, _place(fault, source))
 
 
-def reject(faults: Iterable[Fault], source: Source) -> None:
+def reject(faults: Iterable[Fault | None], source: Source) -> None:
     """Raise SqlRejectedError for the first fault, if there is one."""
-    for fault in faults:
+    for fault in filter(None, faults):
         raise SqlRejectedError(fault.message, _place(fault, source))
 
 

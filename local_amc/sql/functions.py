@@ -9,7 +9,8 @@ from datetime import datetime
 
 from sqlglot import exp
 
-from local_amc.sql.errors import Source, SqlRejectedError
+from amc_facts.calls import call_fault
+from local_amc.sql.errors import Source, reject
 from local_amc.sql.formats import format_call, varbinary_call
 from local_amc.sql.parameters import Declared, resolve
 
@@ -64,6 +65,7 @@ def rewrite(tree: exp.Expr, run: Run, source: Source) -> None:
         rule = _RULES.get(type(node))
         if rule is None:
             continue
+        reject([call_fault(node)], source)
         new = rule(node, run, source)
         if new is not node:
             _keep_place(node, new)
@@ -82,30 +84,23 @@ def _anonymous(node: exp.Expr, run: Run, source: Source) -> exp.Expr:
     if name == "custom_parameter":
         return resolve(node, run.parameters, source)  # type: ignore[arg-type]
     if name == "built_in_parameter":
-        return _built_in(node, run, source)
+        return _built_in(node, run)
     if name == "collect":
-        return _collect(node, source)
+        return exp.ArrayAgg(this=arguments[0].copy())
     if name == "named_row":
-        return _named_row(node, source)
+        return _named_row(node)
     if name == "contained_in":
-        if len(arguments) < 2:
-            raise SqlRejectedError("CONTAINED_IN expects a value and those it may be", source.span_of(node))
         return exp.In(this=arguments[0], expressions=arguments[1:])
     if name in ("to_varbinary", "from_varbinary"):
-        return varbinary_call(node, source)
+        return varbinary_call(node)
     if name in _RENAMED:
         return exp.Anonymous(this=_RENAMED[name], expressions=[argument.copy() for argument in arguments])
     return node
 
 
-def _built_in(node: exp.Expr, run: Run, source: Source) -> exp.Expr:
-    name = node.expressions[0].name.upper() if len(node.expressions) == 1 else ""
-    moment = {"TIME_WINDOW_START": run.window_start, "TIME_WINDOW_END": run.window_end}.get(name)
-    if moment is None:
-        raise SqlRejectedError(
-            "BUILT_IN_PARAMETER expects 'TIME_WINDOW_START' or 'TIME_WINDOW_END'", source.span_of(node)
-        )
-    return timestamp(moment)
+def _built_in(node: exp.Expr, run: Run) -> exp.Expr:
+    is_start = node.expressions[0].name.upper() == "TIME_WINDOW_START"
+    return timestamp(run.window_start if is_start else run.window_end)
 
 
 def timestamp(moment: datetime) -> exp.Expr:
@@ -113,29 +108,11 @@ def timestamp(moment: datetime) -> exp.Expr:
     return exp.cast(exp.Literal.string(moment.replace(tzinfo=None).isoformat(sep=" ")), "TIMESTAMP")
 
 
-def _collect(node: exp.Expr, source: Source) -> exp.Expr:
-    arguments = node.expressions
-    if len(arguments) != 1:
-        raise SqlRejectedError("COLLECT expects one column", source.span_of(node))
-    argument = arguments[0]
-    items = argument.expressions if isinstance(argument, exp.Distinct) else [argument]
-    if len(items) != 1:
-        raise SqlRejectedError("COLLECT expects one column", source.span_of(node))
-    return exp.ArrayAgg(this=argument.copy())
-
-
-def _named_row(node: exp.Expr, source: Source) -> exp.Expr:
-    arguments = node.expressions
-    keys = arguments[::2]
-    if not arguments or len(arguments) % 2 or not all(key.is_string for key in keys):
-        raise SqlRejectedError("NAMED_ROW expects pairs of a quoted name and a value", source.span_of(node))
-    names = [key.name.lower() for key in keys]
-    if len(set(names)) < len(names):
-        raise SqlRejectedError("NAMED_ROW expects each name once", source.span_of(node))
+def _named_row(node: exp.Expr) -> exp.Expr:
     return exp.Struct(
         expressions=[
             exp.PropertyEQ(this=exp.to_identifier(key.name, quoted=True), expression=value.copy())
-            for key, value in zip(keys, arguments[1::2], strict=True)
+            for key, value in zip(node.expressions[::2], node.expressions[1::2], strict=True)
         ]
     )
 
@@ -208,7 +185,7 @@ def _now(node: exp.Expr, run: Run, source: Source) -> exp.Expr:
 
 
 def _format(node: exp.Expr, run: Run, source: Source) -> exp.Expr:
-    return format_call(node, source)
+    return format_call(node)
 
 
 def _square_root(node: exp.Expr, run: Run, source: Source) -> exp.Expr:
@@ -220,10 +197,7 @@ def _distinct_items(node: exp.Expr, run: Run, source: Source) -> exp.Expr:
 
 
 def _common_items(node: exp.Expr, run: Run, source: Source) -> exp.Expr:
-    arguments = [argument.copy() for argument in node.expressions]
-    if len(arguments) != 2:
-        raise SqlRejectedError("ARRAY_INTERSECT expects two arrays", source.span_of(node))
-    return exp.Anonymous(this="array_intersect_of", expressions=arguments)
+    return exp.Anonymous(this="array_intersect_of", expressions=[argument.copy() for argument in node.expressions])
 
 
 def _remove(node: exp.Expr, run: Run, source: Source) -> exp.Expr:

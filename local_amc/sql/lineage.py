@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from sqlglot import exp
 
 from amc_facts.tables import NO_LITERALS, THRESHOLDS
+from amc_facts.validation import relations_of
 from local_amc.sql.catalogue import Catalogue
 from local_amc.sql.errors import Source, SqlRejectedError
 from local_amc.sql.parameters import IS_PARAMETER
-from local_amc.sql.resolution import relations_of
 
 _RANK = {level: place for place, level in enumerate(THRESHOLDS)}
 _COUNTS = (exp.Count, exp.RowNumber, exp.CountIf)

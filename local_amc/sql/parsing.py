@@ -8,7 +8,7 @@ from sqlglot.errors import ParseError, TokenError
 from sqlglot.tokenizer_core import Token, TokenType
 
 from amc_facts import grammar
-from amc_facts.characters import look_alikes
+from amc_facts.characters import look_alikes, unsendable
 from amc_facts.dialect import DIALECT, STATEMENT_STARTS, faults, token_faults, unknown_calls
 from amc_facts.grammar import Unsupported
 from amc_facts.validation import literal_fault
@@ -46,14 +46,11 @@ def parse(sql: str) -> exp.Query:
 
 
 def _check_text(source: Source, sql: str) -> None:
-    try:
-        size = len(sql.encode())
-    except UnicodeEncodeError as problem:
-        raise SqlSyntaxError("Lexical error: the query holds half a character (a lone surrogate).") from problem
-    if size > MAX_BYTES:
+    problem = unsendable(sql)
+    if problem is not None:
+        raise SqlSyntaxError(f"Lexical error: the query holds {problem[1]}.")
+    if len(sql.encode()) > MAX_BYTES:
         raise SqlSyntaxError(f"The query is longer than {MAX_BYTES} bytes.")
-    if "\0" in sql:
-        raise SqlSyntaxError("Lexical error: the query holds a NUL character.")
     for found in look_alikes(sql):
         if not found.is_blank:
             raise SqlSyntaxError(f"Lexical error: {found.message}", source.span(found.start, found.start))

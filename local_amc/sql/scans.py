@@ -2,46 +2,34 @@
 
 from __future__ import annotations
 
-import re
 from datetime import datetime
 
 from dateutil.relativedelta import relativedelta
 from sqlglot import exp
 from sqlglot.optimizer.scope import Scope, traverse_scope
 
+from amc_facts.calls import PERIOD, extension, extension_fault
 from amc_facts.dialect import DIALECT
 from local_amc.sql import users
 from local_amc.sql.catalogue import Catalogue, Readable
-from local_amc.sql.errors import Source, SqlRejectedError
+from local_amc.sql.errors import Source, SqlRejectedError, reject
 from local_amc.sql.functions import Run, timestamp
 
 _FIRST_YEAR, _LAST_YEAR = datetime.fromisoformat("0001-01-01"), datetime.fromisoformat("9999-12-31")
-_DURATION = re.compile(
-    r"P(?=\d|T\d)(?:(\d{1,4})Y)?(?:(\d{1,4})M)?(?:(\d{1,4})W)?(?:(\d{1,5})D)?"
-    r"(?:T(?:(\d{1,5})H)?(?:(\d{1,6})M)?)?"
-)
 
 
 def resolve_time_windows(tree: exp.Expr, source: Source) -> None:
     """Replace `EXTEND_TIME_WINDOW('t', before, after)`, bare or in `TABLE(…)`, by the table with the periods."""
     for relation in list(tree.find_all(exp.Table)):
-        call = relation.this
-        if not isinstance(call, exp.Anonymous):
+        reject([extension_fault(relation)], source)
+        call = extension(relation)
+        if call is None:
             continue
-        is_wrapped = call.name.upper() == "TABLE" and len(call.expressions) == 1
-        inner = call.expressions[0] if is_wrapped else call
-        if not isinstance(inner, exp.Anonymous) or inner.name.upper() != "EXTEND_TIME_WINDOW":
-            raise SqlRejectedError("TABLE expects EXTEND_TIME_WINDOW('table', 'P7D', 'P0D')", source.span_of(call))
-        arguments = inner.expressions
-        if len(arguments) != 3 or not all(argument.is_string for argument in arguments):
-            raise SqlRejectedError(
-                "EXTEND_TIME_WINDOW expects three quoted texts: table, period before, period after",
-                source.span_of(inner),
-            )
-        name = exp.to_identifier(arguments[0].name)
-        name.meta.update({key: arguments[0].meta[key] for key in ("start", "end") if key in arguments[0].meta})
+        table, before, after = call.expressions
+        name = exp.to_identifier(table.name)
+        name.meta.update({key: table.meta[key] for key in ("start", "end") if key in table.meta})
         relation.set("this", name)
-        relation.meta["extended"] = (_duration(arguments[1], source), _duration(arguments[2], source))
+        relation.meta["extended"] = (_duration(before.name), _duration(after.name))
 
 
 def tables_read(tree: exp.Query, catalogue: Catalogue, source: Source) -> list[Readable]:
@@ -78,11 +66,9 @@ def scan(tree: exp.Query, run: Run, catalogue: Catalogue) -> None:
                 relation.replace(_scan_of(relation, table, run))
 
 
-def _duration(literal: exp.Expr, source: Source) -> relativedelta:
-    found = _DURATION.fullmatch(literal.name.strip().upper())
-    if found is None:
-        raise SqlRejectedError(f"'{literal.name}' is not a period such as P28D or PT12H", source.span_of(literal))
-    years, months, weeks, days, hours, minutes = (int(part or 0) for part in found.groups())
+def _duration(text: str) -> relativedelta:
+    [parts] = PERIOD.findall(text.strip().upper())
+    years, months, weeks, days, hours, minutes = (int(part or 0) for part in parts)
     return relativedelta(years=years, months=months, weeks=weeks, days=days, hours=hours, minutes=minutes)
 
 

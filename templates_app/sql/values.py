@@ -27,7 +27,7 @@ _DATE = re.compile(
     re.VERBOSE,
 )
 # 1E+999999999 is a short text of a decimal, but would become a gigabyte of SQL.
-_MOST_ZEROS = 10_000
+_MAX_ZEROS = 10_000
 
 
 class ValueProblem(Exception):  # noqa: N818  an outcome that the caller turns into its error
@@ -108,7 +108,7 @@ def _read_item(value: object) -> str:
 def _digits(number: int | float | Decimal) -> str:
     # repr() has the digits a float was typed with. A decimal has every digit of an integer, of any length.
     decimal = Decimal(repr(number)) if isinstance(number, float) else Decimal(number)
-    if not decimal.is_finite() or (not isinstance(number, int) and abs(decimal.adjusted()) > _MOST_ZEROS):
+    if not decimal.is_finite() or (not isinstance(number, int) and abs(decimal.adjusted()) > _MAX_ZEROS):
         raise ValueProblem("type", "must be a finite number that can be written out.")
     return format(decimal, "f")
 

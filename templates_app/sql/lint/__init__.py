@@ -15,7 +15,9 @@ from templates_app.sql.lint.amount_rules import AMOUNT_RULES
 from templates_app.sql.lint.catalogue import Catalogue
 from templates_app.sql.lint.findings import Finding, Fix, Level, apply_fix
 from templates_app.sql.lint.function_rules import FUNCTION_RULES
+from templates_app.sql.lint.grammar_rules import GRAMMAR_RULES
 from templates_app.sql.lint.group_rules import GROUP_RULES
+from templates_app.sql.lint.look_alikes import find_look_alikes
 from templates_app.sql.lint.name_rules import NAME_RULES
 from templates_app.sql.lint.name_rules import advertiser_types as advertiser_type_rule
 from templates_app.sql.lint.privacy_rules import PRIVACY_RULES
@@ -66,11 +68,15 @@ def _start_and_end(finding: Finding) -> tuple[int, int, int, int]:
 
 
 def _check(sql: str, catalogue: Catalogue, types: Collection[str] | None) -> list[Finding]:
+    look_alikes = find_look_alikes(sql)
+    if any(finding.level == "error" for finding in look_alikes):
+        # The rest would be about the words that these characters cut or join.
+        return look_alikes
     try:
         source = read_tokens(sql)
     except Unreadable as unreadable:
-        return [unreadable.finding]
-    findings = _run(source, [partial(rule, source) for rule in TEXT_RULES])
+        return [*look_alikes, unreadable.finding]
+    findings = look_alikes + _run(source, [partial(rule, source) for rule in TEXT_RULES])
     if len(sql) > MAX_ANALYSED_LENGTH:
         message = f"Tables and columns are checked in SQL of up to {MAX_ANALYSED_LENGTH} characters only."
         return [*findings, source.finding("not-analysed", "info", message, 0, 0)]
@@ -91,7 +97,7 @@ def _check_query(query: Query, types: Collection[str] | None) -> list[Finding]:
             query.from_items(scope)
     except (SqlglotError, RecursionError) as error:
         return [_unscoped(query.source, error)]
-    rules = chain(FUNCTION_RULES, NAME_RULES, SHAPE_RULES, GROUP_RULES, PRIVACY_RULES, AMOUNT_RULES)
+    rules = chain(GRAMMAR_RULES, FUNCTION_RULES, NAME_RULES, SHAPE_RULES, GROUP_RULES, PRIVACY_RULES, AMOUNT_RULES)
     checks = [*(partial(rule, query) for rule in rules), partial(advertiser_type_rule, query, types)]
     return _run(query.source, checks)
 

@@ -24,7 +24,7 @@ _BINDS_CLOSER = {
 _GOES_ON = {"AT", "WITHIN"}
 
 # Nobody wants the fix of a longer chain.
-_MOST_OPERANDS = 20
+_MAX_OPERANDS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ def _operands(source: Source, index: int) -> list[tuple[int, int]] | None:
         if operand is None:
             return None
         operands.append(operand)
-        if len(operands) > _MOST_OPERANDS:
+        if len(operands) > _MAX_OPERANDS:
             return None
         index = operand[1] + 1
     return None if _goes_on(source, index) else operands

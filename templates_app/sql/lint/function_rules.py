@@ -5,104 +5,67 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 
-from sqlglot import TokenType, exp
+from sqlglot import Token, TokenType, exp
 
+from amc_facts import grammar
+from amc_facts.dialect import unknown_calls
 from amc_facts.functions import FUNCTIONS
 from templates_app.sql.lint.catalogue import closest
 from templates_app.sql.lint.findings import Finding, Fix
 from templates_app.sql.lint.query import Query
 
-# Words in front of a parenthesis that are syntax, not functions, or other names of documented ones.
-_SYNTAX = {"TABLE", "CASE", "ARRAY", "ROW", "STRUCT", "MAP", "EXISTS", "ANY", "ALL", "SOME", "VALUES", "TRY_CAST"}
-# What people write out of habit, and what AMC has instead.
-_INSTEAD = {
-    "ARRAY_AGG": "COLLECT(x)",
-    "STRING_AGG": "ARRAY_TO_STRING(COLLECT(x), ',')",
-    "LISTAGG": "ARRAY_TO_STRING(COLLECT(x), ',')",
-    "GROUP_CONCAT": "ARRAY_TO_STRING(COLLECT(x), ',')",
-    "APPROX_COUNT_DISTINCT": "COUNT(DISTINCT x)",
-    "APPROX_DISTINCT": "COUNT(DISTINCT x)",
-    "COUNT_IF": "SUM(IF(condition, 1, 0))",
-    "COUNTIF": "SUM(IF(condition, 1, 0))",
-    "DATEDIFF": "SECONDS_BETWEEN(a, b) / 86400",
-    "DATE_DIFF": "SECONDS_BETWEEN(a, b) / 86400",
-    "TIMESTAMPDIFF": "SECONDS_BETWEEN(a, b)",
-    "DATE_PART": "EXTRACT(part FROM x)",
-    "IIF": "IF(condition, a, b)",
-    "ISNULL": "IFNULL(x, y)",
-    "LEN": "LENGTH(x)",
-    "NOW": "CAST('now' AS TIMESTAMP)",
-    "TODAY": "CAST('today' AS DATE)",
-    "SYSDATE": "CAST('today' AS DATE)",
-    "PERCENTILE_CONT": "PERCENTILE(x, 0.5)",
-    "PERCENTILE_DISC": "PERCENTILE(x, 0.5)",
-    "QUANTILE": "PERCENTILE(x, 0.5)",
-    "QUANTILE_CONT": "PERCENTILE(x, 0.5)",
-    "REGEXP_EXTRACT": "REGEXP_SUBSTR(x, pattern)",
-    "REGEXP_LIKE": "x SIMILAR TO pattern",
-    "REGEXP_MATCHES": "x SIMILAR TO pattern",
-    "STRING_SPLIT": "REGEXP_SPLIT(x, pattern)",
-    "SPLIT": "REGEXP_SPLIT(x, pattern)",
-    "SUBSTR": "SUBSTRING(x, start, length)",
-    "TO_DATE": "CAST(x AS DATE)",
-    "TO_TIMESTAMP": "CAST(x AS TIMESTAMP)",
-    "UNNEST": "EXPLODE(x)",
-}
 _TODAY = "CAST('today' AS DATE)"
+_BEFORE_A_TABLE = {TokenType.FROM, TokenType.JOIN}
+_RULES = {"GETDATE": "getdate", "NTILE": "ntile"}
 
 
-def habits(query: Query) -> Iterator[Finding]:
-    """Name AMC's function for what other databases call differently."""
-    # The parser does not keep the place of all of these, so the words are looked at.
-    for token, following in pairwise(query.source.tokens):
-        name = token.text.upper()
-        if name in _INSTEAD and following.token_type == TokenType.L_PAREN and token.token_type != TokenType.STRING:
-            message = f"AMC's reference does not list {name}: use {_INSTEAD[name]}."
-            yield query.source.finding("unknown-function", "warning", message, token.start, token.end + 1)
-
-
-def functions(query: Query) -> Iterator[Finding]:
-    """Refuse functions AMC lacks; warn of those its reference does not list."""
-    for node in query.tree.find_all(exp.Func):
-        if "start" not in node.meta:
+def unknown_functions(query: Query) -> Iterator[Finding]:
+    """Refuse functions AMC lacks, with what it has instead or the name that may be meant."""
+    # The parser does not keep the place of all calls, so the words are looked at.
+    source = query.source
+    before = {token.start: previous.token_type for previous, token in pairwise(source.tokens)}
+    for token in unknown_calls(source.tokens, query.tree):
+        start, end = token.start, token.end + 1
+        # What stands for a table is the business of the rule about tables.
+        if before.get(start) in _BEFORE_A_TABLE or source.readable.touches_placeholder(start, end):
             continue
-        start, end = node.meta["start"], node.meta["end"] + 1
-        name = query.source.sql[start:end].upper()
-        if name == "GETDATE":
-            yield _getdate(query, start, end)
-        elif name == "NTILE":
-            message = "AMC has refused NTILE. Compare ROW_NUMBER() with COUNT(*) of a joined subquery instead."
-            yield query.source.finding("ntile", "warning", message, start, end)
-        elif name.isidentifier() and name not in FUNCTIONS | _SYNTAX and name not in _INSTEAD:
-            yield _unknown_function(query, node, name, start, end)
+        name = token.text.upper()
+        rule = _RULES.get(name, "unknown-function")
+        yield source.finding(rule, "error", *_advice(query, name, start, end))
 
 
-def _getdate(query: Query, start: int, end: int) -> Finding:
-    closing = query.source.readable.text.find(")", end)
-    fix = Fix(f"Use {_TODAY}", start, closing + 1, _TODAY) if closing > 0 else None
-    message = f"AMC SQL has no GETDATE(): use {_TODAY}, or CAST('now' AS TIMESTAMP)."
-    return query.source.finding("getdate", "error", message, start, end, fix)
-
-
-def _unknown_function(query: Query, node: exp.Func, name: str, start: int, end: int) -> Finding:
-    if not isinstance(node, exp.Anonymous):
-        message = f"AMC's reference does not list {name}; a run may be refused."
-        return query.source.finding("unknown-function", "warning", message, start, end)
+def _advice(query: Query, name: str, start: int, end: int) -> tuple[str, int, int, Fix | None]:
+    """Return the message, the place and the fix for a call of a function that AMC does not have."""
+    instead = grammar.FUNCTION_ALTERNATIVES.get(name)
+    if instead is not None:
+        fix = _getdate_fix(query, end, start) if name == "GETDATE" else None
+        return f"AMC has no function {name}: use {instead}.", start, end, fix
     similar = closest(name, (function.lower() for function in FUNCTIONS))
     if similar is None:
-        return query.source.finding("unknown-function", "error", f"AMC has no function {name}.", start, end)
+        return f"AMC has no function {name}.", start, end, None
     fix = Fix(f"Replace with {similar.upper()}", start, end, similar.upper())
-    message = f"AMC has no function {name}. Did you mean {similar.upper()}?"
-    return query.source.finding("unknown-function", "error", message, start, end, fix)
+    return f"AMC has no function {name}. Did you mean {similar.upper()}?", start, end, fix
 
 
-def window_counts(query: Query) -> Iterator[Finding]:
-    """Warn of COUNT(*) over everything."""
-    for window in query.tree.find_all(exp.Window):
-        is_count_star = isinstance(window.this, exp.Count) and isinstance(window.this.this, exp.Star)
-        if is_count_star and not window.args.get("partition_by") and not window.args.get("order"):
-            message = "AMC has refused COUNT(*) OVER (): count in a subquery and CROSS JOIN it."
-            yield query.source.finding("count-over", "warning", message, *query.source.span(window))
+def _getdate_fix(query: Query, end: int, start: int) -> Fix | None:
+    closing = query.source.readable.text.find(")", end)
+    return Fix(f"Use {_TODAY}", start, closing + 1, _TODAY) if closing > 0 else None
+
+
+def undocumented_functions(query: Query) -> Iterator[Finding]:
+    """Warn of functions that AMC's reference does not list, though queries with them have run."""
+    for token, following in pairwise(query.source.tokens):
+        if following.token_type == TokenType.L_PAREN and token.token_type != TokenType.STRING:
+            name = token.text.upper()
+            if name in grammar.UNDOCUMENTED_FUNCTIONS:
+                yield _undocumented(query, token, name)
+
+
+def _undocumented(query: Query, token: Token, name: str) -> Finding:
+    instead = grammar.FUNCTION_ALTERNATIVES.get(name)
+    advice = f": use {instead}." if instead else "; a run may be refused."
+    message = f"AMC's reference does not list {name}{advice}"
+    return query.source.finding("unknown-function", "warning", message, token.start, token.end + 1)
 
 
 def collect_expressions(query: Query) -> Iterator[Finding]:
@@ -117,4 +80,4 @@ def collect_expressions(query: Query) -> Iterator[Finding]:
                 yield query.source.finding("collect-expression", "warning", message, *query.source.span(argument))
 
 
-FUNCTION_RULES = (habits, functions, window_counts, collect_expressions)
+FUNCTION_RULES = (unknown_functions, undocumented_functions, collect_expressions)

@@ -10,9 +10,11 @@ from sqlglot.optimizer.scope import Scope
 
 from templates_app.sql.lint.findings import Finding
 from templates_app.sql.lint.query import Query, selects
-from templates_app.sql.lint.shape_rules import is_aggregate
+from templates_app.sql.lint.shape_rules import groups_rows
 
+# Groupings AMC does not have; what they group by is not compared.
 _NOT_COMPARED = ("all", "cube", "rollup", "grouping_sets", "totals")
+_SETS = exp.Rollup | exp.Cube | exp.GroupingSets
 
 
 @dataclass(slots=True)
@@ -59,6 +61,8 @@ def _keys(query: Query, select: exp.Select) -> Keys | None:
         return Keys() if any(_has_aggregate(projection) for projection in select.selects) else None
     if any(group.args.get(kind) for kind in _NOT_COMPARED) or query.source.is_placeholder(group):
         return None
+    if any(isinstance(expression, _SETS) for expression in group.expressions):
+        return None
     keys = Keys()
     for expression in group.expressions:
         keys.add(expression)
@@ -79,11 +83,11 @@ def _projection_meant(select: exp.Select, grouped: exp.Expr) -> exp.Expr | None:
 
 
 def _has_aggregate(node: exp.Expr) -> bool:
-    return any(is_aggregate(inner) for inner in node.walk(prune=lambda inner: isinstance(inner, exp.Query)))
+    return any(groups_rows(inner) for inner in node.walk(prune=lambda inner: isinstance(inner, exp.Query)))
 
 
 def _check(query: Query, scope: Scope, node: exp.Expr, keys: Keys) -> Iterator[Finding]:
-    if is_aggregate(node) or isinstance(node, exp.Query | exp.Lambda | exp.Literal) or node in keys:
+    if groups_rows(node) or isinstance(node, exp.Query | exp.Lambda | exp.Literal) or node in keys:
         return
     if not isinstance(node, exp.Column):
         for part in node.iter_expressions():

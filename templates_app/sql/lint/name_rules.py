@@ -18,12 +18,12 @@ from templates_app.sql.lint.query import (
     is_array_call,
     outer_scope,
     selects,
-    written,
 )
+from templates_app.sql.lint.reading import quote_identifier
 
 # These old tables' rows are a part of the successor's, so that a rename would change results.
 _PART_OF_SUCCESSOR = {"conversions_non_ad_exposed"}
-_MOST_TABLES_NAMED = 3
+_MAX_TABLES_NAMED = 3
 
 
 def tables(query: Query) -> Iterator[Finding]:
@@ -66,7 +66,7 @@ def _unknown_table(query: Query, node: exp.Table, name: str, start: int, end: in
         and name.isidentifier()
         and not (similar and is_slip(name, similar))
     )
-    fix = Fix(f"Replace with {similar}", start, end, written(similar)) if similar else None
+    fix = Fix(f"Replace with {similar}", start, end, quote_identifier(similar)) if similar else None
     if is_upload:
         message = f"'{typed}' is none of Amazon's tables: AMC refuses it unless it was uploaded to this instance."
         return query.source.finding("unknown-table", "warning", message + _did_you_mean(similar), start, end, fix)
@@ -121,6 +121,9 @@ def advertiser_types(query: Query, available: Collection[str] | None) -> Iterato
 
 def columns(query: Query) -> Iterator[Finding]:
     """Refuse columns that no table in FROM has, or that several have; warn of retired ones."""
+    if any(with_.args.get("recursive") for with_ in query.tree.find_all(exp.With)):
+        # AMC refuses recursion as such; the columns of what reads itself cannot be told.
+        return
     for scope in query.scopes:
         joined = _joined_names(query, scope)
         for node in query.own_nodes(scope):
@@ -201,7 +204,7 @@ def _check_qualified(query: Query, scope: Scope, node: exp.Column) -> Iterator[F
     start, end = query.source.span(node.args["table"])
     similar = closest(node.table, [item.name for item in visible])
     message = f"Nothing in FROM is called '{query.source.sql[start:end]}'."
-    fix = Fix(f"Replace with {similar}", start, end, written(similar)) if similar else None
+    fix = Fix(f"Replace with {similar}", start, end, quote_identifier(similar)) if similar else None
     yield query.source.finding("unknown-alias", "error", message + _did_you_mean(similar), start, end, fix)
 
 
@@ -215,16 +218,16 @@ def _ambiguous(query: Query, node: exp.Column, items: Iterable[FromItem]) -> Fin
 
 def _unknown_column(query: Query, node: exp.Column, items: list[FromItem]) -> Finding:
     start, end = query.source.span(node.this)
-    where = ", ".join(item.name for item in items[:_MOST_TABLES_NAMED]) or "the output"
+    where = ", ".join(item.name for item in items[:_MAX_TABLES_NAMED]) or "the output"
     message = f"Column '{query.source.sql[start:end]}' not found in {where}."
     reads_tables = any(item.table for item in items)
-    elsewhere = query.catalogue.tables_with(node.name)[:_MOST_TABLES_NAMED] if reads_tables else []
+    elsewhere = query.catalogue.tables_with(node.name)[:_MAX_TABLES_NAMED] if reads_tables else []
     if elsewhere:
         # The name of a real column is no typing error.
         message += f" Tables that have it: {', '.join(elsewhere)}."
         return query.source.finding("unknown-column", "error", message, start, end)
     similar = closest(node.name, sorted({name for item in items for name in item.columns or {}}))
-    fix = Fix(f"Replace with {similar}", start, end, written(similar)) if similar else None
+    fix = Fix(f"Replace with {similar}", start, end, quote_identifier(similar)) if similar else None
     return query.source.finding("unknown-column", "error", message + _did_you_mean(similar), start, end, fix)
 
 

@@ -115,7 +115,7 @@ def _membership(node: exp.Expr) -> tuple[exp.Expr | None, list[exp.Expr]]:
 
 
 def _is_literal(query: Query, node: exp.Expr) -> bool:
-    """Return whether a value is made of nothing but what is written in the query, as `UPPER('x')` is."""
+    """Return whether a value is made of nothing but what the query spells out, as `UPPER('x')` is."""
     if node.find(exp.Query) or not all(
         query.source.is_placeholder(column) for column in node.find_all(exp.Column)
     ):

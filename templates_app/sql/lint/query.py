@@ -6,14 +6,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from sqlglot import Tokenizer, exp
+from sqlglot import exp
 from sqlglot.optimizer.scope import Scope, traverse_scope, walk_in_scope
 
 from amc_facts.tables import Column
 from templates_app.sql.lint.catalogue import Catalogue, KnownTable
 from templates_app.sql.lint.reading import Source
-
-_WORDS_OF_SQL = {word for keyword in Tokenizer.KEYWORDS for word in keyword.split()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,12 +225,6 @@ def selects(scope: Scope) -> list[exp.Expr]:
     """Return what a scope selects, for a UNION what its first branch does."""
     expression = scope.expression
     return list(expression.selects) if isinstance(expression, exp.Query) else []
-
-
-def written(name: str) -> str:
-    """Return a name as SQL wants it: in quotes unless it is a plain word that means nothing else."""
-    is_plain = name.isidentifier() and name.upper() not in _WORDS_OF_SQL
-    return name if is_plain else '"' + name.replace('"', '""') + '"'
 
 
 def outer_scope(scope: Scope) -> Scope | None:

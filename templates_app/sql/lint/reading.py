@@ -7,39 +7,27 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
 
-from sqlglot import Token, TokenType, exp
+from sqlglot import Token, Tokenizer, TokenType, exp
 from sqlglot.dialects.dialect import Dialect
 from sqlglot.errors import ParseError, SqlglotError, TokenError
 
+from amc_facts import grammar
+from amc_facts.dialect import AFTER_A_LIST, DIALECT
 from templates_app.sql.lint.findings import Finding, Fix, Level, Lines
 from templates_app.sql.lint.regions import Readable, make_readable
 
-# AMC's functions parse as anonymous functions of this dialect.
-DIALECT = "duckdb"
 # Deeper nesting than this makes the parser slow or ends its recursion; no real query comes near.
 MAX_DEPTH = 60
 
 _EXPECTED = re.compile(r"Expected (?P<what>[^<]*?)(?: but got.*)?$", re.DOTALL)
 # Published queries mark what the reader should fill in like this.
 _BLANK_TO_FILL = re.compile(r"\[[^\W\d][\w ]*\]|\[\d\w*[^\W\d]\w*\]")
+_WORDS_OF_SQL = {word for keyword in Tokenizer.KEYWORDS for word in keyword.split()}
 _OPENING = {TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.L_BRACE}
 _CLOSING = {
     TokenType.R_PAREN: TokenType.L_PAREN,
     TokenType.R_BRACKET: TokenType.L_BRACKET,
     TokenType.R_BRACE: TokenType.L_BRACE,
-}
-_AFTER_LIST = {
-    TokenType.FROM,
-    TokenType.WHERE,
-    TokenType.GROUP_BY,
-    TokenType.HAVING,
-    TokenType.ORDER_BY,
-    TokenType.UNION,
-    TokenType.LIMIT,
-    TokenType.R_PAREN,
-    TokenType.SEMICOLON,
-    TokenType.COMMA,
-    TokenType.JOIN,
 }
 
 
@@ -155,9 +143,9 @@ def _check_punctuation(source: Source) -> None:
             if not opened or _CLOSING[kind] != opened[-1].token_type:
                 raise Unreadable(_refuse(source, token, f"This “{source.word(token)}” closes nothing."))
             opened.pop()
-        elif kind == TokenType.COMMA and (following is None or following.token_type in _AFTER_LIST):
+        elif kind == TokenType.COMMA and (following is None or following.token_type in AFTER_A_LIST):
             fix = Fix("Remove the comma", token.start, token.end + 1, "")
-            raise Unreadable(_refuse(source, token, "Nothing follows this comma.", fix))
+            raise Unreadable(_refuse(source, token, str(grammar.STRAY_COMMA), fix))
     if opened:
         raise Unreadable(_refuse(source, opened[-1], f"This “{source.word(opened[-1])}” is never closed."))
 
@@ -183,7 +171,7 @@ def _explain(source: Source, index: int, description: str) -> str:
     word = source.word(token)
     before = source.tokens[index - 1].text.upper() if index else ""
     if before == "TOP" or word.upper() == "TOP":
-        return "AMC SQL has no TOP. Rank the rows in a subquery with ROW_NUMBER() and filter on the rank."
+        return str(grammar.TOP)
     if source.readable.touches_placeholder(token.start, token.end + 1):
         return f"A placeholder stands for a value, a list or a name; AMC SQL does not expect one here: {word}"
     blank = _BLANK_TO_FILL.match(source.sql, token.start)
@@ -193,3 +181,9 @@ def _explain(source: Source, index: int, description: str) -> str:
     if expected and expected["what"]:
         return f"Syntax error near “{word}”: expected {expected['what'].strip()}."
     return f"Syntax error: “{word}” is not expected here."
+
+
+def quote_identifier(name: str) -> str:
+    """Return a name as SQL wants it: in quotes unless it is a plain word that means nothing else."""
+    is_plain = name.isidentifier() and name.upper() not in _WORDS_OF_SQL
+    return name if is_plain else '"' + name.replace('"', '""') + '"'

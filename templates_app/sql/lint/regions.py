@@ -11,6 +11,7 @@ from bisect import bisect_left
 from dataclasses import dataclass
 from string import ascii_uppercase
 
+from amc_facts.characters import BLANKS_TO_SPACES
 from templates_app.sql.placeholders import Malformed, Placeholder, read
 
 _REGION = re.compile(
@@ -26,7 +27,7 @@ _REGION = re.compile(
 _WANTS_STRING = re.compile(r"\b(?:DATE|TIMESTAMP|TIME|INTERVAL)\s*\Z", re.IGNORECASE)
 _LOOK_BACK = 40
 _NOT_A_BREAK = re.compile(r"[^\r\n]")
-_ASCII_LOWER = {ord(letter): letter.lower() for letter in ascii_uppercase}
+_TRANSLATION = {**{ord(letter): letter.lower() for letter in ascii_uppercase}, **BLANKS_TO_SPACES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ def _region(match: re.Match[str]) -> str:
 
 def _lower(text: str) -> str:
     # str.lower() may change the length of text outside ASCII.
-    return text.lower() if text.isascii() else text.translate(_ASCII_LOWER)
+    return text.lower() if text.isascii() else text.translate(_TRANSLATION)
 
 
 def _with_stand_ins(text: str, placeholders: list[Placeholder]) -> str:

@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from sqlglot import exp
 from sqlglot.optimizer.scope import Scope
 
+from amc_facts.validation import is_aggregate, is_windowed
 from templates_app.sql.lint.findings import Finding, Fix
-from templates_app.sql.lint.query import Query, selects, written
-
-# Aggregates of AMC the parser does not know as such.
-_AGGREGATES = {"collect", "percentile", "approx_percentile", "skewness"}
+from templates_app.sql.lint.query import Query, selects
+from templates_app.sql.lint.reading import quote_identifier
 
 
 def stars(query: Query) -> Iterator[Finding]:
@@ -55,19 +54,16 @@ def _star_fix(query: Query, scope: Scope, projection: exp.Expr, start: int, end:
     names = [output.name for output in outputs]
     if len(set(names)) < len(names) or not all(names):
         return None
-    return Fix("Name the columns", start, end, ", ".join(map(written, names)))
+    return Fix("Name the columns", start, end, ", ".join(map(quote_identifier, names)))
 
 
 def no_aggregate(query: Query) -> Iterator[Finding]:
     """Warn when users' rows are read but nothing is aggregated."""
     if query.is_audience or not query.reads_users:
         return
-    if query.tree.find(exp.AggFunc, exp.Group, exp.Distinct):
+    if query.tree.find(exp.Group, exp.Distinct) or any(map(groups_rows, query.tree.walk())):
         return
-    unions = query.tree.find_all(exp.SetOperation)
-    if any(union.args.get("distinct") for union in unions) or any(
-        map(is_aggregate, query.tree.find_all(exp.Anonymous))
-    ):
+    if any(union.args.get("distinct") for union in query.tree.find_all(exp.SetOperation)):
         return
     message = (
         "AMC wants at least one aggregate, such as SUM or COUNT(DISTINCT user_id); plain rows come back only with "
@@ -78,13 +74,10 @@ def no_aggregate(query: Query) -> Iterator[Finding]:
     )
 
 
-def is_aggregate(node: exp.Expr) -> bool:
-    """Return whether a node is an aggregate function that groups rows."""
-    if isinstance(node.parent, exp.Window) and node.parent.this is node:
-        return False
-    if isinstance(node, exp.Anonymous):
-        return node.name.lower() in _AGGREGATES
-    return isinstance(node, exp.AggFunc)
+def groups_rows(node: exp.Expr) -> bool:
+    """Return whether a node is an aggregate, with or without FILTER, that makes one row of many."""
+    call = node.this if isinstance(node, exp.Filter) else node
+    return is_aggregate(call) and not is_windowed(call)
 
 
 SHAPE_RULES = (stars, no_aggregate)

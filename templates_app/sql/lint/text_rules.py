@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import dropwhile, pairwise
 
 from sqlglot import Token, TokenType
 
+from amc_facts import grammar
+from amc_facts.dialect import ROW_LIMITS, is_row_limit, token_faults
+from amc_facts.grammar import Unsupported
+from amc_facts.validation import literal_fault
 from templates_app.sql.lint.concatenation import find_chains
 from templates_app.sql.lint.findings import Finding, Fix, Level
-from templates_app.sql.lint.reading import Source
+from templates_app.sql.lint.reading import Source, quote_identifier
 
-_ROW_LIMITS = {TokenType.LIMIT, TokenType.FETCH, TokenType.OFFSET}
 # Where a clause at the end of a SELECT ends itself.
 _AFTER_LIMIT = {TokenType.SEMICOLON, TokenType.UNION, TokenType.EXCEPT, TokenType.INTERSECT}
-_AFTER_ORDER_BY = _ROW_LIMITS | _AFTER_LIMIT
-# Otherwise the word is a name.
-_COUNTS_ROWS = {
-    TokenType.NUMBER, TokenType.STRING, TokenType.VAR, TokenType.PLACEHOLDER, TokenType.L_PAREN, TokenType.ALL,
-    TokenType.FIRST, TokenType.NEXT,
-}  # fmt: skip
-_LEADING_TO_LIMIT = {TokenType.L_PAREN, TokenType.COMMA, TokenType.DOT, TokenType.SELECT, TokenType.ALIAS}
+_AFTER_ORDER_BY = ROW_LIMITS | _AFTER_LIMIT
+# Rules of their own, and the reading of punctuation, find these with more to say.
+_HAVE_RULES = frozenset({"concat-operator", "row-limit", "several-statements", "stray-comma"})
 
 
 def line_comments(source: Source) -> Iterator[Finding]:
@@ -47,13 +46,15 @@ def semicolons(source: Source) -> Iterator[Finding]:
     words = dropwhile(_is_semicolon, source.tokens)
     following = next(dropwhile(_is_semicolon, dropwhile(lambda token: not _is_semicolon(token), words)), None)
     if following is not None:
-        message = "AMC runs one statement at a time: save each as a template of its own."
-        yield _at(source, following, "several-statements", "error", message)
+        yield _at(source, following, "several-statements", "error", str(grammar.ONE_STATEMENT))
         return
     between = [source.sql[left.end + 1 : right.start] for left, right in pairwise(ends)]
     label = "Remove the semicolons" if between else "Remove the semicolon"
     fix = Fix(label, ends[0].start, ends[-1].end + 1, "".join(between))
-    yield _at(source, ends[0], "trailing-semicolon", "info", "AMC needs no semicolon at the end.", fix)
+    if _is_semicolon(source.tokens[0]) and len(ends) < len(source.tokens):
+        yield _at(source, ends[0], "trailing-semicolon", "error", "Nothing ends at this semicolon.", fix)
+    else:
+        yield _at(source, ends[0], "trailing-semicolon", "info", "AMC needs no semicolon at the end.", fix)
 
 
 def _is_semicolon(token: Token) -> bool:
@@ -63,14 +64,10 @@ def _is_semicolon(token: Token) -> bool:
 def row_limits(source: Source) -> Iterator[Finding]:
     """Warn of LIMIT, FETCH and OFFSET."""
     for index, token in enumerate(source.tokens):
-        if token.token_type not in _ROW_LIMITS or index == 0:
+        if not is_row_limit(source.tokens, index):
             continue
-        if source.tokens[index - 1].token_type in _LEADING_TO_LIMIT:
-            continue
-        if index + 1 == len(source.tokens) or source.tokens[index + 1].token_type not in _COUNTS_ROWS:
-            continue
-        word = source.word(token).upper()
-        message = f"AMC's documentation says {word} is refused. Rank rows with ROW_NUMBER() in a subquery instead."
+        unsupported = grammar.ROW_LIMITS[source.word(token).split()[0].upper()]
+        message = f"{unsupported} AMC's documentation says so, although such queries have been published."
         yield _at(source, token, "row-limit", "warning", message, _removal(source, index, _AFTER_LIMIT))
 
 
@@ -78,14 +75,11 @@ def outermost_order(source: Source) -> Iterator[Finding]:
     """Warn of ORDER BY on the whole result."""
     for index, token in enumerate(source.tokens):
         if token.token_type == TokenType.ORDER_BY and source.depths[index] == 0:
-            message = (
-                "AMC's documentation does not support ORDER BY on the result, although such queries have run. "
-                "Sort the result after the download; inside OVER (…) it is fine."
-            )
+            message = f"{grammar.ORDER_BY} AMC's documentation says so, although such queries have run."
             yield _at(source, token, "order-by", "warning", message, _removal(source, index, _AFTER_ORDER_BY))
 
 
-def _removal(source: Source, index: int, until: set[TokenType]) -> Fix | None:
+def _removal(source: Source, index: int, until: Collection[TokenType]) -> Fix | None:
     """Return the fix that removes a clause at the end of the statement."""
     if source.depths[index] != 0:
         return None
@@ -112,8 +106,7 @@ def right_joins(source: Source) -> Iterator[Finding]:
             continue
         following = [t.token_type for t in source.tokens[index + 1 : index + 3]]
         if following[:1] == [TokenType.JOIN] or following == [TokenType.OUTER, TokenType.JOIN]:
-            message = "AMC SQL has no RIGHT JOIN: swap the two sides and use LEFT JOIN."
-            yield _at(source, token, "right-join", "error", message)
+            yield _at(source, token, "right-join", "error", str(grammar.construct("RIGHT JOIN")))
 
 
 def intervals(source: Source) -> Iterator[Finding]:
@@ -133,9 +126,38 @@ def intervals(source: Source) -> Iterator[Finding]:
 def concatenations(source: Source) -> Iterator[Finding]:
     """Refuse `||`."""
     for chain in find_chains(source):
-        message = "AMC SQL has no || operator: use CONCAT(a, b)."
-        start, end = chain.operator.start, chain.operator.end + 1
-        yield source.finding("concat-operator", "error", message, start, end, chain.fix)
+        yield _at(source, chain.operator, "concat-operator", "error", str(grammar.SIGNS["||"]), chain.fix)
+
+
+def unsupported_words(source: Source) -> Iterator[Finding]:
+    """Refuse words and signs AMC SQL does not have."""
+    for unsupported, token in token_faults(source.tokens):
+        if unsupported.code not in _HAVE_RULES and not _is_explained(source, unsupported, token):
+            yield _at(source, token, unsupported.code, "error", str(unsupported))
+    for token in source.tokens:
+        if token.token_type == TokenType.IDENTIFIER and source.sql[token.start] == "`":
+            fix = Fix("Use double quotes", token.start, token.end + 1, quote_identifier(token.text))
+            yield _at(source, token, "back-tick", "error", str(grammar.SIGNS["`"]), fix)
+
+
+def _is_explained(source: Source, unsupported: Unsupported, token: Token) -> bool:
+    """Return whether a placeholder stands there, or the reading of the whole explains it better."""
+    before, behind = source.readable.text[: token.start].rstrip(), source.readable.text[token.end + 1 :].lstrip()
+    return (
+        source.readable.touches_placeholder(token.start, token.end + 1)
+        or (unsupported is grammar.NO_COLUMN and before.endswith(","))
+        or (unsupported is grammar.TOP and behind[:1].isdigit())
+    )
+
+
+def literals(source: Source) -> Iterator[Finding]:
+    """Refuse DATE '…' and TIMESTAMP '…' that are none."""
+    for before, token in pairwise(source.tokens):
+        start, end = before.start, token.end + 1
+        if token.token_type == TokenType.STRING and not source.readable.touches_placeholder(start, end):
+            problem = literal_fault(before.text, token.text)
+            if problem:
+                yield source.finding("date-literal", "error", f"{problem}.", start, end)
 
 
 def _at(source: Source, token: Token, rule: str, level: Level, message: str, fix: Fix | None = None) -> Finding:
@@ -150,4 +172,6 @@ TEXT_RULES = (
     right_joins,
     intervals,
     concatenations,
+    unsupported_words,
+    literals,
 )

@@ -224,7 +224,8 @@ rows_ (id) AS (VALUES ({{ asins }}), ('x'), {{more_rows}})
 SELECT campaign, SUM(clicks) AS clicks
 FROM dsp_clicks
 WHERE campaign_id IN {{ campaign_ids }} AND campaign IN (:names, $other) AND campaign_id_string IN :more
-  AND click_date >= DATE {{start_date}} AND click_date < :end_date::DATE AND click_dt < TIMESTAMP '{{end}} 00:00:00'
+  AND click_date >= DATE {{start_date}} AND click_date < CAST(:end_date AS DATE)
+  AND click_dt < TIMESTAMP '{{end}} 00:00:00'
   AND campaign LIKE '%{{brand}}%' AND site <> $site AND clicks > {{ minimum }}
   AND campaign_id IN (SELECT id FROM ids) AND campaign_id IN (SELECT id FROM one)
 GROUP BY campaign
@@ -248,4 +249,8 @@ def test_a_placeholder_may_name_a_table():
 
 
 def test_casts_and_slices_are_no_placeholders():
-    assert lint("SELECT SUM(CAST(clicks AS FLOAT)) AS a, SUM(clicks::FLOAT) AS b FROM dsp_clicks") == []
+    assert lint("SELECT SUM(CAST(clicks AS FLOAT)) AS a, COLLECT(clicks)[1] AS b FROM dsp_clicks") == []
+    sql = "SELECT SUM(clicks::FLOAT) AS a, SUM(:x::FLOAT) AS b, COLLECT(clicks)[1:2] AS c FROM dsp_clicks"
+    assert [(f.rule, f.level) for f in lint(sql)] == [
+        ("cast-operator", "error"), ("cast-operator", "error"), ("colon", "error"),
+    ]  # fmt: skip
