@@ -7,7 +7,7 @@ JOBS ?= 2
 TEST_DATABASE_URL ?= postgres://postgres@127.0.0.1:5432/postgres
 TEST_REDIS_URL ?= redis://127.0.0.1:6379
 
-.PHONY: help install install-dev demo test check test-services e2e bench campaign corpus clean
+.PHONY: help install install-dev demo test test-dates check test-services e2e bench campaign corpus clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -37,6 +37,10 @@ demo: install .env
 ## make test           install and run the whole test suite (SQLite, no services needed)
 test: install-dev
 	$(BIN)/pytest -n $(JOBS)
+
+## make test-dates     the suite with the clock moved to ten unlike days (10 × make test; DAYS="--day 2028-02-29T12:00")
+test-dates: install-dev
+	$(BIN)/python -m tests.dates $(DAYS) -n $(JOBS)
 
 ## make check          style, types, layers, migrations, deployment settings
 check: install-dev

@@ -127,6 +127,8 @@ class Warehouse:
             data.build(connection, seed=seed, first_day=first, last_day=last, advertiser_types=types)
             connection.execute("CHECKPOINT")
             connection.close()
+            # By the clock that later tells its age; the kernel's may be another one when a clock was moved.
+            os.utime(unfinished, (time.time(), time.time()))
             unfinished.replace(path)
         finally:
             self._building.remove(connection)

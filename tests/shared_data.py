@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 # Files name themselves by instance, seed and month, and lock themselves: several runs of the tests may share them.
-STORE = Path(__file__).resolve().parents[1] / "var" / "test-data"
+STORE = Path(os.environ.get("TEST_STORE") or Path(__file__).resolve().parents[1] / "var" / "test-data")
 DATA = STORE / "data"

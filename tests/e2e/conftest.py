@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +15,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from tests import clock
+from tests.serving import free_port, wait_for
+
 ROOT = Path(__file__).resolve().parents[2]
-_MOVABLE = ("-m", "tests.e2e.clock")
 EMAIL, PASSWORD = "alice@example.com", "correct horse battery"
 # Milliseconds: enough for a machine that does much else, and no success waits for it.
 PATIENCE = 45_000
@@ -56,39 +53,7 @@ class Product:
 
     def move_clock(self, seconds: float) -> None:
         """Set all clocks, ours and the local AMC's, so far from the real time."""
-        moved = seconds - float(self.clock.read_text())
-        # In one step: processes read the file at any moment.
-        self.clock.with_suffix(".new").write_text(str(seconds))
-        self.clock.with_suffix(".new").replace(self.clock)
-        request = urllib.request.Request(
-            f"{self.amc_url}/__control/clock",
-            data=json.dumps({"advance": moved}).encode(),
-            headers={"Content-Type": "application/json"},
-        )
-        urllib.request.urlopen(request, timeout=10).close()
-
-
-def free_port() -> int:
-    """Return a port nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
-    """Wait until a server answers, or fail with what it did instead."""
-    for _ in range(300):
-        if process.poll() is not None:
-            pytest.fail(f"The server of {url} ended with code {process.returncode}.")
-        try:
-            urllib.request.urlopen(url, timeout=2)
-        except urllib.error.HTTPError:
-            return
-        except OSError:
-            time.sleep(0.1)
-        else:
-            return
-    pytest.fail(f"{url} did not answer.")
+        clock.move(self.clock, seconds)
 
 
 @pytest.fixture(scope="session")
@@ -110,10 +75,9 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
         "AMAZON_CLIENT_SECRET": "local-secret",
         "LOCAL_AMC_URL": amc_url,
         "VAR_DIR": str(var_dir),
-        "TEST_CLOCK": str(var_dir / "clock"),
     }
-    running = Product(url, amc_url, environment, var_dir / "clock")
-    running.clock.write_text("0")
+    running = Product(url, amc_url, clock.environment(var_dir / "clock", environment), var_dir / "clock")
+    running.move_clock(0)
     done = running.manage("migrate", "--verbosity", "0")
     assert done.returncode == 0, done.stderr
     create = (
@@ -124,13 +88,13 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     log = (var_dir / "processes.log").open("wb")
     commands = [
         ["-m", "local_amc", "--port", str(amc_port), "--store", ":memory:", "--control", "--speed", "0.2"],
-        [*_MOVABLE, "gunicorn", "amchelper.wsgi", "--bind", f"127.0.0.1:{port}", "--workers", "1", "--threads", "8"],
-        [*_MOVABLE, "celery", "-A", "amchelper", "worker", "--pool", "threads", "--concurrency", "4",
+        ["-m", "gunicorn", "amchelper.wsgi", "--bind", f"127.0.0.1:{port}", "--workers", "1", "--threads", "8"],
+        ["-m", "celery", "-A", "amchelper", "worker", "--pool", "threads", "--concurrency", "4",
          "--without-gossip", "--without-mingle", "--without-heartbeat"],
-        [*_MOVABLE, "celery", "-A", "amchelper", "beat", "--schedule", str(var_dir / "beat")],
+        ["-m", "celery", "-A", "amchelper", "beat", "--schedule", str(var_dir / "beat")],
     ]  # fmt: skip
     processes = [
-        subprocess.Popen([sys.executable, *command], cwd=ROOT, env=environment, stdout=log, stderr=log)
+        subprocess.Popen([sys.executable, *command], cwd=ROOT, env=running.environment, stdout=log, stderr=log)
         for command in commands
     ]
     try:

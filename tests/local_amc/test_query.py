@@ -7,13 +7,15 @@ import io
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import time_machine
 
 from local_amc.query import main
 from local_amc.server import LocalAmcServer
-from tests.local_amc.api import SQL, Api
+from tests.local_amc.api import NOON, SQL, Api
 from tests.shared_data import DATA, STORE
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,6 +23,13 @@ BOUNDS = (
     "SELECT BUILT_IN_PARAMETER('TIME_WINDOW_START') AS a, BUILT_IN_PARAMETER('TIME_WINDOW_END') AS b "
     "FROM (VALUES (1)) AS t(x)"
 )
+
+
+@pytest.fixture(autouse=True)
+def _fixed_clock() -> Iterator[None]:
+    """Let the data of the usual window be the same for ever: which groups are small changes from day to day."""
+    with time_machine.travel(NOON, tick=True):
+        yield
 
 
 def run(sql: str, *options: str, store: Path = STORE) -> tuple[int, str, str]:
