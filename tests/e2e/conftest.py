@@ -10,9 +10,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import requests
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests import clock
@@ -51,9 +53,13 @@ class Product:
             cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=120, check=False,
         )  # fmt: skip
 
-    def move_clock(self, seconds: float) -> None:
-        """Set all clocks, ours and the local AMC's, so far from the real time."""
-        clock.move(self.clock, seconds)
+    def pass_time(self, time: timedelta) -> None:
+        """Move all clocks on, ours and the local AMC's; never back, because leases and beats remember the time."""
+        clock.move(self.clock, float(self.clock.read_text()) + time.total_seconds())
+
+    def control(self, path: str, **body: str | int) -> None:
+        """Call a control route of the local AMC."""
+        requests.post(f"{self.amc_url}/__control/{path}", json=body, timeout=10).raise_for_status()
 
 
 @pytest.fixture(scope="session")
@@ -77,7 +83,7 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
         "VAR_DIR": str(var_dir),
     }
     running = Product(url, amc_url, clock.environment(var_dir / "clock", environment), var_dir / "clock")
-    running.move_clock(0)
+    clock.move(running.clock, 0)
     done = running.manage("migrate", "--verbosity", "0")
     assert done.returncode == 0, done.stderr
     create = (
@@ -86,25 +92,28 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     done = running.manage("shell", "-c", create)
     assert done.returncode == 0, done.stderr
     log = (var_dir / "processes.log").open("wb")
-    commands = [
-        ["-m", "local_amc", "--port", str(amc_port), "--store", ":memory:", "--control", "--speed", "0.2"],
-        ["-m", "gunicorn", "amchelper.wsgi", "--bind", f"127.0.0.1:{port}", "--workers", "1", "--threads", "8"],
-        ["-m", "celery", "-A", "amchelper", "worker", "--pool", "threads", "--concurrency", "4",
-         "--without-gossip", "--without-mingle", "--without-heartbeat"],
-        ["-m", "celery", "-A", "amchelper", "beat", "--schedule", str(var_dir / "beat")],
-    ]  # fmt: skip
-    processes = [
-        subprocess.Popen([sys.executable, *command], cwd=ROOT, env=running.environment, stdout=log, stderr=log)
-        for command in commands
-    ]
+    commands = {
+        "amc": ["-m", "local_amc", "--port", str(amc_port), "--store", ":memory:", "--control", "--speed", "0.2"],
+        "web": ["-m", "gunicorn", "amchelper.wsgi", "--bind", f"127.0.0.1:{port}", "--workers", "1",
+                "--threads", "8"],
+        "worker": ["-m", "celery", "-A", "amchelper", "worker", "--pool", "threads", "--concurrency", "4",
+                   "--without-gossip", "--without-mingle", "--without-heartbeat"],
+        "beat": ["-m", "celery", "-A", "amchelper", "beat", "--schedule", str(var_dir / "beat")],
+    }  # fmt: skip
+    processes = {
+        name: subprocess.Popen(
+            [sys.executable, *command], cwd=ROOT, env=running.environment, stdout=log, stderr=log
+        )
+        for name, command in commands.items()
+    }
     try:
-        wait_for(f"{amc_url}/amc/accounts", processes[0])
-        wait_for(f"{url}/accounts/login/", processes[1])
+        wait_for(f"{amc_url}/amc/accounts", processes["amc"])
+        wait_for(f"{url}/accounts/login/", processes["web"])
         yield running
     finally:
-        for process in reversed(processes):
+        for process in reversed(processes.values()):
             process.send_signal(signal.SIGTERM)
-        for process in processes:
+        for process in processes.values():
             try:
                 process.wait(timeout=20)
             except subprocess.TimeoutExpired:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import threading
-import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -15,11 +13,11 @@ from urllib.parse import parse_qs
 import pytest
 from csp.utils import build_policy
 from django.contrib.staticfiles import finders
-from playwright.sync_api import Browser, Dialog, Page, expect
+from playwright.sync_api import Browser, Dialog, Page, Request, expect
 
-from tests.e2e.test_instances import check_accessible, set_theme
+from tests.e2e.conftest import PATIENCE
+from tests.e2e.looking import SHOTS, check_accessible, held, set_theme, set_width, settle
 
-SHOTS = os.environ.get("SCREENSHOTS")
 MOD = "Control"
 
 SOURCE = """\
@@ -141,7 +139,8 @@ def whole_page() -> str:
 class Handler(BaseHTTPRequestHandler):
     """Serves the page, its fragments and static files."""
 
-    delay_seconds = 0.0
+    # A test that clears it decides when fragments are answered.
+    may_answer = threading.Event()
     saved: list[dict[str, str]] = []
 
     def log_message(self, format: str, *args: object) -> None:
@@ -176,7 +175,7 @@ class Handler(BaseHTTPRequestHandler):
         if self.path == "/save":
             self.saved.append(values)
             return self.answer(SAVED)
-        time.sleep(self.delay_seconds)
+        self.may_answer.wait()
         if self.path == "/parameters":
             return self.answer(parameters(values))
         return self.answer(lint(values["source_sql"]) if self.path == "/lint" else preview(values["source_sql"]))
@@ -184,11 +183,12 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server() -> Iterator[str]:
-    Handler.delay_seconds = 0
+    Handler.may_answer.set()
     Handler.saved = []
     running = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=running.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{running.server_address[1]}"
+    Handler.may_answer.set()
     running.shutdown()
     running.server_close()
 
@@ -199,7 +199,7 @@ def page(browser: Browser, server: str) -> Iterator[Page]:
     context = browser.new_context(
         viewport={"width": 1500, "height": 900}, base_url=server, reduced_motion="reduce"
     )
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(PATIENCE)
     opened = context.new_page()
     problems: list[str] = []
     opened.on("pageerror", lambda error: problems.append(str(error)))
@@ -221,6 +221,11 @@ def page(browser: Browser, server: str) -> Iterator[Page]:
 def editor(page: Page) -> str:
     """Return what the form would send."""
     return str(page.evaluate("new FormData(document.forms[0]).get('source_sql')"))
+
+
+def asks_for_fresh(request: Request) -> bool:
+    """Return whether a request asks for the parameters of the SQL with {{fresh}} in it."""
+    return request.url.endswith("/parameters") and "fresh%7D%7D" in (request.post_data or "")
 
 
 def put_cursor(page: Page, text: str) -> None:
@@ -298,12 +303,19 @@ class TestEditor:
         expect(listbox.get_by_text(kept_out, exact=True)).to_have_count(0)
 
     def test_completes_nothing_in_comments_and_placeholders(self, page: Page) -> None:
+        page.clock.install()
+        page.reload()
         put_cursor(page, "ORDER BY")
         page.keyboard.type(" {{imp")
         page.keyboard.press("ArrowRight")
         page.keyboard.type(" -- imp")
-        page.wait_for_timeout(500)
+        page.clock.run_for(5000)
         expect(page.get_by_role("listbox")).to_have_count(0)
+        # Where something is completed, it has come by then.
+        page.keyboard.press("Enter")
+        page.keyboard.type("imp")
+        page.clock.run_for(5000)
+        expect(page.get_by_role("listbox")).to_have_count(1)
 
 
 class TestFindings:
@@ -311,8 +323,9 @@ class TestFindings:
         under = page.locator(".sql-editor:not(.sql-editor-view) .cm-lintRange-warning")
         expect(under).to_have_text("ORDER BY users")
         put_cursor(page, "GROUP BY campaign")
-        page.keyboard.type(" ")
-        page.wait_for_timeout(700)
+        with page.expect_response("**/lint"):
+            page.keyboard.type(" ")
+        settle(page)
         expect(under).to_have_text("ORDER BY users")
 
     def test_a_link_moves_the_cursor_behind_a_character_outside_the_basic_plane(self, page: Page) -> None:
@@ -321,7 +334,7 @@ class TestFindings:
         assert "reach r #ORDER BY users" in editor(page)
 
     def test_a_fix_is_one_step_even_when_the_text_has_moved_since(self, page: Page) -> None:
-        Handler.delay_seconds = 3
+        Handler.may_answer.clear()
         put_cursor(page, "GROUP BY campaign")
         page.keyboard.type(", \U0001f600")
         page.get_by_role("button", name="Use LIMIT").click()
@@ -345,8 +358,9 @@ class TestView:
         view.locator(".cm-content").evaluate("e => (e.isTheSame = true)")
         for _ in range(3):
             put_cursor(page, "GROUP BY campaign")
-            page.keyboard.type("x")
-            page.wait_for_timeout(300)
+            with page.expect_response("**/preview"):
+                page.keyboard.type("x")
+            settle(page)
         expect(view).to_have_count(1)
         expect(view.locator(".cm-content")).to_contain_text("campaignxxx")
         assert view.locator(".cm-scroller").evaluate("e => e.scrollTop") == 60
@@ -375,17 +389,19 @@ class TestParameters:
         expect(page.locator("[name='auto:start_date']")).to_have_value("1")
 
     def test_a_swap_takes_neither_focus_nor_text(self, page: Page) -> None:
-        Handler.delay_seconds = 0.6
+        Handler.may_answer.clear()
         put_cursor(page, "GROUP BY campaign")
         page.keyboard.type(" -- ")
         page.keyboard.press("Enter")
-        page.keyboard.type("{{fresh}}")
-        page.wait_for_timeout(300)  # the request is on its way, with the old values
+        # The request is on its way, with the old values.
+        with page.expect_request(asks_for_fresh):
+            page.keyboard.type("{{fresh}}")
         page.get_by_label("campaign_ids").fill("77")
         brand = page.get_by_label("brand")
         brand.evaluate("e => (e.isTheSame = true)")
         brand.press("Home")
         page.keyboard.type("The ")
+        Handler.may_answer.set()
         expect(page.get_by_label("fresh")).to_be_visible()
         page.keyboard.type("big ")
         expect(brand).to_have_value("The big Acme")
@@ -434,14 +450,14 @@ class TestChart:
     def test_is_drawn_in_the_colours_of_each_theme(self, page: Page) -> None:
         canvas = page.locator("canvas[data-chart]")
         expect(canvas).to_have_attribute("role", "img")
-        colours = {}
-        for theme in ("light", "dark"):
+        for theme, colour in (("light", "rgb(5, 97, 191)"), ("dark", "rgb(106, 169, 244)")):
             set_theme(page, theme)
-            page.wait_for_timeout(100)
-            colours[theme] = page.evaluate(
-                "Charts.Chart.getChart(document.querySelector('canvas')).data.datasets[0].borderColor"
+            page.wait_for_function(
+                "colour => Charts.Chart.getChart(document.querySelector('canvas')).data.datasets[0].borderColor"
+                " === colour",
+                arg=colour,
             )
-        assert colours == {"light": "rgb(5, 97, 191)", "dark": "rgb(106, 169, 244)"}
+        settle(page)
         assert canvas.evaluate("e => e.getContext('2d').getImageData(0, 0, e.width, e.height).data.some(Boolean)")
 
 
@@ -451,14 +467,13 @@ class TestLook:
         for theme in ("light", "dark"):
             set_theme(page, theme)
             for width in (1500, 390):
-                page.set_viewport_size({"width": width, "height": 900})
-                page.wait_for_timeout(200)
+                set_width(page, width)
                 self.check(page, f"{theme}-{width}")
-            page.set_viewport_size({"width": 1500, "height": 900})
+            set_width(page, 1500)
             put_cursor(page, "GROUP BY campaign")
             page.keyboard.press(f"{MOD}+f")
             page.keyboard.type("campaign")
-            page.wait_for_timeout(100)
+            expect(page.locator(".cm-searchMatch").first).to_be_visible()
             self.check(page, f"{theme}-search")
             page.keyboard.press("Escape")
             put_cursor(page, "ORDER BY")
@@ -471,7 +486,9 @@ class TestLook:
             page.keyboard.press("Backspace")
 
     def check(self, page: Page, name: str) -> None:
-        if SHOTS:
-            page.screenshot(path=f"{SHOTS}/editor-{name}.png", full_page=True)
-        check_accessible(page)
-        assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), name
+        with held(page):
+            if SHOTS:
+                page.screenshot(path=f"{SHOTS}/editor-{name}.png", full_page=True)
+            check_accessible(page)
+            fits = page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+            assert fits, name

@@ -3,53 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
-from tests.e2e.conftest import PASSWORD, Product
-
-SHOTS = os.environ.get("SCREENSHOTS")
-CHECKED = {("light", 1500), ("dark", 390)}
-
-
-def check_accessible(page: Page) -> None:
-    """Fail on any violation axe finds."""
-    found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]})
-    assert found.violations_count == 0, found.generate_report()
-
-
-def set_theme(page: Page, theme: str) -> None:
-    """Switch between light and dark, and wait until no colour is still on its way."""
-    page.evaluate("theme => document.documentElement.setAttribute('data-bs-theme', theme)", theme)
-    page.wait_for_function(
-        "() => document.getAnimations().every(a => a.playState !== 'running' || !(a instanceof CSSTransition))"
-    )
-    page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
-
-
-def look(page: Page, name: str) -> None:
-    """Check a page in light and wide, dark and narrow; keep pictures of all four when SCREENSHOTS names a folder."""
-    for theme, width in (("light", 1500), ("dark", 390), ("light", 390), ("dark", 1500)):
-        is_checked = (theme, width) in CHECKED
-        if not (is_checked or SHOTS):
-            continue
-        set_theme(page, theme)
-        page.set_viewport_size({"width": width, "height": 900})
-        page.wait_for_timeout(150)
-        if is_checked:
-            # Colours differ by theme, the arrangement by width: two of the four show everything.
-            check_accessible(page)
-            overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-            assert overflow <= 0, f"{name} is wider than the window at {width} px"
-        if SHOTS:
-            Path(SHOTS).mkdir(parents=True, exist_ok=True)
-            page.screenshot(path=f"{SHOTS}/{name}-{theme}-{width}.png", full_page=width == 1500)
-    page.set_viewport_size({"width": 1500, "height": 900})
+from tests.e2e.conftest import PASSWORD, PATIENCE, Product
+from tests.e2e.looking import check_accessible, held, look, reload_until_visible, set_theme, settle
 
 
 def connect(page: Page) -> None:
@@ -84,12 +44,14 @@ class TestMainJob:
         page.get_by_role("button", name="Discover").first.click()
         expect(page.get_by_text("amclocalus1").first).to_be_visible(timeout=30_000)
         look(page, "discovery")
-        page.get_by_role("button", name="Read again").press("Enter")
+        with page.expect_response(lambda response: response.url.endswith("/discover/")):
+            page.get_by_role("button", name="Read again").press("Enter")
+        settle(page)
         expect(page.get_by_role("group", name="What was found")).to_be_focused(timeout=30_000)
         # Left for adding by hand.
         page.locator("input[type=checkbox][value$='amclocalus2']").uncheck()
         page.get_by_role("button", name="Import selected").first.click()
-        page.wait_for_load_state("networkidle")
+        page.wait_for_url("**/instances/")
         page.goto("/instances/?q=amclocalus")
         expect(page.get_by_text("amclocalus1").first).to_be_visible()
         expect(page.get_by_text("amclocalus2")).to_have_count(0)
@@ -116,14 +78,12 @@ class TestMainJob:
     def check_one_with_the_keyboard(self, page: Page) -> None:
         page.goto("/instances/?q=amclocalus1")
         button = page.get_by_role("button", name=re.compile("^Check .*Trail"))
-        button.focus()
-        page.keyboard.press("Enter")
+        button.press("Enter")
         expect(page.locator(".toast-text", has_text="Healthy")).to_be_visible()
         expect(button).to_be_focused()
         page.locator("#instance-table a", has_text="Trail").first.click()
         button = page.get_by_role("button", name="Check now")
-        button.focus()
-        page.keyboard.press("Enter")
+        button.press("Enter")
         expect(page.locator(".toast-text", has_text="Healthy")).to_be_visible()
         expect(button).to_be_focused()
 
@@ -131,6 +91,7 @@ class TestMainJob:
         page.goto("/instances/?q=amclocalus1")
         page.locator("#instance-table a", has_text="Trail").first.click()
         page.get_by_role("button", name="Disable").click()
+        expect(page.get_by_role("button", name="Enable and check")).to_be_visible()
         page.goto("/instances/?q=amclocalus")
         page.get_by_label("Select all on this page").check()
         expect(page.locator("[data-select-count]").first).to_have_text("1 selected")
@@ -162,6 +123,7 @@ class TestMainJob:
             look(page, name)
         page.goto("/instances/?q=amclocalbad")
         page.locator("#instance-table a", has_text="Tee Pilot").first.click()
+        expect(page.get_by_role("heading", name="Tee Pilot")).to_be_visible()
         look(page, "instance-failing")
         self.look_at_every_other_page(page)
 
@@ -187,9 +149,10 @@ class TestMainJob:
         ]
         for path in paths:
             page.goto(path)
-            for theme in ("light", "dark"):
-                set_theme(page, theme)
-                check_accessible(page)
+            with held(page):
+                for theme in ("light", "dark"):
+                    set_theme(page, theme)
+                    check_accessible(page)
 
 
 class TestWithoutScript:
@@ -197,24 +160,23 @@ class TestWithoutScript:
         create = f"from amchelper.models import User; User.objects.create_user('plain@example.com', '{PASSWORD}')"
         assert product.manage("shell", "-c", create).returncode == 0
         context = browser.new_context(java_script_enabled=False, base_url=product.url)
+        context.set_default_timeout(PATIENCE)
         page = context.new_page()
         page.goto("/accounts/login/")
         page.locator("[name=login]").fill("plain@example.com")
         page.locator("[name=password]").fill(PASSWORD)
         page.get_by_role("button", name="Sign in").click()
+        expect(page.get_by_role("heading", name="Home")).to_be_visible()
         connect(page)
         page.goto("/connections/")
         page.get_by_role("button", name="Discover").first.click()
         page.get_by_role("button", name="Import selected").first.click()
+        page.wait_for_url("**/instances/")
         page.goto("/instances/?q=amclocalus")
         expect(page.get_by_text("amclocalus2").first).to_be_visible()
         page.get_by_role("button", name="Check all").click()
-        for _ in range(30):
-            if page.get_by_text("Finished:").count():
-                break
-            page.wait_for_timeout(500)
-            page.reload()
-        expect(page.get_by_text("Finished:")).to_be_visible()
+        page.wait_for_url("**/instances/checks/*/")
+        reload_until_visible(page, page.get_by_text("Finished:"))
         context.close()
 
 

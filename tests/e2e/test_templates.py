@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.e2e.conftest import EMAIL, Product
-from tests.e2e.test_instances import look
+from tests.e2e.looking import look
 
 _SETUP = f"""
 from amchelper.models import User
@@ -57,6 +57,11 @@ def instance(product: Product) -> str:
     return done.stdout.rsplit("instance ", 1)[1].split()[0]
 
 
+def on_step(page: Page, title: str) -> None:
+    """Wait for a step of the run wizard; all of them have a button "Continue"."""
+    expect(page.locator(".wizard-step[aria-current=step]")).to_contain_text(title)
+
+
 def write_sql(page: Page, sql: str) -> None:
     """Replace the editor's text as somebody who pastes does."""
     editor = page.locator(".cm-content").first
@@ -79,6 +84,7 @@ class TestTemplates:
 
     def write(self, page: Page) -> None:
         page.get_by_role("link", name="New template").click()
+        page.wait_for_url("**/new/")
         page.get_by_label("Name").fill("Reach by campaign")
         write_sql(page, SQL)
         # The mappings fill two of four by themselves.
@@ -95,18 +101,23 @@ class TestTemplates:
         look(page, "template-detail")
 
     def edit(self, page: Page) -> None:
+        detail = page.url
         page.get_by_role("link", name="Edit").click()
+        page.wait_for_url("**/edit/")
         expect(page.locator(".cm-content").first).to_contain_text("{{word}}")
         write_sql(page, SQL.replace("AS purchases", "AS orders"))
         page.get_by_role("button", name="Save").click()
+        # The form has the same heading.
+        page.wait_for_url(detail)
         expect(page.get_by_role("heading", name="Reach by campaign")).to_be_visible()
-        page.goto(page.url + "versions/")
+        page.goto(f"{detail}versions/")
         look(page, "template-versions")
 
     def use(self, page: Page, product: Product, instance: str) -> None:
         page.goto(f"/instances/{instance}/templates/")
         look(page, "templates")
         page.get_by_role("link", name="Use").click()
+        on_step(page, "Template")
         expect(page.locator("[data-sql-view]").first).to_have_value(FINISHED.replace("AS purchases", "AS orders"))
         look(page, "wizard-template")
         done = product.manage("shell", "-c", _ELSEWHERE)
@@ -114,16 +125,20 @@ class TestTemplates:
         for address in (page.url, f"/instances/{instance}/templates/"):
             page.goto(address)
         page.get_by_role("link", name="Use").click()
+        on_step(page, "Template")
         expect(page.locator("[data-sql-view]").first).to_have_value("SELECT 42 AS from_another_process")
         page.get_by_role("button", name="Continue").click()
+        on_step(page, "Type")
         look(page, "wizard-type")
         page.get_by_role("button", name="Continue").click()
+        on_step(page, "Window")
         look(page, "wizard-window")
 
     def delete(self, page: Page, instance: str) -> None:
         page.goto(f"/instances/{instance}/templates/")
         page.get_by_label("More about Reach by campaign").click()
         page.get_by_role("link", name="Delete").click()
+        expect(page.get_by_role("button", name="Delete for good")).to_be_visible()
         look(page, "template-delete")
         page.get_by_role("button", name="Delete for good").click()
         expect(page.get_by_text("No template yet")).to_be_visible()
