@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -31,7 +30,7 @@ def test_the_file_moves_a_process_its_children_and_forks_while_they_run(tmp_path
     file = tmp_path / "clock"
     ahead = timedelta(days=DAYS).total_seconds()
     clock.move(file, ahead)
-    soon = time.time() + ahead / 2
+    soon = clock.real_time() + ahead / 2
     with subprocess.Popen(
         [sys.executable, "-c", FAMILY.format(soon=soon)],
         env=clock.environment(file), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
@@ -41,7 +40,7 @@ def test_the_file_moves_a_process_its_children_and_forks_while_they_run(tmp_path
         first, child = float(process.stdout.readline()), float(process.stdout.readline())
         clock.move(file, 0)
         fork, _ = process.communicate("\n", timeout=60)
-    now = time.time()
+    now = clock.real_time()
     assert abs(first - now - ahead) < 120
     assert abs(child - now - ahead) < 120
     assert abs(float(fork) - now) < 120
@@ -50,7 +49,7 @@ def test_the_file_moves_a_process_its_children_and_forks_while_they_run(tmp_path
 def test_times_go_on_from_the_moment_set(tmp_path: Path) -> None:
     file = tmp_path / "clock"
     leap_day = datetime(2028, 2, 29, 12, tzinfo=UTC)
-    clock.move(file, (leap_day - datetime.now(UTC)).total_seconds())
+    clock.move(file, leap_day.timestamp() - clock.real_time())
     code = (
         "import time; from datetime import UTC, datetime; first = datetime.now(UTC); time.sleep(0.01); "
         "print(first.date(), datetime.now(UTC) > first)"

@@ -11,8 +11,11 @@ them their times explicitly.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
+
+import time_machine
 
 _FOLDER = Path(__file__).resolve().parent
 
@@ -22,6 +25,12 @@ def environment(file: Path, base: Mapping[str, str] = os.environ) -> dict[str, s
     found = [part for part in base.get("PYTHONPATH", "").split(os.pathsep) if part]
     path = [str(_FOLDER), *(part for part in found if part != str(_FOLDER))]
     return {**base, "TEST_CLOCK": str(file), "PYTHONPATH": os.pathsep.join(path)}
+
+
+def real_time() -> float:
+    """Return the seconds since 1970 that no test moves."""
+    hatch = time_machine.escape_hatch
+    return hatch.time.time() if hatch.is_travelling() else time.time()
 
 
 def move(file: Path, seconds: float) -> None:

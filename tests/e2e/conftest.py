@@ -61,6 +61,11 @@ class Product:
         """Call a control route of the local AMC."""
         requests.post(f"{self.amc_url}/__control/{path}", json=body, timeout=10).raise_for_status()
 
+    def statuses_at_amc(self) -> list[str]:
+        """Return where every run at the local AMC is."""
+        found = requests.get(f"{self.amc_url}/__control/executions", timeout=10).json()
+        return [run["status"] for run in found["executions"]]
+
 
 @pytest.fixture(scope="session")
 def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:

@@ -10,6 +10,7 @@ from playwright.sync_api import Page, expect
 from tests.e2e.conftest import EMAIL, Product
 from tests.e2e.looking import look, reload_until_visible
 from tests.e2e.test_templates import on_step
+from tests.local_amc.waiting import wait_until
 
 _SETUP = f"""
 from amchelper.models import User
@@ -111,6 +112,7 @@ class TestRuns:
         page.get_by_role("button", name="Start the run").click()
         expect(page.locator("#execution-progress")).to_be_visible()
         look(page, "run-progress")
+        wait_until(product.statuses_at_amc, lambda statuses: "PUBLISHING" in statuses)
         product.control("clock", advance=_PUBLISHING_SECONDS)
         expect(page.locator("#result-table")).to_be_visible(timeout=120_000)
 

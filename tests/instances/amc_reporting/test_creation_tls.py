@@ -8,6 +8,7 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from cryptography.x509.oid import NameOID
 from instances.amc.client import RetryPolicy
 from instances.amc.errors import AmcOutcomeUnknownError, AmcUnavailableError
 from tests.instances.amc.builders import INSTANCE, client
-from tests.instances.amc_reporting.builders import ago, request
+from tests.instances.amc_reporting.builders import request
 
 SHORT = RetryPolicy(tries=3, max_wait_seconds=5, connect_timeout=1, read_timeout=1)
 
@@ -36,8 +37,9 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(ago(days=1))
-        .not_valid_after(ago(days=-1))
+        # OpenSSL reads the kernel's clock, whatever time it is in the tests.
+        .not_valid_before(datetime(2000, 1, 1, tzinfo=UTC))
+        .not_valid_after(datetime(2100, 1, 1, tzinfo=UTC))
         .add_extension(x509.SubjectAlternativeName([address]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
