@@ -79,8 +79,8 @@ def test_closing_the_terminal_stops_every_process(tmp_path: Path) -> None:
 START_EVERY_TEMPLATE = """
 from django.utils import timezone
 from templates_app.models import InstanceTemplate
-from templates_app.planning.windows import rolling_window, today_in
-from templates_app.services.executions import start_execution
+from planning.windows import rolling_window, today_in
+from executions.services.start import start_execution
 for template in InstanceTemplate.objects.all():
     window = rolling_window(days=30, today=today_in("UTC", timezone.now()), zone="UTC")
     print("run", start_execution(user=template.user, template=template, window=window).get_absolute_url())
