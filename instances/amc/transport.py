@@ -27,10 +27,11 @@ from urllib3.exceptions import (
     ResponseError,
 )
 
+from amchelper import __version__
 from instances.amc.errors import AmcThrottledError
 from instances.amc.throttle import Throttle
 
-USER_AGENT = "amc-helper/0.1"
+USER_AGENT = f"amc-helper/{__version__}"
 RETRIED_STATUSES = frozenset({429, 500, 502, 503, 504})
 LONGEST_RETRY_AFTER_SECONDS = 15 * 60.0
 _LONGEST_BACKOFF_SECONDS = 60.0

@@ -63,9 +63,8 @@ class HealthCheckBatch(models.Model):
     instance_ids = models.JSONField(default=list)
     total = models.PositiveIntegerField()
     # One scheduled run per interval, however many beats fire: the second insert of a slot fails.
-    slot = models.CharField(  # noqa: DJ001  NULL for runs that people start: only slots are unique
-        max_length=40, null=True, blank=True, unique=True, editable=False
-    )
+    # NULL for runs that people start: only slots are unique.
+    slot = models.CharField(max_length=40, null=True, blank=True, unique=True, editable=False)
     # A worker that holds the lease is checking; when it dies the lease ends and another goes on.
     lease_expires_at = models.DateTimeField(null=True, blank=True, editable=False)
     started_at = models.DateTimeField(default=timezone.now)

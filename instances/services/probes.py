@@ -39,7 +39,7 @@ def probe(client: AmcClient, instance_pk: UUID, ref: InstanceRef) -> ProbeResult
     try:
         return result_of_answer(instance_pk, ref, client.get_instance(ref))
     # One bad instance must never hide the others, so nothing leaves this function but a result.
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:
         return result_of_error(instance_pk, error)
 
 

@@ -1,12 +1,12 @@
 // Loaded blocking in <head>, so that the first paint already has the right colours.
-(function () {
+(() => {
   var root = document.documentElement;
   var dark = window.matchMedia("(prefers-color-scheme: dark)");
 
   function chosen() {
     try {
       return localStorage.getItem("theme") || "system";
-    } catch (error) {
+    } catch {
       return "system"; // storage may be forbidden; the system's choice still works
     }
   }
@@ -18,10 +18,10 @@
 
   window.amcTheme = {
     chosen: chosen,
-    choose: function (theme) {
+    choose: (theme) => {
       try {
         localStorage.setItem("theme", theme);
-      } catch (error) {
+      } catch {
         root.dataset.bsTheme = theme;
         return;
       }

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 
 import pytest
+from local_amc.privacy import PrivacyOptions
 
 from local_amc import engine
-from local_amc.privacy import PrivacyOptions
 from local_amc.sql.catalogue import build
 from local_amc.sql.compiler import compile_query
 from local_amc.sql.errors import Source, SqlError

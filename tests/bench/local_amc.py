@@ -15,18 +15,19 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-import duckdb  # noqa: E402  needs the path above, as all below
+# The path above is needed by all below.
+import duckdb
 
-from local_amc import engine  # noqa: E402
-from local_amc.fixtures import build_instances  # noqa: E402
-from local_amc.sql.catalogue import build  # noqa: E402
-from local_amc.sql.compiler import compile_query  # noqa: E402
-from local_amc.sql.errors import Source, SqlError  # noqa: E402
-from local_amc.sql.functions import Run  # noqa: E402
-from local_amc.sql.parameters import declare  # noqa: E402
-from local_amc.sql.privacy import PrivacyOptions  # noqa: E402
-from local_amc.warehouse import Warehouse  # noqa: E402
-from tests.local_amc.outcomes import corpus, declared  # noqa: E402
+from local_amc import engine
+from local_amc.fixtures import build_instances
+from local_amc.sql.catalogue import build
+from local_amc.sql.compiler import compile_query
+from local_amc.sql.errors import Source, SqlError
+from local_amc.sql.functions import Run
+from local_amc.sql.parameters import declare
+from local_amc.sql.privacy import PrivacyOptions
+from local_amc.warehouse import Warehouse
+from tests.local_amc.outcomes import corpus, declared
 
 SEED, INSTANCE, WINDOW = 7, "amclocalus1", timedelta(days=60)
 TARGET_BUILD_SECONDS, TARGET_MEDIAN_SECONDS = 15, 0.1

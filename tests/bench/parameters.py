@@ -15,7 +15,7 @@ from sqlparse import lexer
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from templates_app.sql.parameters import detect, substitute  # noqa: E402  needs the path above
+from templates_app.sql.parameters import detect, substitute
 
 LENGTH, ITEMS = 1_000_000, 10_000
 TARGET_RATIO, TARGET_SECONDS = 10, 0.05

@@ -1,7 +1,6 @@
 """Declared parameters and their values, over HTTP: every type, arrays, defaults, and what is refused."""
 
 # Queries are put together freely here.
-# ruff: noqa: S608
 
 from __future__ import annotations
 

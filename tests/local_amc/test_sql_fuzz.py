@@ -1,7 +1,6 @@
 """Queries with words dropped, doubled, swapped or replaced: they run or are refused, and nothing else happens."""
 
 # Queries are put together freely here.
-# ruff: noqa: S608
 
 from __future__ import annotations
 

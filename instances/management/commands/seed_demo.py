@@ -22,7 +22,8 @@ from instances.services.connections import connect_with_refresh_token
 from instances.services.discovery import discover
 from instances.services.imports import import_instances
 
-EMAIL, PASSWORD = "demo@example.com", "local-demo-password"  # noqa: S105  printed on purpose
+# Printed on purpose.
+EMAIL, PASSWORD = "demo@example.com", "local-demo-password"
 REFRESH_TOKEN = "Atzr|local-healthy"  # noqa: S105  a published fixture of the local AMC
 # Left out so that there is something to add and to discover by hand.
 LEFT_OUT = ("amclocalus2",)

@@ -202,7 +202,7 @@ def test_every_row_is_on_exactly_one_page(make_result: MakeResult) -> None:
     kept = [row for row in rows if row[2] != 4]
     for direction in ("asc", "desc"):
         sign = 1 if direction == "asc" else -1
-        expected = sorted(kept, key=lambda row: (row[1] == "", sign * int(row[1] or 0)))  # noqa: B023
+        expected = sorted(kept, key=lambda row: (row[1] == "", sign * int(row[1] or 0)))
         seen: list[str | None] = []
         for offset in range(0, 400, 50):
             found = page(path, offset=offset, sort=[("key", direction)], filters=[Filter("other", "less", "4")])

@@ -11,6 +11,7 @@ import responses
 import time_machine
 from responses import matchers
 
+import amchelper
 from instances.amc.auth import REFRESH_BEFORE
 from instances.amc.client import RetryPolicy
 from instances.amc.errors import (
@@ -65,7 +66,7 @@ def test_instance_call_sends_exactly_these_headers() -> None:
     answers(GOOD)
     client().get_instance(INSTANCE)
     sent = dict(responses.calls[0].request.headers)
-    assert sent.pop("User-Agent").startswith("amc-helper/")
+    assert sent.pop("User-Agent") == f"amc-helper/{amchelper.__version__}"
     assert sent == {
         "Authorization": f"Bearer {ACCESS_TOKEN}",
         "Amazon-Advertising-API-ClientId": CLIENT_ID,
