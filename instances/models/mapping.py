@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import unicodedata
+from functools import reduce
+from operator import or_
 from typing import TypeVar
 
 from django.db import models
@@ -10,14 +12,14 @@ from django.db.models import Q
 from django.db.models.functions import Length, Upper
 from django.db.models.lookups import Exact, LessThanOrEqual
 
+from amc_facts.identifiers import ASIN_FIRST_CHARACTERS, ASIN_LENGTH, MAX_ID_DIGITS
 from amchelper.access import OwnedQuerySet
 from instances.models.instance import AMCInstance, InstanceBrand
 
 M = TypeVar("M", bound=models.Model)
 
-ASIN_LENGTH = 10
-ID_DIGITS = 19
 NAME_LENGTH = 255
+_BEGINS_LIKE_AN_ASIN = reduce(or_, (Q(asin__startswith=first) for first in ASIN_FIRST_CHARACTERS))
 
 
 class MappingKind(models.TextChoices):
@@ -91,8 +93,8 @@ class BrandASIN(models.Model):
             # With the spelling fixed, unique means unique in any case.
             models.CheckConstraint(
                 name="asins_have_the_form",
-                condition=Q(Exact(Length("asin"), ASIN_LENGTH), asin=Upper("asin"), asin__startswith="B"),
-                violation_error_message="An ASIN is B and nine letters or digits, in capitals.",
+                condition=Q(Exact(Length("asin"), ASIN_LENGTH), asin=Upper("asin")) & _BEGINS_LIKE_AN_ASIN,
+                violation_error_message="An ASIN is B and nine letters or digits, or an ISBN-10, in capitals.",
             ),
         )
 
@@ -129,7 +131,7 @@ class BrandCampaign(models.Model):
             models.CheckConstraint(
                 name="campaigns_have_the_form",
                 condition=Q(kind=MappingKind.CAMPAIGN_NAME) & ~Q(value="")
-                | Q(LessThanOrEqual(Length("value"), ID_DIGITS), kind=MappingKind.CAMPAIGN_ID) & ~Q(value=""),
+                | Q(LessThanOrEqual(Length("value"), MAX_ID_DIGITS), kind=MappingKind.CAMPAIGN_ID) & ~Q(value=""),
                 violation_error_message="A campaign is an ID of at most 19 digits, or a name.",
             ),
         )

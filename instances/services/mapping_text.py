@@ -12,25 +12,30 @@ from typing import NamedTuple
 
 from django.db.models import TextChoices
 
-from instances.models.mapping import ASIN_LENGTH, ID_DIGITS, NAME_LENGTH, MappingKind, fold_campaign
+from amc_facts.identifiers import (
+    ASIN_LENGTH,
+    ASIN_SEPARATORS,
+    ID_LINE,
+    ID_SEPARATORS,
+    MAX_ID,
+    MAX_ID_DIGITS,
+    ROUNDED_ID,
+    is_asin,
+)
+from instances.models.mapping import NAME_LENGTH, MappingKind, fold_campaign
 
 MAX_ROWS = 100_000
 MAX_FILE_BYTES = 10 * 1024 * 1024
-LARGEST_ID = 2**63 - 1
 COLUMNS = ("asin", "campaign_id", "campaign_name", "brand")
 # A cell that begins like this is a formula to a spreadsheet; the quote before it says it is text.
 FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")
 _ALIASES = {"asins": "asin", "campaign": "campaign_name", "campaign_names": "campaign_name",
             "campaign_ids": "campaign_id", "campaignid": "campaign_id", "brand_name": "brand"}  # fmt: skip
 _INVISIBLE = "\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
-_ASIN_SEPARATORS = re.compile(r"[\s,;'\"()\[\]]+")
-_ID_SEPARATORS = re.compile(r"[\s,;]+")
-_ID_LINE = re.compile(r"[0-9,;\s]+")
-_ROUNDED_ID = re.compile(r"[0-9]([.,][0-9]+)?E\+?[0-9]+", re.IGNORECASE)
 _NEVER_IN_A_NAME = ("Cc", "Zl", "Zp", "Cs")
 _SHOWN_OF_A_VALUE = 60
 _MOST_OF_A_HEADER = 10_000
-_ASIN_FORM = "An ASIN is B and nine letters or digits"
+_ASIN_FORM = "An ASIN is B and nine letters or digits, or the ISBN-10 of a book"
 _BROKEN_QUOTE = 'A quote (") is not closed, or text follows the closing one. The lines after it were not read.'
 _TOO_MANY_COLUMNS = "This line has more columns than the first. A value with a separator in it needs quotes."
 _ROUNDED = "A spreadsheet rounded this ID. Format the column as text, enter the ID again and save."
@@ -158,22 +163,24 @@ def clean_asin(raw: str) -> str:
     if not (compact.isascii() and asin.isalnum()):
         raise ValueError(f"{_ASIN_FORM}; this holds other characters.")
     if len(asin) != ASIN_LENGTH:
-        raise ValueError(f"{_ASIN_FORM}; this has {len(asin)} character{'' if len(asin) == 1 else 's'}.")
-    if not asin.startswith("B"):
-        raise ValueError(f"{_ASIN_FORM}; this begins with {asin[0]}.")
+        lost = ": a spreadsheet may have dropped a leading 0" if asin.isdecimal() and len(asin) == 9 else ""
+        raise ValueError(f"{_ASIN_FORM}; this has {len(asin)} character{'' if len(asin) == 1 else 's'}{lost}.")
+    if not is_asin(asin):
+        isbn = ", and its check digit is not that of an ISBN-10" if asin[:-1].isdecimal() else ""
+        raise ValueError(f"{_ASIN_FORM}; this begins with {asin[0]}{isbn}.")
     return asin
 
 
 def clean_campaign_id(raw: str) -> str:
     """Return the digits of a campaign ID; raises ValueError with the reason."""
     digits = raw.strip().strip(_INVISIBLE)
-    if _ROUNDED_ID.fullmatch(digits):
+    if ROUNDED_ID.fullmatch(digits):
         raise ValueError(_ROUNDED)
     if not (digits.isascii() and digits.isdecimal()):
         raise ValueError("A campaign ID has digits only.")
     if digits.startswith("0"):
         raise ValueError("A campaign ID does not begin with 0.")
-    if len(digits) > ID_DIGITS or int(digits) > LARGEST_ID:
+    if len(digits) > MAX_ID_DIGITS or int(digits) > MAX_ID:
         raise ValueError("This is larger than any campaign ID (64 bits).")
     return digits
 
@@ -210,15 +217,15 @@ def _parse_list(text: str, kinds: MappingKinds) -> Reading:
 
 def _take_listed(reading: Reading, kinds: MappingKinds, content: str, line: int) -> None:
     if kinds == MappingKinds.ASINS:
-        for token in _ASIN_SEPARATORS.split(content):
+        for token in ASIN_SEPARATORS.split(content):
             if token.strip(_INVISIBLE):
                 reading.take(MappingKind.ASIN, token, line)
         return
     content = content.strip().strip(_INVISIBLE)
-    if _ID_LINE.fullmatch(content):
-        for token in filter(None, _ID_SEPARATORS.split(content)):
+    if ID_LINE.fullmatch(content):
+        for token in filter(None, ID_SEPARATORS.split(content)):
             reading.take(MappingKind.CAMPAIGN_ID, token, line)
-    elif _ROUNDED_ID.fullmatch(content):
+    elif ROUNDED_ID.fullmatch(content):
         reading.refuse(line, content, _ROUNDED)
     elif content:
         reading.take(MappingKind.CAMPAIGN_NAME, content, line)

@@ -28,7 +28,7 @@ from local_amc.sql.windows import expand_windows, hoist_windows
 class Compiled:
     """SQL to run and what is known of its columns.
 
-    `table` is the first table with users that is read, None when there is nobody to protect. With it the last column
+    `table` is the first table with users that is read, None when there is no user to protect. With it the last column
     of `sql` is the hidden list of a row's users.
     """
 

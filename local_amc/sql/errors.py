@@ -72,7 +72,7 @@ class Source:
         return Span(*self._position(start), *self._position(max(start, end)))
 
     def span_of(self, node: exp.Expr | None) -> Span | None:
-        """Return where a node stands, from its first to its last name or literal; None when nobody knows."""
+        """Return where a node stands, from its first to its last name or literal; None when it has no known place."""
         if node is None:
             return None
         places = [
@@ -106,7 +106,7 @@ class Source:
         return before.count("\n") + 1, offset - (before.rfind("\n") + 1) + 1
 
 
-def refuse_syntax(faults: Iterable[Fault], source: Source) -> None:
+def reject_syntax(faults: Iterable[Fault], source: Source) -> None:
     """Raise SqlSyntaxError for the first fault, if there is one."""
     for fault in faults:
         raise SqlSyntaxError(fault.message, _place(fault, source))

@@ -12,7 +12,7 @@ from amc_facts.characters import look_alikes, unsendable
 from amc_facts.dialect import DIALECT, STATEMENT_STARTS, faults, token_faults, unknown_calls
 from amc_facts.grammar import Unsupported
 from amc_facts.validation import literal_fault
-from local_amc.sql.errors import Source, SqlSyntaxError, refuse_syntax
+from local_amc.sql.errors import Source, SqlSyntaxError, reject_syntax
 from local_amc.sql.users import USERS
 from local_amc.sql.windows import WINDOWED
 
@@ -39,7 +39,7 @@ def parse(sql: str) -> exp.Query:
     for token in unknown_calls(tokens, tree):
         message = grammar.no_such_function(token.text.upper()).message
         raise SqlSyntaxError(message, source.span(token.start, token.end))
-    refuse_syntax(faults(tree), source)
+    reject_syntax(faults(tree), source)
     if any(_has_star(select) for select in _output_selects(tree)):
         raise _star(source, tokens)
     return tree

@@ -25,7 +25,7 @@ def resolve(tree: exp.Query, catalogue: Catalogue, source: Source) -> exp.Query:
     try:
         qualified = qualify(tree, schema=catalogue.mapping, dialect=DIALECT, quote_identifiers=True)
     except OptimizeError as problem:
-        raise _refusal(problem, before, catalogue, source) from problem
+        raise _rejection(problem, before, catalogue, source) from problem
     if not isinstance(qualified, exp.Query):
         raise SqlRejectedError("Exactly one SELECT statement is expected.")
     for row in qualified.find_all(exp.TableColumn):
@@ -37,7 +37,7 @@ def resolve(tree: exp.Query, catalogue: Catalogue, source: Source) -> exp.Query:
     return qualified
 
 
-def _refusal(problem: OptimizeError, tree: exp.Query, catalogue: Catalogue, source: Source) -> SqlRejectedError:
+def _rejection(problem: OptimizeError, tree: exp.Query, catalogue: Catalogue, source: Source) -> SqlRejectedError:
     found = _UNRESOLVED.search(str(problem))
     if found is None:
         return SqlRejectedError(str(problem).split(". Line:")[0])

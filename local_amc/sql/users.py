@@ -31,7 +31,7 @@ def scan_column() -> exp.Expr:
     user = exp.column("user_id")
     return exp.alias_(
         exp.Case(
-            ifs=[exp.If(this=exp.Is(this=user, expression=exp.null()), true=_nobody())],
+            ifs=[exp.If(this=exp.Is(this=user, expression=exp.null()), true=_no_users())],
             default=exp.Anonymous(
                 this="list_value", expressions=[exp.Anonymous(this="hash", expressions=[user.copy()])]
             ),
@@ -68,22 +68,22 @@ def _union(union: exp.Union, ctes: dict[str, bool]) -> tuple[exp.Query, bool]:
     (left, left_has), (right, right_has) = _query(union.left, ctes), _query(union.right, ctes)
     if not (left_has or right_has):
         return union, False
-    union.set("this", left if left_has else _with_nobody(left))
-    union.set("expression", right if right_has else _with_nobody(right))
+    union.set("this", left if left_has else _with_no_users(left))
+    union.set("expression", right if right_has else _with_no_users(right))
     if not union.args.get("distinct"):
         return union, True
     union.set("distinct", False)
     return _grouped(union), True
 
 
-def _with_nobody(query: exp.Query) -> exp.Query:
+def _with_no_users(query: exp.Query) -> exp.Query:
     """Add an empty hidden column to a query that reads no table with users."""
     if isinstance(query, exp.Union | exp.Subquery):
-        query.set("this", _with_nobody(query.this))
+        query.set("this", _with_no_users(query.this))
         if isinstance(query, exp.Union):
-            query.set("expression", _with_nobody(query.expression))
+            query.set("expression", _with_no_users(query.expression))
     else:
-        query.append("expressions", exp.alias_(_nobody(), USERS))
+        query.append("expressions", exp.alias_(_no_users(), USERS))
     return query
 
 
@@ -115,7 +115,7 @@ def _of_scalars(select: exp.Select, ctes: dict[str, bool]) -> list[exp.Expr]:
             alias = exp.TableAlias(this=exp.to_identifier("one_value"))
             users = exp.Select(expressions=[exp.column(USERS, "one_value")])
             users = users.from_(exp.Subquery(this=inner, alias=alias), copy=False)
-            lists.append(exp.Coalesce(this=exp.Subquery(this=users), expressions=[_nobody()]))
+            lists.append(exp.Coalesce(this=exp.Subquery(this=users), expressions=[_no_users()]))
     return lists
 
 
@@ -201,7 +201,7 @@ def _order_of(query: exp.Query, first: exp.Select) -> exp.Order | None:
     return order if order.expressions else None
 
 
-def _nobody() -> exp.Expr:
+def _no_users() -> exp.Expr:
     return exp.cast(exp.Array(expressions=[]), "UBIGINT[]", dialect="duckdb")
 
 

@@ -161,7 +161,7 @@ def _fill(found: Placeholder | Malformed, items: _ItemsByName) -> str:
     if isinstance(found, Malformed):
         form = "{{name}}, a name being a letter or underscore, then letters, digits and underscores"
         raise ValueProblem("malformed", f"These braces hold no parameter: write {form}.")
-    if found.is_glued:
+    if found.is_adjacent:
         hint = 'set it apart by a space, or put the whole name into double quotes, such as "dsp_{{region}}"'
         raise ValueProblem("glued", f"touches the text beside it: {hint}.")
     return _fit(found, items.get(found.name))

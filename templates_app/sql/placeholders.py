@@ -37,7 +37,7 @@ _BLANK = re.compile(rf"(?:\s++|--[^\r\n]*+|{_BLOCK_COMMENT})*+")
 
 _QUOTES = "'\"`"
 _RULES_OUT_A_MARK = ":$)]}" + _QUOTES
-_LONGEST_TOUCHING_WORD = len("VALUES")
+_MAX_ADJACENT_WORD = len("VALUES")
 
 
 class Placeholder(NamedTuple):
@@ -48,7 +48,7 @@ class Placeholder(NamedTuple):
     end: int
     quote: str
     place: Place
-    is_glued: bool = False
+    is_adjacent: bool = False
     follows_like: bool = False
     follows_minus: bool = False
 
@@ -169,7 +169,7 @@ class _Code:
         """Read a placeholder in code."""
         before = self._text_until(start)
         place = self._place(before, end)
-        is_glued = (0 < start == self._end_of_placeholder) or _is_glued(self.sql, start, end)
+        is_adjacent = (0 < start == self._end_of_placeholder) or _is_adjacent(self.sql, start, end)
         self._end_of_placeholder = end
         self.end_item(end, "row" if place == "rows" else "")
         return Placeholder(
@@ -178,7 +178,7 @@ class _Code:
             end,
             "",
             place,
-            is_glued=is_glued,
+            is_adjacent=is_adjacent,
             follows_like=_follows_like(before),
             follows_minus=self.sql.startswith("-", start - 1) if start else False,
         )
@@ -235,14 +235,14 @@ def _follows_like(before: str) -> bool:
     return _ends_with_word(before, "LIKE")
 
 
-def _is_glued(sql: str, start: int, end: int) -> bool:
+def _is_adjacent(sql: str, start: int, end: int) -> bool:
     """Return whether the placeholder in code touches what would become one word or one string with its value."""
     if start:
         left = sql[start - 1]
         if left in _QUOTES or left == ".":
             return True
         if is_name_character(left):
-            word = sql[max(0, start - _LONGEST_TOUCHING_WORD - 1) : start]
+            word = sql[max(0, start - _MAX_ADJACENT_WORD - 1) : start]
             if not (_ends_with_word(word, "IN") or _ends_with_word(word, "VALUES")):
                 return True
     right = sql[end : end + 1]

@@ -8,15 +8,13 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, Literal, NamedTuple
 
+from amc_facts.identifiers import ASIN_SEPARATORS, ID_LINE, ID_SEPARATORS
 from templates_app.sql.names import Type
 
 Code = Literal["missing", "empty", "type", "date", "null", "list", "glued", "malformed"]
 
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
 _LINE_BREAK = re.compile(r"\r\n|\r|\n")
-_ASIN_SEPARATORS = re.compile(r"[\s,;'\"()\[\]]+")
-_ROW_OF_IDS = re.compile(r"[0-9,;\s]+")
-_ID_SEPARATORS = re.compile(r"[^0-9]+")
 _DATE = re.compile(
     r"""
     (?P<when> (?P<year>[0-9]{4})-(?P<month>[0-9]{2})-(?P<day>[0-9]{2})
@@ -132,13 +130,12 @@ def _no_date() -> ValueProblem:
 def _split(text: str, type_: Type) -> list[str]:
     """Cut the text of a textarea into items; other texts are one item."""
     if type_ == "asin":
-        return _ASIN_SEPARATORS.split(text)
+        return ASIN_SEPARATORS.split(text)
     if type_ != "campaign":
         return [text]
     items: list[str] = []
     for line in _LINE_BREAK.split(text):
-        # Names of campaigns contain commas, so only a line of nothing but ids is cut at them.
-        items += _ID_SEPARATORS.split(line) if _ROW_OF_IDS.fullmatch(line) else [line]
+        items += ID_SEPARATORS.split(line) if ID_LINE.fullmatch(line) else [line]
     return items
 
 

@@ -13,6 +13,7 @@ from local_amc.sql.compiler import compile_query
 from local_amc.sql.errors import Source, SqlError
 from local_amc.sql.functions import Run
 from local_amc.sql.parameters import declare
+from local_amc.sql.privacy import PrivacyOptions
 from templates_app.sql.lint import Finding, apply_fix, lint
 from tests.agreement.statements import (
     BLANKS,

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from amc_facts.identifiers import MAX_ID
 from instances.models import MappingKind
 from instances.services import mapping_text
 from instances.services.mapping_text import (
-    LARGEST_ID,
     MappingKinds,
     decode,
     escape_formula,
@@ -44,6 +44,7 @@ def faults(reading: mapping_text.Reading) -> list[tuple[int, str]]:
         (f"('{A}', \"{B}\")", [A, B]),
         (f"{A}\r\n\r\n{B}\r{C}\n", [A, B, C]),
         (f"\ufeff{A}\u200b", [A]),
+        ("0306406152\n080442957x", ["0306406152", "080442957X"]),
         ("", []),
     ],
 )
@@ -59,6 +60,9 @@ def test_asins_are_found_in_any_case_between_any_separators(text: str, expected:
         ("B0000000011", "11 characters"),
         ("X", "1 character."),
         ("1234567890", "begins with 1"),
+        ("0306406153", "check digit"),
+        ("306406152", "dropped a leading 0"),
+        ("X306406152", "begins with X"),
         ("B00000-001", "other characters"),
         ("BÄ00000001", "other characters"),
         ("Bß00000001", "other characters"),
@@ -81,7 +85,7 @@ def test_all_faults_come_at_once_with_their_lines() -> None:
     ("text", "expected"),
     [
         ("123, 456; 789", [(ID, "123"), (ID, "456"), (ID, "789")]),
-        (str(LARGEST_ID), [(ID, "9223372036854775807")]),
+        (str(MAX_ID), [(ID, "9223372036854775807")]),
         ("9007199254740993", [(ID, "9007199254740993")]),
         ("Summer, sale; 2024", [(NAME, "Summer, sale; 2024")]),
         ("  =1+1  ", [(NAME, "=1+1")]),
@@ -98,7 +102,7 @@ def test_campaigns_are_one_per_line_and_digits_are_ids(text: str, expected: list
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        (str(LARGEST_ID + 1), "64 bits"),
+        (str(MAX_ID + 1), "64 bits"),
         ("9" * 5000, "64 bits"),
         ("0123", "begin with 0"),
         ("4.27E+17", "rounded"),

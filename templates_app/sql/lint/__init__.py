@@ -22,7 +22,7 @@ from templates_app.sql.lint.name_rules import NAME_RULES
 from templates_app.sql.lint.name_rules import advertiser_types as advertiser_type_rule
 from templates_app.sql.lint.privacy_rules import PRIVACY_RULES
 from templates_app.sql.lint.query import Query
-from templates_app.sql.lint.reading import Source, Unreadable, parse, read_tokens
+from templates_app.sql.lint.reading import Source, UnreadableError, parse, read_tokens
 from templates_app.sql.lint.shape_rules import SHAPE_RULES
 from templates_app.sql.lint.text_rules import TEXT_RULES
 
@@ -74,7 +74,7 @@ def _check(sql: str, catalogue: Catalogue, types: Collection[str] | None) -> lis
         return look_alikes
     try:
         source = read_tokens(sql)
-    except Unreadable as unreadable:
+    except UnreadableError as unreadable:
         return [*look_alikes, unreadable.finding]
     findings = look_alikes + _run(source, [partial(rule, source) for rule in TEXT_RULES])
     if len(sql) > MAX_ANALYSED_LENGTH:
@@ -82,7 +82,7 @@ def _check(sql: str, catalogue: Catalogue, types: Collection[str] | None) -> lis
         return [*findings, source.finding("not-analysed", "info", message, 0, 0)]
     try:
         statements = parse(source)
-    except Unreadable as unreadable:
+    except UnreadableError as unreadable:
         return [*findings, unreadable.finding]
     if not statements:
         return findings

@@ -33,7 +33,7 @@ _DIVISORS = {
 }
 _DIVISORS_OF_TABLE = {"sponsored_ads_traffic": {"spend": MICROCENTS}}
 # Smaller divisors are counts and percentages, not conversions between units.
-_SMALLEST_DIVISOR = 1000
+_MIN_DIVISOR = 1000
 
 _SEGMENT_TABLES = {"dsp_impressions_by_matched_segments", "dsp_impressions_by_user_segments"}
 _SEGMENT_KEYS = {"behavior_segment_id", "behavior_segment_name", "behavior_segment_description"}
@@ -44,7 +44,7 @@ _CONVERSIONS = ("conversions", "amazon_attributed_", "amazon_retail_purchases")
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    """A cost column on its way to the output: where it is written, and what it was divided by wrongly."""
+    """A cost column on its way to the output: where it stands, and what it was divided by wrongly."""
 
     column: str
     divisor: int
@@ -72,7 +72,7 @@ class Amounts(Lineage[frozenset[Amount]]):
             return self._of_division(scope, node)
         if isinstance(node, exp.Mul):
             factor = constant(node.this) or constant(node.expression)
-            if factor is not None and factor <= 1 / _SMALLEST_DIVISOR:
+            if factor is not None and factor <= 1 / _MIN_DIVISOR:
                 return self.nothing
         return super().of(scope, node)
 
@@ -85,7 +85,7 @@ class Amounts(Lineage[frozenset[Amount]]):
             below = self.of(scope, node.expression)
             # A ratio of two costs has no unit.
             return self.nothing if dividend and below else dividend | below
-        if divisor < _SMALLEST_DIVISOR:
+        if divisor < _MIN_DIVISOR:
             return dividend
         swapped = {MILLICENTS: MICROCENTS, MICROCENTS: MILLICENTS}
         return frozenset(

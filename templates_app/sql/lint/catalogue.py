@@ -10,7 +10,7 @@ from difflib import SequenceMatcher, get_close_matches
 from amc_facts.tables import AUDIENCE_SUFFIX, RETIRED_COLUMNS, RETIRED_TABLES, Column, Table, is_audience_table
 
 # Comparing longer words costs time and never yields a typing error.
-_LONGEST_TYPO = 64
+_MAX_TYPO_LENGTH = 64
 # How alike two names are that differ by a letter or two.
 _SLIP = 0.9
 # AMC joins uploaded tables on this column, whatever else they hold.
@@ -82,7 +82,7 @@ class Catalogue:
 
 def closest(word: str, candidates: Iterable[str]) -> str | None:
     """Return the candidate a mistyped word most likely means, None when none is close."""
-    if len(word) > _LONGEST_TYPO:
+    if len(word) > _MAX_TYPO_LENGTH:
         return None
     matches = get_close_matches(word.lower(), list(candidates), n=1, cutoff=0.72)
     return matches[0] if matches else None

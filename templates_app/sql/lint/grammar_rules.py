@@ -24,13 +24,13 @@ _DEPEND_ON_VALUES = frozenset(
 )  # fmt: skip
 
 
-def refused(query: Query) -> Iterator[Finding]:
+def unsupported(query: Query) -> Iterator[Finding]:
     """Refuse constructs, shapes, types and arguments that AMC does not accept."""
     has_unknown_calls = any(True for _ in dialect.unknown_calls(query.source.tokens, query.tree))
     has_token_faults = any(True for _ in dialect.token_faults(query.source.tokens))
     for fault in _faults(query):
         word = _word(query, fault)
-        # An operator is found by its sign too; then the tree's name for it is in nobody's text.
+        # An operator is found by its sign too; then the tree's name for it is not in the text.
         is_told = (
             _is_name(fault)
             or (has_unknown_calls and _is_function(fault))
@@ -78,7 +78,7 @@ def _depends_on_value(query: Query, fault: Fault) -> bool:
 
 
 def _span(query: Query, node: exp.Expr | None) -> tuple[int, int]:
-    """Return where a node stands, or what it is in when nobody knows."""
+    """Return where a node stands, or what it is in when it has no known place."""
     while node is not None and not any("start" in part.meta for part in node.walk()):
         node = node.parent
     return query.source.span(node or query.tree)
@@ -102,4 +102,4 @@ def _is_word(token: Token, word: str) -> bool:
     return " ".join(token.text.upper().split()) == word
 
 
-GRAMMAR_RULES = (refused,)
+GRAMMAR_RULES = (unsupported,)

@@ -49,7 +49,7 @@ def user_level_output(query: Query) -> Iterator[Finding]:
                 cause = sensitivity.of_item(item)
                 if cause is None or cause.column.threshold not in NEVER_IN_OUTPUT or _is_raw_star(item):
                     continue
-                yield _refuse_output(query, item, output.name, cause)
+                yield _forbidden_output(query, item, output.name, cause)
 
 
 def _is_raw_star(item: Item) -> bool:
@@ -61,7 +61,7 @@ def _returns_users_only(query: Query) -> bool:
     return outputs is not None and [output.name for output in outputs] == ["user_id"]
 
 
-def _refuse_output(query: Query, item: Item, name: str, cause: BaseColumn) -> Finding:
+def _forbidden_output(query: Query, item: Item, name: str, cause: BaseColumn) -> Finding:
     node = item.expression or next(p for p in selects(item.scope) if p.is_star)
     what = f"{cause.table.name}.{cause.column.name}"
     through = f" (output column {name})" if name and name != cause.column.name else ""

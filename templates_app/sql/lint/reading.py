@@ -70,7 +70,7 @@ class Source:
         return self.readable.touches_placeholder(*self.span(node))
 
 
-class Unreadable(Exception):  # noqa: N818  a result, not a fault
+class UnreadableError(Exception):
     """The template cannot be read as one statement; `finding` says where and why."""
 
     def __init__(self, finding: Finding) -> None:
@@ -81,7 +81,7 @@ class Unreadable(Exception):  # noqa: N818  a result, not a fault
 def read_tokens(sql: str) -> Source:
     """Cut a template into tokens.
 
-    Raises Unreadable when a quote or comment is never closed or braces are no placeholder.
+    Raises UnreadableError when a quote or comment is never closed or braces are no placeholder.
     """
     readable = make_readable(sql)
     lines = Lines(sql)
@@ -89,16 +89,16 @@ def read_tokens(sql: str) -> Source:
         span = readable.unclosed
         what = "comment" if sql.startswith("/*", span.start) else "quote"
         message = f"This {what} is never closed."
-        raise Unreadable(lines.finding("syntax-error", "error", message, span.start, span.start + 2))
+        raise UnreadableError(lines.finding("syntax-error", "error", message, span.start, span.start + 2))
     if readable.malformed is not None:
         span = readable.malformed
         message = "Only {{name}}, :name and $name are placeholders; this is neither one nor SQL."
-        raise Unreadable(lines.finding("malformed-placeholder", "error", message, span.start, span.end))
+        raise UnreadableError(lines.finding("malformed-placeholder", "error", message, span.start, span.end))
     try:
         tokens = tuple(Dialect.get_or_raise(DIALECT).tokenize(readable.text))
     except TokenError:
         message = "The SQL cannot be cut into words: look for an odd quote or dollar sign."
-        raise Unreadable(lines.finding("syntax-error", "error", message, 0, len(sql))) from None
+        raise UnreadableError(lines.finding("syntax-error", "error", message, 0, len(sql))) from None
     return Source(sql, readable, lines, tokens, tuple(_depths(tokens)))
 
 
@@ -115,20 +115,20 @@ def _depths(tokens: tuple[Token, ...]) -> Iterator[int]:
 def parse(source: Source) -> list[exp.Expr]:
     """Parse the statements of a template; empty ones are left out.
 
-    Raises Unreadable at the first syntax error.
+    Raises UnreadableError at the first syntax error.
     """
     _check_punctuation(source)
     if max(source.depths, default=0) > MAX_DEPTH:
         deep = next(token for token, depth in zip(source.tokens, source.depths, strict=True) if depth > MAX_DEPTH)
         message = f"Parentheses are nested more than {MAX_DEPTH} deep from here; the rest was not checked."
-        raise Unreadable(source.finding("not-analysed", "info", message, deep.start, deep.end + 1))
+        raise UnreadableError(source.finding("not-analysed", "info", message, deep.start, deep.end + 1))
     try:
         trees = Dialect.get_or_raise(DIALECT).parser().parse(list(source.tokens), source.readable.text)
     except ParseError as error:
-        raise Unreadable(_syntax_error(source, error)) from None
+        raise UnreadableError(_syntax_error(source, error)) from None
     except (SqlglotError, RecursionError):
         message = "The SQL is too deeply nested to be checked."
-        raise Unreadable(source.finding("not-analysed", "info", message, 0, len(source.sql))) from None
+        raise UnreadableError(source.finding("not-analysed", "info", message, 0, len(source.sql))) from None
     return [tree for tree in trees if tree is not None and not isinstance(tree, exp.Semicolon)]
 
 
@@ -141,16 +141,20 @@ def _check_punctuation(source: Source) -> None:
             opened.append(token)
         elif kind in _CLOSING:
             if not opened or _CLOSING[kind] != opened[-1].token_type:
-                raise Unreadable(_refuse(source, token, f"This “{source.word(token)}” closes nothing."))
+                raise UnreadableError(
+                    _syntax_finding(source, token, f"This “{source.word(token)}” closes nothing.")
+                )
             opened.pop()
         elif kind == TokenType.COMMA and (following is None or following.token_type in AFTER_A_LIST):
             fix = Fix("Remove the comma", token.start, token.end + 1, "")
-            raise Unreadable(_refuse(source, token, str(grammar.STRAY_COMMA), fix))
+            raise UnreadableError(_syntax_finding(source, token, str(grammar.STRAY_COMMA), fix))
     if opened:
-        raise Unreadable(_refuse(source, opened[-1], f"This “{source.word(opened[-1])}” is never closed."))
+        raise UnreadableError(
+            _syntax_finding(source, opened[-1], f"This “{source.word(opened[-1])}” is never closed.")
+        )
 
 
-def _refuse(source: Source, token: Token, message: str, fix: Fix | None = None) -> Finding:
+def _syntax_finding(source: Source, token: Token, message: str, fix: Fix | None = None) -> Finding:
     return source.finding("syntax-error", "error", message, token.start, token.end + 1, fix)
 
 
