@@ -95,8 +95,8 @@ lock: install-dev
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/npm install --package-lock-only --no-audit --no-fund --loglevel error
 
 # Tests that touch neither a database nor a cache give the same answer on all of them.
-PURE := tests/local_amc tests/templates_app/sql tests/executions/results tests/planning/test_windows.py \
-	tests/planning/test_recurrence.py tests/planning/test_naming.py tests/instances/amc tests/instances/amc_reporting
+PURE := tests/agreement tests/local_amc tests/templates_app/sql tests/executions/results \
+	tests/planning/test_windows.py tests/planning/test_recurrence.py tests/planning/test_naming.py tests/instances/amc tests/instances/amc_reporting
 
 ## make test-services  the suite on PostgreSQL and Redis (TEST_DATABASE_URL, TEST_REDIS_URL); takes ONLY too
 test-services: install-dev

@@ -49,6 +49,8 @@ CONSTRUCTS = [
      "WITH RECURSIVE"),
     (f"{BY_CAMPAIGN} GROUP BY ROLLUP (campaign)", "rollup", "ROLLUP"),
     (f"{BY_CAMPAIGN} GROUP BY campaign WITH ROLLUP", "rollup", "ROLLUP"),
+    (f"{BY_CAMPAIGN} GROUP BY campaign WITH TOTALS", "totals", "TOTALS"),
+    (f"{CLICKS} CONNECT BY clicks = 1", "connect-by", "CONNECT BY"),
     (f"{BY_CAMPAIGN} GROUP BY CUBE (campaign)", "cube", "CUBE"),
     (f"{BY_CAMPAIGN} GROUP BY GROUPING SETS ((campaign), ())", "grouping-sets", "GROUPING SETS"),
     ("SELECT SUM(impressions) ^ 2 AS i FROM dsp_impressions", "power-operator", "^"),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 
 import pytest
 from local_amc.privacy import PrivacyOptions
 
+from amc_facts import grammar
 from local_amc import engine
 from local_amc.sql.catalogue import build
 from local_amc.sql.compiler import compile_query
@@ -54,6 +56,15 @@ def test_the_list_is_long_enough_without_the_published_queries() -> None:
     assert len(own()) >= MIN_STATEMENTS
     assert EXCEPTIONS.keys() <= {statement.sql for statement in own()}
     assert set(EXCEPTIONS.values()) == WARNINGS.keys()
+
+
+def test_every_construct_of_the_grammar_is_in_the_list() -> None:
+    known = {*grammar.CONSTRUCTS.values(), *grammar.SIGNS.values(), grammar.DOLLAR_QUOTES, grammar.PREFIXED_STRING}
+    assert {entry.code for entry in known} <= {code for _, code, _ in CONSTRUCTS}
+    assert all(re.fullmatch(r"[a-z]+(-[a-z]+)*", entry.code) for entry in known)
+    assert all(
+        re.fullmatch(r".*[^.]", entry.message) and re.fullmatch(r"(.*\.)?", entry.instead) for entry in known
+    )
 
 
 @pytest.mark.parametrize("statement", own(), ids=lambda statement: statement.sql[:60])
