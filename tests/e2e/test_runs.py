@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 from tests.e2e.conftest import EMAIL, Product
 from tests.e2e.looking import look, reload_until_visible
 from tests.e2e.test_templates import on_step
-from tests.local_amc.waiting import wait_until
+from tests.local_amc.api import wait_until
 
 _SETUP = f"""
 from amchelper.models import User

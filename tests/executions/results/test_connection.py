@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import duckdb
@@ -58,13 +57,12 @@ def test_any_file_name_is_taken_literally(tmp_path: Path, make_result: MakeResul
 
 
 def test_a_question_that_takes_too_long_is_interrupted(tmp_path: Path) -> None:
-    began = time.monotonic()
+    # Without the interruption it would count for days.
     with (
         pytest.raises(ResultTimeoutError, match=r"longer than 0.2 seconds"),
         open_files(tmp_path / "x", timeout_seconds=0.2) as connection,
     ):
         connection.execute("SELECT count(*) FROM range(10000000000) a, range(1000) b").fetchall()
-    assert time.monotonic() - began < 20
 
 
 def test_a_question_that_needs_too_much_memory_says_so(tmp_path: Path) -> None:

@@ -1,0 +1,93 @@
+"""What reading text costs that was made to be slow to read: the lint, parameters and pasted mappings.
+
+Prints, per text, the time for four times the length as a ratio to the time for the length: 4 is proportional, 16 is
+quadratic. The tests count calls of functions; only time shows what one call of a regular expression does.
+With AMC_CORPUS also the median time the lint takes for a published query.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
+
+import django
+
+django.setup()
+
+from templates_app.sql.lint import MAX_ANALYSED_LENGTH, lint  # noqa: E402  needs settings
+from templates_app.sql.parameters import detect, preview  # noqa: E402  needs settings
+from tests.instances.test_mapping_text import HOSTILE as MAPPINGS  # noqa: E402  needs settings
+from tests.instances.test_mapping_text import read_in_every_way  # noqa: E402  needs settings
+from tests.templates_app.sql.test_lint_robustness import REPEATED, TABLES  # noqa: E402  needs the path above
+from tests.templates_app.sql.test_parameters_properties import HOSTILE as PARAMETERS  # noqa: E402  as above
+
+WORST_RATIO, MEDIAN_MS, ROUNDS = 8.0, 50.0, 3
+# Shorter times than this are noise.
+NOISE_MS = 2.0
+LINTED = "SELECT SUM(clicks) AS c FROM dsp_clicks a "
+
+
+def milliseconds(work: Callable[[], object]) -> float:
+    """Return the shortest of several runs; the others measure what else the machine does."""
+    times = []
+    for _ in range(ROUNDS):
+        began = time.perf_counter()
+        work()
+        times.append((time.perf_counter() - began) * 1000)
+    return min(times)
+
+
+def read_parameters(sql: str) -> None:
+    """Do what every keystroke in the editor does."""
+    detect(sql)
+    preview(sql, {"a": 1})
+
+
+def cases() -> Iterator[tuple[str, str, Callable[[str], object], int]]:
+    """Return reader, repeated text, work, and the length of the longer text."""
+    for unit in (*REPEATED, *TABLES):
+        yield "lint", unit, lambda text: lint(LINTED + text), MAX_ANALYSED_LENGTH - len(LINTED)
+    for unit in PARAMETERS:
+        yield "parameters", unit, read_parameters, 400_000
+    for unit in MAPPINGS:
+        yield "mappings", unit, lambda text: read_in_every_way(f"{text}x"), 400_000
+
+
+def measure_hostile() -> bool:
+    """Print a line per text; returns whether all are read in proportion to their length."""
+    is_fine = True
+    for reader, unit, work, length in cases():
+        short, long = (unit * (size // len(unit)) for size in (length // 4, length))
+        taken, floor = milliseconds(partial(work, long)), milliseconds(partial(work, short))
+        ratio = taken / max(floor, NOISE_MS)
+        is_fine &= ratio < WORST_RATIO
+        print(f"{reader:10} {unit[:20]!r:24} {taken:8.1f} ms  {ratio:5.1f} x for 4 x the length")
+    return is_fine
+
+
+def measure_corpus(corpus: str) -> bool:
+    """Print the median time of a published query; returns whether it is short enough."""
+    queries = [path.read_text() for path in sorted((Path(corpus) / "amc-queries").glob("*.sql"))]
+    median = statistics.median(milliseconds(partial(lint, query)) for query in queries)
+    print(f"lint of {len(queries)} published queries: median {median:.1f} ms")
+    return median < MEDIAN_MS
+
+
+def main() -> int:
+    """Measure and print; returns 1 when a target is missed."""
+    is_fine = measure_hostile()
+    if corpus := os.environ.get("AMC_CORPUS"):
+        is_fine &= measure_corpus(corpus)
+    return int(not is_fine)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
