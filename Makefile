@@ -20,7 +20,7 @@ LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generat
 
 # A measurement of tests that failed is no measurement.
 .DELETE_ON_ERROR:
-.PHONY: help install install-dev lock demo test test-dates lint check format test-services e2e bench campaign corpus clean
+.PHONY: help install install-dev lock demo test test-dates lint check format test-services e2e e2e-repeat bench campaign corpus clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -61,7 +61,7 @@ test: install-dev
 
 ## make test-dates     the suite with the clock moved to ten unlike days (10 × make test; DAYS="--day 2028-02-29T12:00")
 test-dates: install-dev
-	$(BIN)/python -m tests.dates $(DAYS) -n $(JOBS)
+	$(BIN)/python -m tests.dates $(DAYS) -n $(JOBS) $(ONLY)
 
 ## make check          make lint, and the test coverage against its floor
 check: lint .coverage
@@ -106,6 +106,10 @@ test-services: install-dev
 ## make e2e            browser tests (needs chromium); takes ONLY too
 e2e: install-dev
 	$(BIN)/pytest $(or $(ONLY),tests/e2e)
+
+## make e2e-repeat     the browser tests ten times in a row beside two busy processes (REPEAT="--times 3")
+e2e-repeat: install-dev
+	$(BIN)/python -m tests.e2e.repeat $(REPEAT)
 
 ## make bench          benchmarks, printed as ratios
 bench: install-dev

@@ -63,7 +63,7 @@ def _say(line: str) -> None:
 
 def main() -> int:
     """Run every day asked for; returns the worst exit code."""
-    parser = argparse.ArgumentParser(prog="tests.dates", description=__doc__)
+    parser = argparse.ArgumentParser(prog="tests.dates", description=__doc__, allow_abbrev=False)
     parser.add_argument("--day", action="append", help="a moment in UTC such as 2028-02-29T12:00; may be repeated")
     options, arguments = parser.parse_known_args()
     days = all_days()
