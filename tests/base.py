@@ -33,10 +33,10 @@ class CastTestCase(TestCase):
     @classmethod
     def setUpTestData(cls) -> None:
         """Create the cast."""
-        cls.alice = UserFactory(email="alice@example.com")
-        cls.bob = UserFactory(email="bob@example.com")
-        cls.charlie = UserFactory(email="charlie@example.com")
-        cls.sam = UserFactory(email="sam@example.com", is_staff=True, is_superuser=True)
+        cls.alice = UserFactory.create(email="alice@example.com")
+        cls.bob = UserFactory.create(email="bob@example.com")
+        cls.charlie = UserFactory.create(email="charlie@example.com")
+        cls.sam = UserFactory.create(email="sam@example.com", is_staff=True, is_superuser=True)
 
     def setUp(self) -> None:
         """Sign Alice in and start with nothing cached."""
@@ -79,19 +79,15 @@ class LocalAmcTestCase(CastTestCase):
     @classmethod
     def setUpClass(cls) -> None:
         """Start the server on a free port and point the product at it."""
-        cls.amc = LocalAmcServer(**cls.amc_options)
-        cls.amc.__enter__()
-        cls.addClassCleanup(cls.amc.__exit__, None, None, None)
-        cls._override = override_settings(LOCAL_AMC_URL=cls.amc.url)
-        cls._override.enable()
-        cls.addClassCleanup(cls._override.disable)
+        cls.amc = cls.enterClassContext(LocalAmcServer(**cls.amc_options))
+        cls.enterClassContext(override_settings(LOCAL_AMC_URL=cls.amc.url))
         super().setUpClass()
 
     @classmethod
     def setUpTestData(cls) -> None:
         super().setUpTestData()
-        cls.connection = ConnectionFactory(user=cls.alice, label="Alice's login")
-        cls.account = AccountFactory(connection=cls.connection)
+        cls.connection = ConnectionFactory.create(user=cls.alice, label="Alice's login")
+        cls.account = AccountFactory.create(connection=cls.connection)
 
     def setUp(self) -> None:
         """Forget what earlier tests armed."""

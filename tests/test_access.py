@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date, time
+from typing import Any
 from uuid import uuid4
 
 from django.contrib.auth.models import AnonymousUser
@@ -115,8 +116,8 @@ def own_url_names(
 class AccessTableTests(CastTestCase):
     def setUp(self) -> None:
         super().setUp()
-        login = ConnectionFactory(user=self.alice, refresh_token="", status="DISCONNECTED")
-        instance = InstanceFactory(account=AccountFactory(connection=login))
+        login = ConnectionFactory.create(user=self.alice, refresh_token="", status="DISCONNECTED")
+        instance = InstanceFactory.create(account=AccountFactory.create(connection=login))
         run = HealthCheckBatch.objects.create(user=self.alice, trigger="list", total=0)
         content = Content(name="Reach", source_sql="SELECT 1 AS x")
         template = create_template(user=self.alice, instance=instance, content=content)
@@ -132,7 +133,7 @@ class AccessTableTests(CastTestCase):
             name="September", source_sql="SELECT 1 AS x", sql_query="SELECT 1 AS x",
             window_start=window.start, window_end=window.end, window_zone=window.zone,
         )  # fmt: skip
-        self.objects = {
+        self.objects: dict[str, list[Any]] = {
             "connection": [login.pk],
             "account": [instance.account_id],
             "instance": [instance.pk],
@@ -199,7 +200,7 @@ class AccessTableTests(CastTestCase):
 
 class QuerySetAccessTests(CastTestCase):
     def test_only_the_owner_sees_and_edits(self) -> None:
-        instance = InstanceFactory(account__connection__user=self.alice)
+        instance = InstanceFactory.create(account__connection__user=self.alice)
         for model in (AmazonConnection, AMCAccount, AMCInstance, HealthCheckBatch, HealthCheck):
             if model is HealthCheckBatch:
                 HealthCheckBatch.objects.create(user=self.alice, trigger="list", total=0)
@@ -231,7 +232,7 @@ class SignedOutHtmxTests(CastTestCase):
 
 class AdminAccessTests(CastTestCase):
     def test_admin_is_for_staff(self) -> None:
-        InstanceFactory(account__connection__user=self.alice)
+        InstanceFactory.create(account__connection__user=self.alice)
         for model in (
             "amazonconnection",
             "amcaccount",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from io import StringIO
+from uuid import UUID
 
 from cryptography.fernet import Fernet
 from django.core.exceptions import FieldError, ImproperlyConfigured
@@ -19,7 +20,7 @@ from tests.factories import ConnectionFactory, InstanceFactory
 OLD, NEW = Fernet.generate_key().decode(), Fernet.generate_key().decode()
 
 
-def stored_token(pk: object) -> str:
+def stored_token(pk: UUID) -> str:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT refresh_token FROM amazon_connections WHERE label = %s",
@@ -30,12 +31,12 @@ def stored_token(pk: object) -> str:
 
 class EncryptionTests(TestCase):
     def test_token_is_not_readable_in_the_database(self) -> None:
-        login = ConnectionFactory(refresh_token="Atzr|very-secret")
+        login = ConnectionFactory.create(refresh_token="Atzr|very-secret")
         self.assertNotIn("very-secret", stored_token(login.pk))
         self.assertEqual(AmazonConnection.objects.get(pk=login.pk).refresh_token, "Atzr|very-secret")
 
     def test_json_field_round_trips_and_is_not_readable(self) -> None:
-        instance = InstanceFactory(config={"amc": {"s3": "bucket-name", "n": [1, None, True]}})
+        instance = InstanceFactory.create(config={"amc": {"s3": "bucket-name", "n": [1, None, True]}})
         with connection.cursor() as cursor:
             cursor.execute("SELECT config FROM amc_instances")
             self.assertNotIn("bucket-name", cursor.fetchone()[0])
@@ -55,7 +56,7 @@ class EncryptionTests(TestCase):
 
     def test_saving_an_undecryptable_row_keeps_the_ciphertext(self) -> None:
         with override_settings(FERNET_KEYS=[OLD]):
-            login = ConnectionFactory()
+            login = ConnectionFactory.create()
             before = stored_token(login.pk)
         with override_settings(FERNET_KEYS=[NEW]):
             read = AmazonConnection.objects.get(pk=login.pk)
@@ -78,8 +79,8 @@ class EncryptionTests(TestCase):
 class RotationTests(TestCase):
     def test_after_rotation_the_old_key_is_not_needed(self) -> None:
         with override_settings(FERNET_KEYS=[OLD]):
-            login = ConnectionFactory(refresh_token="Atzr|keep-me")
-            instance = InstanceFactory(account__connection=login, config={"a": 1})
+            login = ConnectionFactory.create(refresh_token="Atzr|keep-me")
+            instance = InstanceFactory.create(account__connection=login, config={"a": 1})
         with override_settings(FERNET_KEYS=[NEW, OLD]):
             call_command("rotate_encryption_key", stdout=StringIO())
         with override_settings(FERNET_KEYS=[NEW]):
@@ -88,7 +89,7 @@ class RotationTests(TestCase):
 
     def test_unreadable_values_stay_and_make_it_fail(self) -> None:
         with override_settings(FERNET_KEYS=[OLD]):
-            login = ConnectionFactory()
+            login = ConnectionFactory.create()
             before = stored_token(login.pk)
         with override_settings(FERNET_KEYS=[NEW]):
             with self.assertRaisesMessage(CommandError, "could not be read"):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Any
 
 from django.db import connection
-from django.http import HttpResponse
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
@@ -23,7 +23,7 @@ class HomeTests(ScheduleTestCase):
         super().setUp()
         self.client.force_login(self.alice)
 
-    def home(self, **headers: str) -> HttpResponse:
+    def home(self, **headers: str) -> Any:
         return self.client.get(reverse("home"), headers=headers)
 
     def run_one(self, name: str = "Reach in January") -> Execution:

@@ -30,7 +30,7 @@ def dump_database() -> str:
 class SecretsTests(LocalAmcTestCase):
     def setUp(self) -> None:
         super().setUp()
-        self.instance = InstanceFactory(account=self.account, instance_id="amclocalus1", config={"amc": {}})
+        self.instance = InstanceFactory.create(account=self.account, instance_id="amclocalus1", config={"amc": {}})
         self.log = StringIO()
         handler = logging.StreamHandler(self.log)
         logging.getLogger().addHandler(handler)

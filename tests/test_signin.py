@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.internal.auth import TOTP, format_hotp_value, hotp_value, yield_hotp_counters_from_time
 from django.core import mail
@@ -15,9 +17,9 @@ from tests.factories import PASSWORD, UserFactory
 class SignInTests(TestCase):
     def setUp(self) -> None:
         cache.clear()
-        self.user = UserFactory(email="alice@example.com")
+        self.user = UserFactory.create(email="alice@example.com")
 
-    def sign_in(self, password: str = PASSWORD, email: str = "alice@example.com") -> object:
+    def sign_in(self, password: str = PASSWORD, email: str = "alice@example.com") -> Any:
         return self.client.post(reverse("account_login"), {"login": email, "password": password})
 
     def test_right_password(self) -> None:
@@ -52,14 +54,14 @@ class SignInTests(TestCase):
 
     def test_old_address_opens_nothing_after_an_administrator_changed_it(self) -> None:
         self.client.post(reverse("account_reset_password"), {"email": "alice@example.com"})
-        self.client.force_login(UserFactory(is_staff=True, is_superuser=True))
+        self.client.force_login(UserFactory.create(is_staff=True, is_superuser=True))
         change = reverse("admin:amchelper_user_change", args=[self.user.pk])
         form = {"email": "new@example.com", "name": "", "is_active": "on"}
         self.assertEqual(self.client.post(change, form).status_code, 302)
         self.client.logout()
         mail.outbox.clear()
         self.client.post(reverse("account_reset_password"), {"email": "alice@example.com"})
-        self.assertNotIn("/reset/key/", "".join(message.body for message in mail.outbox))
+        self.assertNotIn("/reset/key/", "".join(str(message.body) for message in mail.outbox))
         self.assertContains(self.sign_in(), "not correct")
         self.assertRedirects(self.sign_in(email="new@example.com"), "/")
 

@@ -65,7 +65,7 @@ def build(count: int) -> Sequence[object]:
     from instances.models import AMCInstance
     from tests.factories import AccountFactory, InstanceFactory
 
-    account = AccountFactory()
+    account = AccountFactory.create()
     AMCInstance.objects.bulk_create(
         InstanceFactory.build(account=account, user=account.connection.user, instance_id=f"amcbench{n:04d}")
         for n in range(count)

@@ -87,15 +87,15 @@ def build(count: int) -> None:
     from executions.models import Execution
     from schedules.models import Schedule
     from templates_app.services.templates import Content, create_template
-    from tests.factories import AccountFactory, ConnectionFactory, InstanceFactory, UserFactory
+    from tests.factories import AccountFactory, InstanceFactory, UserFactory
 
     Execution.objects.all().delete()
     Schedule.objects.all().delete()
-    user = UserFactory()
-    account = AccountFactory(connection=ConnectionFactory(user=user))
+    user = UserFactory.create()
+    account = AccountFactory.create(connection__user=user)
     content = Content(name="Reach", source_sql="SELECT 1 AS x")
     templates = [
-        create_template(user=user, instance=InstanceFactory(account=account, user=user), content=content)
+        create_template(user=user, instance=InstanceFactory.create(account=account, user=user), content=content)
         for _ in range(INSTANCES)
     ]
     due = timezone.now().replace(second=0, microsecond=0)
@@ -134,7 +134,7 @@ def run(step: str, count: int) -> float:
         done += number
     if done != count:
         raise SystemExit(f"The benchmark is void: {done} of {count} slots in step {step}.")
-    return max(ends) - min(begins)
+    return float(max(ends) - min(begins))
 
 
 def check(count: int) -> None:

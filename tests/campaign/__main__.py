@@ -78,8 +78,8 @@ def _run(title: str, runs: int, urls: dict[str, str], options: argparse.Namespac
 def _folder(keep: Path | None, name: str) -> Iterator[Path]:
     """Lend a folder for everything a shape writes; it goes unless somebody wants to look at it."""
     if keep is None:
-        with tempfile.TemporaryDirectory(prefix="amc-campaign-") as folder:
-            yield Path(folder)
+        with tempfile.TemporaryDirectory(prefix="amc-campaign-") as lent:
+            yield Path(lent)
         return
     folder = keep.resolve() / name
     folder.mkdir(parents=True)

@@ -48,7 +48,7 @@ class ExecutionTestCase(LocalAmcTestCase):
     @classmethod
     def setUpTestData(cls) -> None:
         super().setUpTestData()
-        cls.instance = InstanceFactory(account=cls.account, instance_id="amclocalus1", name="Northwind US")
+        cls.instance = InstanceFactory.create(account=cls.account, instance_id="amclocalus1", name="Northwind US")
         content = Content(name="Reach", source_sql=SQL)
         cls.template = create_template(user=cls.alice, instance=cls.instance, content=content)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 
 from django.utils import timezone
@@ -85,11 +86,12 @@ class ClaimTests(ExecutionTestCase):
         self.expire_lease(execution)
         another = claim_execution(execution.pk, worker="another")
         assert another is not None
-        for write in (
+        writes: tuple[Callable[[], object], ...] = (
             lambda: late.keep(always=True),
             lambda: late.finish(status=ExecutionStatus.PENDING),
             lambda: late.put_off(timedelta()),
-        ):
+        )
+        for write in writes:
             with self.assertRaises(LeaseLostError):
                 write()
         another.keep(always=True)

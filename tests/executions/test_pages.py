@@ -49,16 +49,20 @@ class ExecutionPageTests(ExecutionTestCase):
         response = self.htmx_get(self.url("rows", execution) + "?sort=x%22;DROP")
         self.assertContains(response, "has no column")
 
+    def downloaded(self, execution: Execution, kind: str) -> bytes:
+        response: Any = self.client.get(self.url("download", execution, kind))
+        return b"".join(response.streaming_content)
+
     def test_downloads(self) -> None:
         execution = self.finished()
-        csv = b"".join(self.client.get(self.url("download", execution, "csv")).streaming_content)
+        csv = self.downloaded(execution, "csv")
         self.assertTrue(csv.startswith(b"campaign,impressions\n"))
-        safe = b"".join(self.client.get(self.url("download", execution, "spreadsheet")).streaming_content)
+        safe = self.downloaded(execution, "spreadsheet")
         self.assertEqual(len(safe.splitlines()), len(csv.splitlines()))
-        book = b"".join(self.client.get(self.url("download", execution, "xlsx")).streaming_content)
-        sheet = openpyxl.load_workbook(io.BytesIO(book)).active
+        book = self.downloaded(execution, "xlsx")
+        sheet = openpyxl.load_workbook(io.BytesIO(book))["Result"]
         self.assertEqual([cell.value for cell in sheet[1]], ["campaign", "impressions"])
-        parquet = b"".join(self.client.get(self.url("download", execution, "parquet")).streaming_content)
+        parquet = self.downloaded(execution, "parquet")
         self.assertEqual(parquet[:4], b"PAR1")
         self.assertEqual(self.client.get(self.url("download", execution, "exe")).status_code, 404)
 

@@ -24,7 +24,7 @@ from executions.services.start import cancel
 from instances.models import AMCInstance
 from templates_app.services.templates import Content, create_template
 from tests.executions.base import SQL, ExecutionTestCase
-from tests.factories import AccountFactory, ConnectionFactory, InstanceFactory
+from tests.factories import AccountFactory, InstanceFactory
 
 
 class HeadroomTests(ExecutionTestCase):
@@ -92,9 +92,9 @@ class HeadroomTests(ExecutionTestCase):
         self.assertEqual(len(self.at_amc()), len(executions))
 
     def test_account_has_a_limit_too_and_other_accounts_go_on(self) -> None:
-        other = InstanceFactory(account=self.account, instance_id="amclocalus2")
-        elsewhere = InstanceFactory(
-            account=AccountFactory(
+        other = InstanceFactory.create(account=self.account, instance_id="amclocalus2")
+        elsewhere = InstanceFactory.create(
+            account=AccountFactory.create(
                 connection=self.connection, account_id="ENTITYLOCALDE1", marketplace_id="A1PA6795UKMFR9"
             ),
             instance_id="amclocalde1",
@@ -110,7 +110,7 @@ class HeadroomTests(ExecutionTestCase):
         self.assertIn("3 runs of this account", Execution.objects.get(pk=waiting.pk).waiting_for)
 
     def test_full_instance_does_not_hold_up_its_neighbour(self) -> None:
-        other = InstanceFactory(account=self.account, instance_id="amclocalus2")
+        other = InstanceFactory.create(account=self.account, instance_id="amclocalus2")
         with override_settings(EXECUTIONS_PER_INSTANCE=1):
             self.fill(3)
             self.fill(1, other)
@@ -120,8 +120,9 @@ class HeadroomTests(ExecutionTestCase):
         )
 
     def test_two_users_of_one_amc_instance_share_its_places(self) -> None:
-        charlies = InstanceFactory(
-            account=AccountFactory(connection=ConnectionFactory(user=self.charlie)), instance_id="amclocalus1"
+        charlies = InstanceFactory.create(
+            account__connection__user=self.charlie,
+            instance_id="amclocalus1",
         )
         with override_settings(EXECUTIONS_PER_INSTANCE=2):
             self.fill(2)

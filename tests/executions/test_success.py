@@ -57,7 +57,7 @@ class SuccessTests(ExecutionTestCase):
         self.assertEqual(body["workflow"]["sqlQuery"], SQL)
 
     def test_sandbox_runs_on_synthetic_data(self) -> None:
-        sandbox = InstanceFactory(account=self.account, instance_id="amclocalsbx", instance_type="SANDBOX")
+        sandbox = InstanceFactory.create(account=self.account, instance_id="amclocalsbx", instance_type="SANDBOX")
         template = create_template(
             user=self.alice, instance=sandbox, content=Content(name="Sandbox", source_sql=SQL)
         )

@@ -17,7 +17,7 @@ from tests.factories import InstanceFactory, UserFactory
 class AdminTests(LocalAmcTestCase):
     def setUp(self) -> None:
         super().setUp()
-        self.instance = InstanceFactory(account=self.account, instance_id="amclocalus1")
+        self.instance = InstanceFactory.create(account=self.account, instance_id="amclocalus1")
         self.client.force_login(self.sam)
         self.list_url = reverse("admin:instances_amcinstance_changelist")
 
@@ -79,7 +79,7 @@ class AdminTests(LocalAmcTestCase):
     def test_user_is_deleted_with_everything_that_is_theirs(self) -> None:
         run = HealthCheckBatch.objects.create(user=self.alice, trigger="list", total=1)
         HealthCheck.objects.create(instance=self.instance, run=run, verdict="HEALTHY")
-        InstanceFactory(account__connection__user=self.charlie)
+        InstanceFactory.create(account__connection__user=self.charlie)
         url = reverse("admin:amchelper_user_delete", args=[self.alice.pk])
         self.assertNotContains(self.client.get(url), "required")
         self.client.post(url, {"post": "yes"})
@@ -90,7 +90,7 @@ class AdminTests(LocalAmcTestCase):
             self.assertEqual(model.objects.count(), 1)
 
     def test_staff_without_the_right_cannot_delete_what_belongs_to_a_user(self) -> None:
-        helper = UserFactory(is_staff=True)
+        helper = UserFactory.create(is_staff=True)
         helper.user_permissions.add(*Permission.objects.filter(codename__in=["view_user", "delete_user"]))
         self.client.force_login(helper)
         url = reverse("admin:amchelper_user_delete", args=[self.alice.pk])

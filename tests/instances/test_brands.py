@@ -8,14 +8,14 @@ from instances.errors import InvalidInstanceConfiguration
 from instances.models import InstanceBrand
 from instances.services.brands import clean_names, replace_brands, suggest_brands
 from tests.base import CastTestCase
-from tests.factories import AccountFactory, ConnectionFactory, InstanceFactory
+from tests.factories import AccountFactory, InstanceFactory
 
 
 class BrandTests(CastTestCase):
     def setUp(self) -> None:
         super().setUp()
-        account = AccountFactory(connection=ConnectionFactory(user=self.alice))
-        self.instance = InstanceFactory(account=account)
+        account = AccountFactory.create(connection__user=self.alice)
+        self.instance = InstanceFactory.create(account=account)
 
     def rows(self) -> dict[str, int]:
         return {brand.name: brand.pk for brand in InstanceBrand.objects.filter(instance=self.instance)}
@@ -60,8 +60,8 @@ class BrandTests(CastTestCase):
 
     def test_suggestions_are_the_users_own(self) -> None:
         replace_brands(self.instance, ["Norda", "Ärmel"])
-        other = AccountFactory(connection=ConnectionFactory(user=self.charlie))
-        replace_brands(InstanceFactory(account=other), ["Secret"])
+        other = AccountFactory.create(connection__user=self.charlie)
+        replace_brands(InstanceFactory.create(account=other), ["Secret"])
         self.assertEqual(suggest_brands(self.alice), ["Norda", "Ärmel"])
         self.assertEqual(self.client.get("/instances/brands/?q=ÄRM").json(), {"brands": ["Ärmel"]})
         self.assertEqual(self.client.get("/instances/brands/?q=secret").json(), {"brands": []})

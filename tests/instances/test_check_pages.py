@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from unittest import mock
 
 from django.db import connection as db
@@ -9,24 +10,26 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from instances.models import AMCInstance, HealthCheckBatch
+from instances.models.lifecycle import Event
 from instances.services import health_runs
 from tests.base import LocalAmcTestCase
-from tests.factories import AccountFactory, ConnectionFactory, InstanceFactory
+from tests.factories import InstanceFactory
 
 
 class CheckPagesTests(LocalAmcTestCase):
     def setUp(self) -> None:
         super().setUp()
-        self.good = InstanceFactory(account=self.account, instance_id="amclocalus1", health_status=None)
-        self.bad = InstanceFactory(account=self.account, instance_id="amcnowhere1", health_status=None)
-        self.foreign = InstanceFactory(
-            account=AccountFactory(connection=ConnectionFactory(user=self.charlie)), instance_id="amclocalus1"
+        self.good = InstanceFactory.create(account=self.account, instance_id="amclocalus1", health_status=None)
+        self.bad = InstanceFactory.create(account=self.account, instance_id="amcnowhere1", health_status=None)
+        self.foreign = InstanceFactory.create(
+            account__connection__user=self.charlie,
+            instance_id="amclocalus1",
         )
         patcher = mock.patch("instances.tasks.advance_health_run.delay")
         self.delay = patcher.start()
         self.addCleanup(patcher.stop)
 
-    def post(self, data: dict[str, object], *, htmx: bool = False) -> object:
+    def post(self, data: dict[str, Any], *, htmx: bool = False) -> Any:
         with self.captureOnCommitCallbacks(execute=True):
             url = reverse("instances:check-create")
             return self.htmx_post(url, data) if htmx else self.client.post(url, data)
@@ -53,7 +56,7 @@ class CheckPagesTests(LocalAmcTestCase):
         self.assertEqual(self.checked(), {"amcnowhere1"})
 
     def test_check_all_leaves_disabled_ones_alone(self) -> None:
-        self.bad.apply("disable")
+        self.bad.apply(Event.DISABLE)
         self.post({"all": "1"})
         self.assertEqual(self.checked(), {"amclocalus1"})
 
@@ -95,7 +98,7 @@ class CheckPagesTests(LocalAmcTestCase):
         self.assertNotContains(response, "Healthy</span>")
 
     def test_all_of_nothing_says_why_and_keeps_the_filters(self) -> None:
-        self.bad.apply("disable")
+        self.bad.apply(Event.DISABLE)
         address = "/instances/?q=nowhere"
         response = self.client.post(
             reverse("instances:check-create"), {"all": "1", "q": "nowhere", "next": address}, follow=True
@@ -121,14 +124,14 @@ class CheckPagesTests(LocalAmcTestCase):
     def test_home_counts_as_failing_what_it_lists(self) -> None:
         for instance in (self.good, self.bad):
             AMCInstance.objects.filter(pk=instance.pk).update(health_status="UNHEALTHY", health_reason="not_found")
-        self.bad.apply("disable")
+        self.bad.apply(Event.DISABLE)
         response = self.client.get("/")
         self.assertContains(response, "1 needs a look")
         self.assertNotContains(response, "on the health page")
 
     def test_health_page_says_when_it_does_not_list_all(self) -> None:
         for n in range(52):
-            InstanceFactory(account=self.account, instance_id=f"amcmany{n:04d}", health_status="ERROR")
+            InstanceFactory.create(account=self.account, instance_id=f"amcmany{n:04d}", health_status="ERROR")
         self.assertContains(self.client.get("/health/"), "and 2 more")
 
     def test_only_news_since_the_last_look_is_sent(self) -> None:
@@ -142,7 +145,7 @@ class CheckPagesTests(LocalAmcTestCase):
 
     def test_statements_do_not_grow(self) -> None:
         for n in range(30):
-            InstanceFactory(account=self.account, instance_id=f"amcmany{n:04d}", health_status="ERROR")
+            InstanceFactory.create(account=self.account, instance_id=f"amcmany{n:04d}", health_status="ERROR")
         for url in ("/", "/health/"):
             with self.subTest(url):
                 with CaptureQueriesContext(db) as queries:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from unittest import mock
 
 from django.db import connection as db
@@ -53,15 +54,15 @@ class ConnectionTestTests(LocalAmcTestCase):
                          ["/amc/instances/amclocalus1", "/amc/reporting/amclocalus1/workflows"])  # fmt: skip
 
     def test_revoked_login_breaks_at_the_token_and_is_marked(self) -> None:
-        revoked = ConnectionFactory(user=self.alice, refresh_token="Atzr|local-revoked")
+        revoked = ConnectionFactory.create(user=self.alice, refresh_token="Atzr|local-revoked")
         self.assert_breaks(self.run_connection_test(connection=revoked), "token", "econnect")
         revoked.refresh_from_db()
         self.assertEqual(revoked.status, AmazonConnection.Status.RECONNECT_REQUIRED)
 
     def test_disconnected_and_unreadable_logins_break_without_a_call(self) -> None:
-        gone = ConnectionFactory(user=self.alice, refresh_token="", status="DISCONNECTED")
+        gone = ConnectionFactory.create(user=self.alice, refresh_token="", status="DISCONNECTED")
         self.assert_breaks(self.run_connection_test(connection=gone), "token")
-        unreadable = ConnectionFactory(user=self.alice)
+        unreadable = ConnectionFactory.create(user=self.alice)
         sql = "UPDATE amazon_connections SET refresh_token = 'gAAAAnonsense' WHERE label = %s"
         with db.cursor() as cursor:
             cursor.execute(sql, [unreadable.label])
@@ -79,11 +80,13 @@ class ConnectionTestTests(LocalAmcTestCase):
         self.assert_breaks(test, "marketplace", "US (ATVPDKIKX0DER)", "CA (A2EUQ1WTGCTBG2)")
 
     def test_instance_in_the_entitys_other_marketplace_is_a_marketplace_fault(self) -> None:
-        AccountFactory(connection=self.connection, marketplace_id=CA, country_code="CA", account_name="Local CA")
+        AccountFactory.create(
+            connection=self.connection, marketplace_id=CA, country_code="CA", account_name="Local CA"
+        )
         self.assert_breaks(self.run_connection_test("amclocalca1"), "marketplace", "Choose the account Local CA")
 
     def test_instance_of_another_account_names_that_account(self) -> None:
-        AccountFactory(
+        AccountFactory.create(
             connection=self.connection, account_id="ENTITYLOCALDE1", marketplace_id=DE, country_code="DE",
             account_name="Local DE",
         )  # fmt: skip
@@ -129,11 +132,11 @@ class ConnectionTestTests(LocalAmcTestCase):
         self.assertEqual([step.state for step in test.steps[:5]], ["passed"] * 5)
 
     def test_missing_terms_are_named(self) -> None:
-        noterms = ConnectionFactory(user=self.alice, refresh_token="Atzr|local-noterms")
+        noterms = ConnectionFactory.create(user=self.alice, refresh_token="Atzr|local-noterms")
         self.assert_breaks(self.run_connection_test(connection=noterms), "account", "terms")
 
     def test_every_other_fault_ends_in_a_step(self) -> None:
-        cases = [
+        cases: list[tuple[dict[str, Any], str]] = [
             ({"fault": "token_expired"}, "token"),
             ({"fault": "invalid_grant"}, "token"),
             ({"fault": "invalid_client"}, "token"),

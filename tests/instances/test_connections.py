@@ -6,6 +6,7 @@ import urllib.error
 import urllib.request
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
+from uuid import UUID
 
 from django.db import connection as database
 from django.test import override_settings
@@ -41,7 +42,7 @@ def make_unreadable(connection: AmazonConnection) -> None:
         )
 
 
-def _key(connection: AmazonConnection) -> object:
+def _key(connection: AmazonConnection) -> str | UUID:
     return connection.pk.hex if database.vendor == "sqlite" else connection.pk
 
 
@@ -87,7 +88,7 @@ class ConsentTests(LocalAmcTestCase):
         self.assertEqual(query["redirect_uri"], ["http://127.0.0.1:8000/connections/callback/"])
 
     def test_refusal_for_a_connection_deleted_meanwhile_is_said_on_the_list(self) -> None:
-        other = ConnectionFactory(user=self.alice, label="Short-lived")
+        other = ConnectionFactory.create(user=self.alice, label="Short-lived")
         back = self.consent(self.client.post(other.get_reconnect_url())["Location"], answer="cancel")
         other.delete()
         self.assertContains(self.client.get(back, follow=True), "consent was not given")
@@ -179,8 +180,8 @@ class ConsentTests(LocalAmcTestCase):
         self.assertContains(self.client.get(back, follow=True), "too old or was used already")
 
     def test_reconnect_keeps_the_connection_and_checks_its_instances(self) -> None:
-        instance = InstanceFactory(account=self.account)
-        disabled = InstanceFactory(account=self.account, is_active=False, status="INACTIVE")
+        instance = InstanceFactory.create(account=self.account)
+        disabled = InstanceFactory.create(account=self.account, is_active=False, status="INACTIVE")
         self.connection.require_reconnect("Amazon no longer accepts this login.")
         start = self.client.post(self.connection.get_reconnect_url())
         response = self.client.get(self.consent(start["Location"]))
@@ -200,7 +201,7 @@ class ConsentTests(LocalAmcTestCase):
         self.assertEqual(self.connection.refresh_token, "Atzr|local-healthy")
 
     def test_consent_for_a_connection_deleted_meanwhile_makes_a_new_one(self) -> None:
-        other = ConnectionFactory(user=self.alice, label="Short-lived")
+        other = ConnectionFactory.create(user=self.alice, label="Short-lived")
         start = self.client.post(other.get_reconnect_url())
         other.delete()
         self.client.get(self.consent(start["Location"]))
@@ -261,8 +262,8 @@ class PasteTests(LocalAmcTestCase):
 class PageTests(CastTestCase):
     def setUp(self) -> None:
         super().setUp()
-        self.connection = ConnectionFactory(user=self.alice, label="Agency")
-        self.account = AccountFactory(connection=self.connection)
+        self.connection = ConnectionFactory.create(user=self.alice, label="Agency")
+        self.account = AccountFactory.create(connection=self.connection)
         self.page = self.connection.get_absolute_url()
 
     def test_empty_list_explains_connecting(self) -> None:
@@ -279,7 +280,9 @@ class PageTests(CastTestCase):
         shown = response.context["connections"][0]
         self.assertEqual((shown.account_count, shown.instance_count), (1, 3))
         for number in range(3):
-            AccountFactory(connection=ConnectionFactory(user=self.alice), account_id=f"ENTITY{number}")
+            AccountFactory.create(
+                connection=ConnectionFactory.create(user=self.alice), account_id=f"ENTITY{number}"
+            )
         with self.assertNumQueries(4):
             self.client.get(LIST)
 
@@ -305,7 +308,7 @@ class PageTests(CastTestCase):
         self.assertTrue(AmazonConnection.objects.filter(pk=self.connection.pk).exists())
 
     def test_account_with_instances_is_kept_and_the_page_says_why(self) -> None:
-        InstanceFactory(account=self.account)
+        InstanceFactory.create(account=self.account)
         page = f"{LIST}accounts/{self.account.pk}/delete/"
         self.assertNotContains(self.client.get(self.page), page)
         self.assertContains(self.client.post(page, follow=True), "still has instances")
@@ -318,7 +321,7 @@ class PageTests(CastTestCase):
         self.assertTrue(AMCAccount.objects.exists())
 
     def test_name_is_unique_in_any_case(self) -> None:
-        ConnectionFactory(user=self.alice, label="Straße")
+        ConnectionFactory.create(user=self.alice, label="Straße")
         for label in ("aGENCY", "STRASSE"):
             with self.subTest(label):
                 response = self.client.post(f"{LIST}start/", {"label": label, "region": "NA"})
@@ -337,7 +340,7 @@ class PageTests(CastTestCase):
         self.assertEqual(raw_token(self.connection), before)
 
     def test_disconnect_forgets_the_token_and_keeps_the_rest(self) -> None:
-        instance = InstanceFactory(account=self.account)
+        instance = InstanceFactory.create(account=self.account)
         amazon.token_source(self.connection)
         page = self.client.get(f"{self.page}disconnect/")
         self.assertContains(page, "1 account and 1 instance ")
@@ -348,7 +351,7 @@ class PageTests(CastTestCase):
         self.assertNotIn(self.connection.pk, amazon._sources)
 
     def test_delete_refuses_while_instances_need_it(self) -> None:
-        InstanceFactory(account=self.account, name="Still needed")
+        InstanceFactory.create(account=self.account, name="Still needed")
         self.assertContains(self.client.get(f"{self.page}delete/"), "Still needed")
         response = self.client.post(f"{self.page}delete/", follow=True)
         self.assertContains(response, "still has instances")
@@ -373,7 +376,7 @@ class PageTests(CastTestCase):
 class AccountTests(CastTestCase):
     def setUp(self) -> None:
         super().setUp()
-        self.connection = ConnectionFactory(user=self.alice)
+        self.connection = ConnectionFactory.create(user=self.alice)
         self.url = reverse("instances:account-create", args=[self.connection.pk])
 
     def add(self, **data: str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any
+from unittest import mock
 
 from django.db import connection as database
 from django.test.utils import CaptureQueriesContext
@@ -12,7 +13,7 @@ from instances.amc.types import AccountRef, AmcInstance, CallInfo, parse_instanc
 from instances.models import AmazonConnection, AMCAccount, AMCInstance, HealthCheckBatch
 from instances.services import discovery, imports
 from instances.services.configuration import get_instance_configuration
-from instances.services.discovery import DiscoveryKey
+from instances.services.discovery import DiscoveryKey, read_amazon
 from instances.services.instances import disable
 from instances.views.discovery import SELECTABLE
 from local_amc.fixtures import ACCOUNTS, build_instances
@@ -60,7 +61,7 @@ class DiscoveryTestCase(LocalAmcTestCase):
         instances = AMCInstance.objects.order_by("pk").defer("config").values(
             "pk", "account", "instance_id", "name", "instance_type", "is_active", "status", "updated_at"
         )  # fmt: skip
-        return [*accounts, *instances]
+        return [dict(row) for row in (*accounts, *instances)]
 
 
 class ReadingTests(DiscoveryTestCase):
@@ -90,7 +91,7 @@ class ReadingTests(DiscoveryTestCase):
         self.assertContains(response, "What to do")
 
     def test_account_that_cannot_be_read_makes_nothing_gone(self) -> None:
-        InstanceFactory(account=self.account, instance_id="amclocalus1")
+        InstanceFactory.create(account=self.account, instance_id="amclocalus1")
         self.arm("server_error", entity="ENTITYLOCALUS1", route="/amc/instances", status=500)
         response = self.discover()
         self.assertEqual(self.sizes(response), {"new": EVERYTHING - 4})
@@ -144,12 +145,14 @@ class ReadingTests(DiscoveryTestCase):
 class CompareTests(DiscoveryTestCase):
     def test_groups(self) -> None:
         self.take(*self.keys(self.discover()))
-        other = AccountFactory(connection=ConnectionFactory(user=self.alice), account_name="Other place")
+        other = AccountFactory.create(
+            connection=ConnectionFactory.create(user=self.alice), account_name="Other place"
+        )
         AMCInstance.objects.filter(instance_id="amclocalsbx").update(account=other)
         changed = AMCInstance.objects.get(instance_id="amclocalus2")
         changed.config = {"amc": {**changed.config["amc"], "instanceName": "Old name"}}
         changed.save()
-        InstanceFactory(account=self.account, instance_id="amcdeleted1", name="Was deleted")
+        InstanceFactory.create(account=self.account, instance_id="amcdeleted1", name="Was deleted")
         response = self.discover()
         expected = {"changed": 1, "gone": 1, "elsewhere": 1, "same": EVERYTHING - 2}
         self.assertEqual(self.sizes(response), expected)
@@ -164,14 +167,14 @@ class CompareTests(DiscoveryTestCase):
         self.assertNotIn("changed", self.sizes(response))
 
     def test_refused_account_that_is_not_listed_is_gone(self) -> None:
-        InstanceFactory(account=self.account, instance_id="amclocalus1")
+        InstanceFactory.create(account=self.account, instance_id="amclocalus1")
         self.arm("account_disappears", entity="ENTITYLOCALUS1")
         response = self.discover()
         self.assertEqual(self.keys(response, "gone"), [US1])
         self.assertContains(response, "Amazon no longer lists it.")
 
     def test_another_users_instance_is_new_for_us(self) -> None:
-        theirs = InstanceFactory(account__connection__user=self.charlie, instance_id="amclocalus1")
+        theirs = InstanceFactory.create(account__connection__user=self.charlie, instance_id="amclocalus1")
         self.assertIn(US1, self.keys(self.discover()))
         self.take(US1)
         self.assertEqual(AMCInstance.objects.filter(instance_id="amclocalus1").count(), 2)
@@ -270,7 +273,7 @@ class UnknownMarketplaceTests(DiscoveryTestCase):
         account = AMCAccount.objects.get(account_id="ENTITYNEW")
         self.assertEqual((account.country_code, account.place), ("", "A0NEWMARKET"))
         self.assertEqual(str(account), "Newland (ENTITYNEW, A0NEWMARKET)")
-        InstanceFactory(account=account, name="Far away")
+        InstanceFactory.create(account=account, name="Far away")
         for url in ("/instances/", "/instances/add/", self.page):
             with self.subTest(url):
                 self.assertContains(self.client.get(url), "A0NEWMARKET")
@@ -348,8 +351,8 @@ class ImportTests(DiscoveryTestCase):
         self.assertEqual(instance.config["amc"]["instanceName"], US1_NAME)
 
     def test_changed_name_is_taken_over_only_when_chosen(self) -> None:
-        InstanceFactory(account=self.account, instance_id="amclocalus1", name="Old one")
-        InstanceFactory(account=self.account, instance_id="amclocalus2", name="Old two")
+        InstanceFactory.create(account=self.account, instance_id="amclocalus1", name="Old one")
+        InstanceFactory.create(account=self.account, instance_id="amclocalus2", name="Old two")
         self.take(US1)
         self.take(all_new="1")
         self.assertEqual(AMCInstance.objects.get(instance_id="amclocalus1").name, US1_NAME)
@@ -363,8 +366,8 @@ class ImportTests(DiscoveryTestCase):
         self.assertEqual(AMCAccount.objects.count(), 1)
 
     def test_instance_under_another_account_is_not_moved(self) -> None:
-        other = AccountFactory(connection=ConnectionFactory(user=self.alice))
-        instance = InstanceFactory(account=other, instance_id="amclocalus1", name="Mine")
+        other = AccountFactory.create(connection__user=self.alice)
+        instance = InstanceFactory.create(account=other, instance_id="amclocalus1", name="Mine")
         self.take(US1)
         instance.refresh_from_db()
         self.assertEqual((instance.account, instance.name), (other, "Mine"))
@@ -387,7 +390,7 @@ class ImportTests(DiscoveryTestCase):
 
     def test_many_failing_accounts_do_not_bury_the_page_in_messages(self) -> None:
         for number in range(9):
-            AccountFactory(
+            AccountFactory.create(
                 connection=self.connection, account_id=f"ENTITYLOST{number}", account_name=f"Lost {number}"
             )
         self.take(all_new="1")
@@ -407,7 +410,7 @@ class ImportTests(DiscoveryTestCase):
         self.assertEqual(asked.count("/amc/instances"), 1)
 
     def test_connection_deleted_while_amazon_is_read_imports_nothing(self) -> None:
-        read = imports.read_amazon
+        read = read_amazon
 
         def slow(*args: Any) -> Any:
             readings = read(*args)
@@ -415,8 +418,7 @@ class ImportTests(DiscoveryTestCase):
             AmazonConnection.objects.filter(pk=self.connection.pk).delete()
             return readings
 
-        imports.read_amazon = slow
-        self.addCleanup(setattr, imports, "read_amazon", read)
+        self.enterContext(mock.patch.object(imports, "read_amazon", slow))
         self.assertRedirects(self.take(US1), f"{self.page}discover/", fetch_redirect_response=False)
         self.assertIn("deleted meanwhile", self.said())
         self.assertEqual(AMCInstance.objects.count(), 0)
@@ -427,7 +429,7 @@ class ImportTests(DiscoveryTestCase):
 
         def slow(user: Any, instance_ids: Any) -> Any:
             found = mine(user, instance_ids)
-            InstanceFactory(account=self.account, instance_id="amclocalus1", name="From the other tab")
+            InstanceFactory.create(account=self.account, instance_id="amclocalus1", name="From the other tab")
             return found
 
         imports._mine = slow

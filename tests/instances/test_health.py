@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 from unittest import mock, skipUnless
 
 from django.conf import settings
@@ -22,6 +23,7 @@ from instances.models import (
     HealthRollup,
     Status,
 )
+from instances.models.lifecycle import Event
 from instances.models.reasons import REASONS
 from instances.presenters.overview import hour_blocks
 from instances.services import health_runs
@@ -35,7 +37,7 @@ from tests.factories import AccountFactory, ConnectionFactory, InstanceFactory
 class VerdictTests(LocalAmcTestCase):
     def setUp(self) -> None:
         super().setUp()
-        self.instance = InstanceFactory(account=self.account, instance_id="amclocalus1", health_status=None)
+        self.instance = InstanceFactory.create(account=self.account, instance_id="amclocalus1", health_status=None)
 
     def check(self) -> HealthCheck:
         return check_instance(self.instance, user=self.alice, trigger="page")
@@ -50,7 +52,7 @@ class VerdictTests(LocalAmcTestCase):
         self.assertEqual(self.instance.last_health_check, check.checked_at)
 
     def test_every_fault_has_its_verdict_reason_and_fix(self) -> None:
-        cases = [
+        cases: list[tuple[dict[str, Any], Health, str]] = [
             ({"fault": "token_expired"}, Health.UNHEALTHY, "unauthenticated"),
             ({"fault": "wrong_entity"}, Health.UNHEALTHY, "forbidden"),
             ({"fault": "terms_required"}, Health.UNHEALTHY, "terms_required"),
@@ -195,7 +197,7 @@ class LifeCycleTests(LocalAmcTestCase):
         instance.refresh_from_db()
 
     def test_one_failure_to_find_out_changes_nothing_and_two_do(self) -> None:
-        instance = InstanceFactory(account=self.account)
+        instance = InstanceFactory.create(account=self.account)
         self.probe(instance, Health.ERROR)
         self.assertEqual((instance.status, instance.consecutive_errors), (Status.ACTIVE, 1))
         self.probe(instance, Health.ERROR, minutes=1)
@@ -204,19 +206,19 @@ class LifeCycleTests(LocalAmcTestCase):
         self.assertEqual((instance.status, instance.consecutive_errors), (Status.ACTIVE, 0))
 
     def test_definite_no_is_an_error_at_once(self) -> None:
-        instance = InstanceFactory(account=self.account)
+        instance = InstanceFactory.create(account=self.account)
         self.probe(instance, Health.UNHEALTHY)
         self.assertEqual(instance.status, Status.ERROR)
 
     def test_disabled_instance_stays_disabled(self) -> None:
-        instance = InstanceFactory(account=self.account, status=Status.INACTIVE, is_active=False)
+        instance = InstanceFactory.create(account=self.account, status=Status.INACTIVE, is_active=False)
         for minutes, verdict in enumerate(Health.values):
             self.probe(instance, verdict, minutes=minutes)
             self.assertEqual((instance.status, instance.is_active), (Status.INACTIVE, False))
             self.assertEqual(instance.health_status, verdict)
 
     def test_since_moves_only_with_the_verdict(self) -> None:
-        instance = InstanceFactory(account=self.account)
+        instance = InstanceFactory.create(account=self.account)
         since = instance.health_since
         self.probe(instance, Health.HEALTHY)
         self.assertEqual(instance.health_since, since)
@@ -224,14 +226,14 @@ class LifeCycleTests(LocalAmcTestCase):
         self.assertEqual(instance.health_since, instance.last_health_check)
 
     def test_late_result_does_not_overwrite_a_newer_verdict(self) -> None:
-        instance = InstanceFactory(account=self.account)
+        instance = InstanceFactory.create(account=self.account)
         self.probe(instance, Health.HEALTHY, minutes=5)
         self.probe(instance, Health.UNHEALTHY, minutes=1)
         self.assertEqual(instance.health_status, Health.HEALTHY)
         self.assertEqual(instance.health_checks.count(), 2)
 
     def test_instance_linked_elsewhere_meanwhile_gets_no_verdict(self) -> None:
-        instance = InstanceFactory(account=self.account)
+        instance = InstanceFactory.create(account=self.account)
         run = start_run([instance.pk], user=None, trigger="schedule")
         result = ProbeResult(instance.pk, timezone.now(), Health.UNHEALTHY, "not_found")
         record_results(run, [result], keys={instance.pk: ("amcbefore1", self.account.pk)})
@@ -240,7 +242,7 @@ class LifeCycleTests(LocalAmcTestCase):
         self.assertFalse(HealthCheck.objects.exists())
 
     def test_instance_deleted_meanwhile_hides_nobody_else(self) -> None:
-        kept, gone = InstanceFactory(account=self.account), InstanceFactory(account=self.account)
+        kept, gone = InstanceFactory.create(account=self.account), InstanceFactory.create(account=self.account)
         run = start_run([kept.pk, gone.pk], user=None, trigger="schedule")
         gone_pk = gone.pk
         gone.delete()
@@ -252,11 +254,13 @@ class LifeCycleTests(LocalAmcTestCase):
 
 class BulkTests(LocalAmcTestCase):
     def make(self, count: int) -> list[AMCInstance]:
-        account = AccountFactory(
+        account = AccountFactory.create(
             connection=self.connection, account_id="ENTITYLOCALJP1", marketplace_id="A1VC38T7YXB528"
         )
         for n in range(1, count + 1):
-            InstanceFactory(account=account, instance_id=f"amclocaljp{n:03d}", region="FE", health_status=None)
+            InstanceFactory.create(
+                account=account, instance_id=f"amclocaljp{n:03d}", region="FE", health_status=None
+            )
         return list(AMCInstance.objects.select_related("account__connection"))
 
     def check(self, instances: list[AMCInstance]) -> list[ProbeResult]:
@@ -277,8 +281,8 @@ class BulkTests(LocalAmcTestCase):
 
     def test_broken_login_does_not_stop_the_other_login(self) -> None:
         instances = self.make(3)
-        broken = ConnectionFactory(user=self.charlie, refresh_token="Atzr|local-revoked")
-        other = InstanceFactory(account=AccountFactory(connection=broken), instance_id="amclocalus1")
+        broken = ConnectionFactory.create(user=self.charlie, refresh_token="Atzr|local-revoked")
+        other = InstanceFactory.create(account=AccountFactory.create(connection=broken), instance_id="amclocalus1")
         results = self.check([*instances, other])
         self.assertEqual([r.reason for r in results if r.instance_pk == other.pk], ["reconnect_required"])
         self.assertEqual(sum(r.verdict == Health.HEALTHY for r in results), 3)
@@ -313,7 +317,7 @@ class BulkTests(LocalAmcTestCase):
 class RunTests(LocalAmcTestCase):
     def setUp(self) -> None:
         super().setUp()
-        self.instance = InstanceFactory(account=self.account, instance_id="amclocalus1", health_status=None)
+        self.instance = InstanceFactory.create(account=self.account, instance_id="amclocalus1", health_status=None)
         self.sent: list[str] = []
 
     def tick(self, **later: int) -> None:
@@ -332,7 +336,7 @@ class RunTests(LocalAmcTestCase):
         self.assertEqual(HealthCheckBatch.objects.filter(slot__isnull=False).count(), 2)
 
     def test_disabled_instances_are_left_alone(self) -> None:
-        self.instance.apply("disable")
+        self.instance.apply(Event.DISABLE)
         self.tick()
         self.assertEqual(HealthCheckBatch.objects.get().total, 0)
         self.assertEqual(self.sent, [])
@@ -359,7 +363,7 @@ class RunTests(LocalAmcTestCase):
         self.assertEqual(self.sent, [str(HealthCheckBatch.objects.get(total=1, finished_at=None).pk)])
 
     def test_killed_worker_is_succeeded_by_another_that_does_only_the_rest(self) -> None:
-        other = InstanceFactory(account=self.account, instance_id="amclocalus2", health_status=None)
+        other = InstanceFactory.create(account=self.account, instance_id="amclocalus2", health_status=None)
         run = start_run([self.instance.pk, other.pk], user=None, trigger="list")
         record_results(run, [ProbeResult(self.instance.pk, timezone.now(), Health.HEALTHY)])
         self.assertFalse(health_runs.advance_run(str(run.pk)))  # the dead worker's lease still holds
@@ -378,7 +382,7 @@ class RunTests(LocalAmcTestCase):
 
 class HourTests(LocalAmcTestCase):
     def test_last_24_hours_are_shown_in_every_zone(self) -> None:
-        HealthCheck.objects.create(instance=InstanceFactory(account=self.account), verdict="UNHEALTHY")
+        HealthCheck.objects.create(instance=InstanceFactory.create(account=self.account), verdict="UNHEALTHY")
         for zone in ("UTC", "Asia/Kolkata", "America/St_Johns"):
             with self.subTest(zone), override_settings(TIME_ZONE=zone):
                 blocks = hour_blocks(HealthCheck.objects.all())
@@ -396,8 +400,8 @@ class LatestTests(LocalAmcTestCase):
         ]
 
     def test_last_probes_of_each_instance_oldest_first(self) -> None:
-        many, few, none = (InstanceFactory(account=self.account) for _ in range(3))
-        foreign = InstanceFactory(account__connection__user=self.charlie)
+        many, few, none = (InstanceFactory.create(account=self.account) for _ in range(3))
+        foreign = InstanceFactory.create(account__connection__user=self.charlie)
         probes = self.probe(many, 1, 5, 2, 4, 3)
         same_moment = HealthCheck.objects.create(instance=many, verdict="ERROR", checked_at=probes[2].checked_at)
         (only,) = self.probe(few, 9)
@@ -409,7 +413,7 @@ class LatestTests(LocalAmcTestCase):
 
     @skipUnless(db.vendor == "sqlite", "reads SQLite's query plan")
     def test_an_index_finds_them_however_long_the_history_is(self) -> None:
-        instances = [InstanceFactory(account=self.account) for _ in range(3)]
+        instances = [InstanceFactory.create(account=self.account) for _ in range(3)]
         for instance in instances:
             self.probe(instance, *range(40))
         with CaptureQueriesContext(db) as queries:
@@ -425,7 +429,7 @@ class LatestTests(LocalAmcTestCase):
 class PruneTests(LocalAmcTestCase):
     @override_settings(TIME_ZONE="Asia/Kolkata")
     def test_no_probe_is_lost_where_hours_begin_at_half_past(self) -> None:
-        instance = InstanceFactory(account=self.account)
+        instance = InstanceFactory.create(account=self.account)
         hour = timezone.now().replace(minute=0, second=0, microsecond=0)
         for minute in (10, 40, 70, 100):
             HealthCheck.objects.create(
@@ -437,7 +441,7 @@ class PruneTests(LocalAmcTestCase):
         self.assertEqual(sum(rollup.healthy for rollup in HealthRollup.objects.all()), 4)
 
     def test_old_probes_become_hourly_summaries_once(self) -> None:
-        instance = InstanceFactory(account=self.account)
+        instance = InstanceFactory.create(account=self.account)
         old = timezone.now().replace(minute=10) - timedelta(days=31)
         for verdict, latency in (("HEALTHY", 100), ("HEALTHY", 200), ("ERROR", None)):
             HealthCheck.objects.create(instance=instance, verdict=verdict, latency_ms=latency, checked_at=old)

@@ -10,6 +10,7 @@ from typing import Any
 from django.core.management import CommandError, ManagementUtility, call_command
 
 from instances.models import AMCInstance, Health
+from instances.models.lifecycle import Event
 from tests.base import LocalAmcTestCase
 from tests.factories import InstanceFactory
 
@@ -17,8 +18,8 @@ from tests.factories import InstanceFactory
 class HealthCommandTests(LocalAmcTestCase):
     def setUp(self) -> None:
         super().setUp()
-        self.good = InstanceFactory(account=self.account, instance_id="amclocalus1", health_status=None)
-        self.bad = InstanceFactory(account=self.account, instance_id="amcnowhere1", health_status=None)
+        self.good = InstanceFactory.create(account=self.account, instance_id="amclocalus1", health_status=None)
+        self.bad = InstanceFactory.create(account=self.account, instance_id="amcnowhere1", health_status=None)
 
     def run_command(self, *args: Any) -> tuple[int, str]:
         out = StringIO()
@@ -61,7 +62,7 @@ class HealthCommandTests(LocalAmcTestCase):
         self.assertEqual([row["instance_id"] for row in json.loads(text)["instances"]], ["amcnowhere1"])
 
     def test_disabled_instances_are_left_out_of_all(self) -> None:
-        self.bad.apply("disable")
+        self.bad.apply(Event.DISABLE)
         self.assertEqual(self.run_command("--all")[0], 0)
 
     def test_wrong_arguments_say_what_to_do(self) -> None:

@@ -20,7 +20,7 @@ class ConfigurationTests(TransactionTestCase):
     def setUp(self) -> None:
         for alias in ("default", "generations"):
             caches[alias].clear()
-        self.instance: AMCInstance = InstanceFactory(instance_id="amcold0001")
+        self.instance: AMCInstance = InstanceFactory.create(instance_id="amcold0001")
 
     def save(self, **changes: Any) -> None:
         instance = AMCInstance.objects.get(pk=self.instance.pk)

@@ -13,7 +13,7 @@ from instances.errors import InstanceConnectionError, InvalidInstanceConfigurati
 from instances.models import AMCInstance, Health, HealthCheck, HealthCheckBatch, Status
 from instances.services import instances as services
 from tests.base import LocalAmcTestCase
-from tests.factories import AccountFactory, ConnectionFactory, InstanceFactory
+from tests.factories import AccountFactory, InstanceFactory
 
 _UUID = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}", re.IGNORECASE)
 
@@ -48,6 +48,7 @@ class AddTests(FormTestCase):
         self.assertEqual(instance.config["amc"]["instanceId"], "amclocalus2")
         self.assertEqual([b.name for b in instance.brands.all()], ["Norda", "Wellhome"])
         check = HealthCheck.objects.get(instance=instance)
+        assert check.run is not None
         self.assertEqual((check.run.trigger, check.verdict), (HealthCheckBatch.Trigger.SAVE, Health.HEALTHY))
 
     def test_a_failed_test_saves_nothing_and_keeps_what_was_typed(self) -> None:
@@ -85,7 +86,7 @@ class AddTests(FormTestCase):
     def test_duplicate_in_a_race_is_the_same_error(self) -> None:
         def other_tab_saves_first(values: Any) -> Any:
             test = run_connection_test(values)
-            InstanceFactory(account=self.account, instance_id="amclocalus2")
+            InstanceFactory.create(account=self.account, instance_id="amclocalus2")
             return test
 
         run_connection_test = services.try_connection
@@ -95,7 +96,7 @@ class AddTests(FormTestCase):
         self.assertEqual(AMCInstance.objects.count(), 1)
 
     def test_another_users_account_is_no_choice(self) -> None:
-        foreign = AccountFactory(connection=ConnectionFactory(user=self.charlie))
+        foreign = AccountFactory.create(connection__user=self.charlie)
         self.assertContains(self.add(account=str(foreign.pk)), "invalid-feedback")
         values = services.InstanceValues(account=foreign, instance_id="amclocalus1", name="x")
         with self.assertRaises(InvalidInstanceConfiguration):
@@ -121,7 +122,7 @@ class AddTests(FormTestCase):
 class EditTests(FormTestCase):
     def setUp(self) -> None:
         super().setUp()
-        self.instance: AMCInstance = InstanceFactory(
+        self.instance: AMCInstance = InstanceFactory.create(
             account=self.account, instance_id="amclocalus1", name="Trail", status=Status.ERROR
         )
 
@@ -163,11 +164,13 @@ class EditTests(FormTestCase):
         )
 
     def test_relinking_tests_and_a_wrong_account_changes_nothing(self) -> None:
-        canada = AccountFactory(connection=self.connection, marketplace_id="A2EUQ1WTGCTBG2", country_code="CA")
+        canada = AccountFactory.create(
+            connection=self.connection, marketplace_id="A2EUQ1WTGCTBG2", country_code="CA"
+        )
         with self.assertRaises(InstanceConnectionError):
             services.relink(user=self.alice, instance=self.reread(), account=canada)
         self.assertEqual(self.reread().account, self.account)
-        lost = InstanceFactory(account=canada, instance_id="amclocalus2", status=Status.ERROR)
+        lost = InstanceFactory.create(account=canada, instance_id="amclocalus2", status=Status.ERROR)
         services.relink(user=self.alice, instance=lost, account=self.account)
         lost.refresh_from_db()
         self.assertEqual((lost.account, lost.status), (self.account, Status.ACTIVE))

@@ -22,16 +22,16 @@ LIST = "/instances/"
 class ListTestCase(CastTestCase):
     def setUp(self) -> None:
         super().setUp()
-        connection = ConnectionFactory(user=self.alice)
-        self.us = AccountFactory(connection=connection, account_name="Northwind US")
-        self.jp = AccountFactory(
+        connection = ConnectionFactory.create(user=self.alice)
+        self.us = AccountFactory.create(connection=connection, account_name="Northwind US")
+        self.jp = AccountFactory.create(
             connection=connection, account_id="ENTITYLOCALJP1", account_name="Hikari",
             marketplace_id="A1VC38T7YXB528", country_code="JP",
         )  # fmt: skip
 
     def make(self, count: int) -> None:
         for n in range(count):
-            instance = InstanceFactory(account=self.us if n % 2 else self.jp)
+            instance = InstanceFactory.create(account=self.us if n % 2 else self.jp)
             replace_brands(instance, [f"Brand {n}", "Shared"])
             HealthCheck.objects.bulk_create(HealthCheck(instance=instance, verdict="HEALTHY") for _ in range(3))
 
@@ -45,17 +45,19 @@ class FilterTests(ListTestCase):
     def setUp(self) -> None:
         super().setUp()
         old = datetime.now(UTC) - timedelta(days=2)
-        self.a = InstanceFactory(account=self.us, name="alpha", instance_id="amcaaaa", health_latency_ms=300)
-        self.b = InstanceFactory(
+        self.a = InstanceFactory.create(
+            account=self.us, name="alpha", instance_id="amcaaaa", health_latency_ms=300
+        )
+        self.b = InstanceFactory.create(
             account=self.jp, name="Beta", region="FE", status=Status.ERROR, health_status=Health.UNHEALTHY,
             health_reason="not_found", health_latency_ms=100, last_health_check=old,
         )  # fmt: skip
-        self.c = InstanceFactory(
+        self.c = InstanceFactory.create(
             account=self.us, name="gamma", status=Status.PENDING, health_status=None, last_health_check=None,
             health_latency_ms=None,
         )  # fmt: skip
         replace_brands(self.a, ["Norda", "Norda Kids"])
-        InstanceFactory(account=AccountFactory(connection=ConnectionFactory(user=self.charlie)), name="secret")
+        InstanceFactory.create(account__connection__user=self.charlie, name="secret")
 
     def test_each_filter(self) -> None:
         cases = {
@@ -150,19 +152,20 @@ class PageTests(ListTestCase):
 
 class SelectorTests(ListTestCase):
     def labels(self, **options: Any) -> list[str]:
-        return [str(label) for value, label in InstanceChoiceField(user=self.alice, **options).choices if value]
+        choices: Any = InstanceChoiceField(user=self.alice, **options).choices
+        return [str(label) for value, label in choices if value]
 
     def test_active_ones_of_the_user_with_their_amc_id(self) -> None:
-        InstanceFactory(account=self.us, name="Trail", instance_id="amctrail")
-        InstanceFactory(account=self.us, name="Draft", instance_id="amcdraft", status=Status.PENDING)
-        InstanceFactory(account=AccountFactory(connection=ConnectionFactory(user=self.charlie)), name="secret")
+        InstanceFactory.create(account=self.us, name="Trail", instance_id="amctrail")
+        InstanceFactory.create(account=self.us, name="Draft", instance_id="amcdraft", status=Status.PENDING)
+        InstanceFactory.create(account__connection__user=self.charlie, name="secret")
         self.assertEqual(self.labels(), ["Trail (amctrail)"])
         self.assertEqual(self.labels(include_inactive=True), ["Draft (amcdraft)", "Trail (amctrail)"])
 
 
 class AccessTests(ListTestCase):
     def test_foreign_instance_is_403_on_its_own_pages_and_unknown_is_404(self) -> None:
-        instance = InstanceFactory(account=self.us)
+        instance = InstanceFactory.create(account=self.us)
         self.client.force_login(self.charlie)
         for name, method in (("detail", "get"), ("update", "get"), ("update", "post"), ("delete", "get"),
                              ("delete", "post"), ("enable", "post"), ("disable", "post"),
@@ -175,7 +178,7 @@ class AccessTests(ListTestCase):
         self.assertTrue(AMCInstance.objects.filter(pk=instance.pk).exists())
 
     def test_detail_shows_health_and_identity(self) -> None:
-        instance = InstanceFactory(account=self.us, health_status="UNHEALTHY", health_reason="forbidden")
+        instance = InstanceFactory.create(account=self.us, health_status="UNHEALTHY", health_reason="forbidden")
         HealthCheck.objects.create(instance=instance, verdict="UNHEALTHY", reason="forbidden", request_id="RID123")
         response = self.client.get(instance.get_absolute_url())
         for text in (
@@ -189,7 +192,7 @@ class AccessTests(ListTestCase):
             self.assertContains(response, text)
 
     def test_delete_shows_what_goes_and_needs_a_post(self) -> None:
-        instance = InstanceFactory(account=self.us)
+        instance = InstanceFactory.create(account=self.us)
         replace_brands(instance, ["Norda"])
         HealthCheck.objects.create(instance=instance, verdict="HEALTHY")
         url = reverse("instances:instance-delete", args=[instance.pk])
@@ -200,6 +203,6 @@ class AccessTests(ListTestCase):
         self.assertFalse(AMCInstance.objects.exists())
 
     def test_next_never_leaves_this_site(self) -> None:
-        instance = InstanceFactory(account=self.us)
+        instance = InstanceFactory.create(account=self.us)
         url = reverse("instances:instance-disable", args=[instance.pk])
         self.assertRedirects(self.client.post(url, {"next": "https://example.com/"}), instance.get_absolute_url())

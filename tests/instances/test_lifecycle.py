@@ -49,7 +49,7 @@ class TableTests(SimpleTestCase):
 class EnableDisableTests(LocalAmcTestCase):
     def setUp(self) -> None:
         super().setUp()
-        self.instance: AMCInstance = InstanceFactory(account=self.account, instance_id="amclocalus1")
+        self.instance: AMCInstance = InstanceFactory.create(account=self.account, instance_id="amclocalus1")
 
     def reread(self) -> AMCInstance:
         return AMCInstance.objects.get(pk=self.instance.pk)

@@ -204,7 +204,7 @@ class ReplacePageTests(PageTestCase):
         self.assertEqual(mapped_values(self.instance).asins, [C])
 
     def test_only_what_was_shown_for_this_instance_is_taken(self) -> None:
-        other = InstanceFactory(account=self.instance.account)
+        other = InstanceFactory.create(account=self.instance.account)
         replace_brands(other, ["Norda"])
         entries = self.asins(C)
         foreign = stage(other, entries, preview_replace(other, []).fingerprint)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Callable
 from typing import Any
 
 from django.db import IntegrityError, connection, transaction
@@ -30,7 +31,7 @@ from instances.services.mappings import (
     replace_mappings,
 )
 from tests.base import CastTestCase
-from tests.factories import AccountFactory, ConnectionFactory, InstanceFactory
+from tests.factories import InstanceFactory
 
 A, B, C = "B00000000A", "B00000000B", "B00000000C"
 LONG_ID = "9223372036854775807"
@@ -47,10 +48,10 @@ class MappingTestCase(CastTestCase):
     @classmethod
     def setUpTestData(cls) -> None:
         super().setUpTestData()
-        cls.instance = InstanceFactory(account=AccountFactory(connection=ConnectionFactory(user=cls.alice)))
+        cls.instance = InstanceFactory.create(account__connection__user=cls.alice)
         replace_brands(cls.instance, ["Norda", "Wellhome"])
         cls.norda, cls.wellhome = InstanceBrand.objects.filter(instance=cls.instance).order_by("name")
-        other = InstanceFactory(account=AccountFactory(connection=ConnectionFactory(user=cls.charlie)))
+        other = InstanceFactory.create(account__connection__user=cls.charlie)
         replace_brands(other, ["Secret"])
         cls.secret = InstanceBrand.objects.get(instance=other)
 
@@ -107,13 +108,12 @@ class AddTests(MappingTestCase):
         self.assertEqual(self.stored(), [])
 
     def test_cached_configuration_is_forgotten(self) -> None:
-        for number, write in enumerate(
-            (
-                lambda: add_mappings(self.instance, self.asins(A)),
-                lambda: replace_mappings(self.instance, self.asins(B)),
-                lambda: remove_mappings(self.instance, mappings_of(self.instance).asins),
-            )
-        ):
+        writes: tuple[Callable[[], object], ...] = (
+            lambda: add_mappings(self.instance, self.asins(A)),
+            lambda: replace_mappings(self.instance, self.asins(B)),
+            lambda: remove_mappings(self.instance, mappings_of(self.instance).asins),
+        )
+        for number, write in enumerate(writes):
             self.assertEqual(self.cached(number), number)
             # It is cached: what else could be loaded is not looked at.
             self.assertEqual(self.cached(-1), number)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from local_amc.fixtures import build_instances
 from tests.local_amc.client import CA, DE, JP, US, LocalAmcTests
@@ -90,7 +91,7 @@ class OrderOfChecksTests(LocalAmcTests):
     def test_each_call_gets_the_first_error_that_applies(self) -> None:
         one, flow, every = "/amc/instances/{}", "/amc/reporting/{}/workflows", "/amc/instances"
         # What is wrong with the call, the path, the instance, then the answer.
-        cases = [
+        cases: list[tuple[dict[str, Any], str, str, int, str]] = [
             ({"Authorization": None, "AdvertiserId": None}, one, "amclocalus1", 401, "Unauthorized"),
             ({"Authorization": "Bearer Atza|foreign"}, one, "amclocalus1", 401, "Unauthorized"),
             ({"Authorization": "Basic eDp5"}, one, "amclocalus1", 401, "Unauthorized"),
@@ -151,7 +152,7 @@ class OrderOfChecksTests(LocalAmcTests):
 
 
 class PagingTests(LocalAmcTests):
-    def pages(self, **query: str | int) -> list[list[str]]:
+    def pages(self, **query: Any) -> list[list[str]]:
         headers, found, token = self.headers("ENTITYLOCALJP1", JP), [], ""
         while True:
             body = self.get("/amc/instances", headers, **query, nextToken=token).json()

@@ -238,10 +238,10 @@ class TestKinds:
         assert api.rejection("GET", path)[0] == 400
 
     def test_sandbox_runs_on_synthetic_data_only(self, api: Api) -> None:
-        sandbox = {"instance": "amclocalsbx"}
-        refused = api.run(SQL, **sandbox)
+        sandbox = "amclocalsbx"
+        refused = api.run(SQL, instance=sandbox)
         assert (refused["status"], "requireSyntheticData" in refused["statusReason"]) == ("REJECTED", True)
-        assert api.run(SQL, **sandbox, **SYNTHETIC)["status"] == "SUCCEEDED"
+        assert api.run(SQL, instance=sandbox, **SYNTHETIC)["status"] == "SUCCEEDED"
 
     def test_sandbox_has_no_ad_server_tables(self, api: Api) -> None:
         sql = "SELECT campaign, COUNT(DISTINCT user_id) AS users FROM {} GROUP BY 1"

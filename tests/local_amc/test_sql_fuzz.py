@@ -80,7 +80,7 @@ def test_only_amc_tables_are_read_and_only_sql_errors_come_out(sql: str) -> None
         compiled = compile_query(sql, run, build())
     except SqlError:
         return
-    tree = exp.maybe_parse(compiled.sql, dialect="duckdb")
+    tree: exp.Expression = exp.maybe_parse(compiled.sql, dialect="duckdb")
     names = {cte.alias for cte in tree.find_all(exp.CTE)}
     for table in tree.find_all(exp.Table):
         written = ".".join(part.name for part in table.parts)

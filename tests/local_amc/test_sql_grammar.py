@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 
@@ -103,7 +104,7 @@ def test_the_validator(amc: Amc, sql: str, place: tuple[int, int] | None, messag
 )
 def test_a_window_is_extended_with_and_without_table(amc: Amc, call: str) -> None:
     until = amc.now.replace(hour=0, minute=0, second=0, microsecond=0)
-    window = {"start": until, "end": until}
+    window: dict[str, Any] = {"start": until, "end": until}
     total = "SELECT SUM(x.impressions) AS i FROM {} AS x"
     assert amc.query(total.format(call.format("'dsp_impressions', 'P0D', 'P0D'")), **window).rows == []
     [[extended]] = amc.query(total.format(call.format("'dsp_impressions', 'p30d', 'P0D'")), **window).rows

@@ -16,11 +16,11 @@ BOUNDS = (
     "SELECT BUILT_IN_PARAMETER('TIME_WINDOW_START') AS a, BUILT_IN_PARAMETER('TIME_WINDOW_END') AS b, "
     "CURRENT_TIMESTAMP AS c FROM (VALUES (1)) AS t(x)"
 )
-RAW = {"instance": "amclocalsbx", "requireSyntheticData": True, "disableAggregationControls": True}
+RAW: dict[str, Any] = {"instance": "amclocalsbx", "requireSyntheticData": True, "disableAggregationControls": True}
 EVENTS = "SELECT event_dt_utc, event_dt FROM sponsored_ads_traffic"
 
 
-def explicit(start: str, end: str, zone: str = "UTC") -> dict[str, str]:
+def explicit(start: str, end: str, zone: str = "UTC") -> dict[str, Any]:
     return {
         "timeWindowType": "EXPLICIT",
         "timeWindowStart": start,

@@ -20,7 +20,7 @@ from instances.models import AMCInstance
 from templates_app.models import InstanceTemplate
 from templates_app.services.templates import Content, create_template
 from tests.executions.base import SQL, window
-from tests.factories import AccountFactory, ConnectionFactory, InstanceFactory, UserFactory
+from tests.factories import AccountFactory, InstanceFactory, UserFactory
 
 # SQLite lets one writer in at a time, and its databases of tests live in one connection's memory.
 IS_PARALLEL = connection.vendor == "postgresql"
@@ -51,9 +51,9 @@ class ExecutionRaceTests(TransactionTestCase):
 
     def setUp(self) -> None:
         caches["default"].clear()
-        self.alice = UserFactory()
-        account = AccountFactory(connection=ConnectionFactory(user=self.alice))
-        self.instance = InstanceFactory(account=account)
+        self.alice = UserFactory.create()
+        account = AccountFactory.create(connection__user=self.alice)
+        self.instance = InstanceFactory.create(account=account)
         content = Content(name="Reach", source_sql=SQL)
         self.template = create_template(user=self.alice, instance=self.instance, content=content)
 

@@ -17,7 +17,7 @@ from django.db import connection
 from django.test import TransactionTestCase
 
 from templates_app.services.templates import Content, create_template
-from tests.factories import AccountFactory, ConnectionFactory, InstanceFactory, UserFactory
+from tests.factories import InstanceFactory, UserFactory
 
 ROOT = Path(__file__).parents[2]
 WRITERS, WRITES = 2, 1_000
@@ -30,8 +30,8 @@ HAS_SERVICES = connection.vendor == "postgresql" and "redis" in str(settings.CAC
 class TemplateCacheRaceTests(TransactionTestCase):
     def test_no_read_is_older_than_the_last_commit_before_it(self) -> None:
         caches["default"].clear()
-        user = UserFactory()
-        instance = InstanceFactory(account=AccountFactory(connection=ConnectionFactory(user=user)))
+        user = UserFactory.create()
+        instance = InstanceFactory.create(account__connection__user=user)
         content = Content(name="v1", source_sql="SELECT 1 AS x")
         ids = [create_template(user=user, instance=instance, content=content).template_id for _ in range(3)]
         roles = [("writer", WRITES)] * WRITERS + [("reader", READS)] * READERS

@@ -19,7 +19,7 @@ from schedules.services.starts import start_claimed
 from templates_app.models import InstanceTemplate
 from templates_app.services.templates import Content, create_template
 from tests.base import CastTestCase
-from tests.factories import AccountFactory, ConnectionFactory, InstanceFactory
+from tests.factories import InstanceFactory
 
 # A Monday.
 NOW = dt.datetime(2026, 3, 2, 8, 0, tzinfo=dt.UTC)
@@ -32,7 +32,7 @@ def moment(text: str) -> dt.datetime:
 
 def values(**changed: Any) -> ScheduleValues:
     """Return the values of a schedule that runs every day at 09:00 UTC over 30 days."""
-    recurrence = {"kind": "daily", "time": dt.time(9), "zone": "UTC"}
+    recurrence: dict[str, Any] = {"kind": "daily", "time": dt.time(9), "zone": "UTC"}
     recurrence |= {name: changed.pop(name) for name in tuple(changed) if name in Recurrence.__dataclass_fields__}
     return ScheduleValues(
         **{"name": "Daily reach", "recurrence": Recurrence(**recurrence), "window_days": 30, **changed}
@@ -41,7 +41,7 @@ def values(**changed: Any) -> ScheduleValues:
 
 def make_template(user: User, instance: AMCInstance | None = None) -> InstanceTemplate:
     """Save a template on a healthy instance of the user."""
-    instance = instance or InstanceFactory(account=AccountFactory(connection=ConnectionFactory(user=user)))
+    instance = instance or InstanceFactory.create(account__connection__user=user)
     return create_template(user=user, instance=instance, content=Content(name="Reach", source_sql="SELECT 1 AS x"))
 
 
@@ -49,6 +49,7 @@ class ScheduleTestCase(CastTestCase):
     """Alice's template, and a clock that stands still until a test moves it."""
 
     template: InstanceTemplate
+    instance: AMCInstance
 
     @classmethod
     def setUpTestData(cls) -> None:

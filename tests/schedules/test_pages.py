@@ -16,7 +16,7 @@ from schedules.models import Schedule, ScheduleSlot
 from schedules.presenters.schedule_lists import calendar_days
 from schedules.services.outcomes import settle_slots
 from schedules.services.schedules import create_schedule, pause
-from tests.factories import AccountFactory, ConnectionFactory, InstanceFactory
+from tests.factories import InstanceFactory
 from tests.schedules.base import NOW, ScheduleTestCase, make_template, values
 
 
@@ -46,8 +46,9 @@ class ListTests(ScheduleTestCase):
     def test_filters_by_words_instance_and_status(self) -> None:
         other = make_template(
             self.alice,
-            InstanceFactory(
-                account=AccountFactory(connection=ConnectionFactory(user=self.alice)), name="Trailhead"
+            InstanceFactory.create(
+                account__connection__user=self.alice,
+                name="Trailhead",
             ),
         )
         first = self.schedule(name="First")

@@ -6,6 +6,7 @@ import datetime as dt
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any, cast
 
 from django.core import mail
 from django.db import connection
@@ -26,9 +27,9 @@ WORKERS, SCHEDULES = 4, 12
 
 class RaceTests(TransactionTestCase):
     def setUp(self) -> None:
-        if connection.vendor == "sqlite" and connection.is_in_memory_db():
+        if connection.vendor == "sqlite" and cast("Any", connection).is_in_memory_db():
             self.skipTest("needs a database that threads can share: run it with make test-services")
-        user = UserFactory()
+        user = UserFactory.create()
         template = make_template(user)
         for number in range(SCHEDULES):
             create_schedule(user=user, template=template, values=values(name=f"Schedule {number}"))

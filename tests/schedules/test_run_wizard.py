@@ -128,9 +128,10 @@ class RunWizardTests(TemplateTestCase):
         self.post("review", name="Mondays", agreed_version=1)
         schedule = Schedule.objects.get()
         self.assertEqual((schedule.name, schedule.kind, schedule.weekday), ("Mondays", "weekly", 1))
+        assert schedule.next_run_at is not None
         self.assertEqual(schedule.next_run_at.isoformat(), "2026-11-30T08:00:00+00:00")
 
-    def hidden(self, response: HttpResponse, name: str) -> str:
+    def hidden(self, response: Any, name: str) -> str:
         """Return the value a browser would send back for a hidden field."""
         found = re.search(rf'<input[^>]*name="{name}"[^>]*value="([^"]*)"', response.content.decode())
         assert found is not None, name

@@ -13,7 +13,7 @@ from instances.services.mappings import Entry, add_mappings, preview_replace
 from templates_app.models import InstanceTemplate, TemplateVersion
 from templates_app.services.templates import Content, create_template, update_template
 from tests.base import CastTestCase
-from tests.factories import AccountFactory, ConnectionFactory, InstanceFactory
+from tests.factories import InstanceFactory
 from tests.test_access import own_url_names
 
 METHODS = ("get", "head", "post", "put", "patch", "delete", "options")
@@ -31,12 +31,14 @@ def address_names() -> list[str]:
 class ForeignAccessTests(CastTestCase):
     instance: AMCInstance
     own: AMCInstance
+    template: InstanceTemplate
+    posted: dict[str, Any]
 
     @classmethod
     def setUpTestData(cls) -> None:
         super().setUpTestData()
-        cls.instance = InstanceFactory(account=AccountFactory(connection=ConnectionFactory(user=cls.alice)))
-        cls.own = InstanceFactory(account=AccountFactory(connection=ConnectionFactory(user=cls.charlie)))
+        cls.instance = InstanceFactory.create(account__connection__user=cls.alice)
+        cls.own = InstanceFactory.create(account__connection__user=cls.charlie)
         cls.template = create_template(user=cls.alice, instance=cls.instance, content=cls.content("First"))
         update_template(template=cls.template, user=cls.alice, content=cls.content("Second"), version=1)
         brand = InstanceBrand.objects.create(instance=cls.instance, name="Trail", folded="trail")

@@ -12,15 +12,15 @@ from local_amc.query import main
 from templates_app.management.commands.seed_templates import INSTANCE, TEMPLATES
 from templates_app.models import InstanceTemplate
 from tests.base import CastTestCase
-from tests.factories import AccountFactory, ConnectionFactory, InstanceFactory, UserFactory
+from tests.factories import InstanceFactory, UserFactory
 from tests.shared_data import STORE
 
 
 class SeedTemplatesTests(CastTestCase):
     @override_settings(DEBUG=True, LOCAL_AMC_URL="http://127.0.0.1:1")
     def test_seeds_once(self) -> None:
-        user = UserFactory(email=EMAIL)
-        InstanceFactory(account=AccountFactory(connection=ConnectionFactory(user=user)), instance_id=INSTANCE)
+        user = UserFactory.create(email=EMAIL)
+        InstanceFactory.create(account__connection__user=user, instance_id=INSTANCE)
         for _ in range(2):
             call_command("seed_templates")
         self.assertEqual(InstanceTemplate.objects.count(), len(TEMPLATES))

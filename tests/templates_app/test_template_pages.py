@@ -16,7 +16,7 @@ from instances.services.mappings import Entry, add_mappings
 from templates_app.models import InstanceTemplate, TemplateVersion
 from templates_app.services.templates import Content, create_template, set_archived
 from tests.base import CastTestCase
-from tests.factories import AccountFactory, ConnectionFactory, InstanceFactory
+from tests.factories import InstanceFactory
 
 SQL = "SELECT campaign, SUM(impressions) AS i FROM dsp_impressions WHERE campaign LIKE '%{{word}}%' GROUP BY 1"
 
@@ -28,8 +28,8 @@ class TemplateTestCase(CastTestCase):
     @classmethod
     def setUpTestData(cls) -> None:
         super().setUpTestData()
-        cls.instance = InstanceFactory(account=AccountFactory(connection=ConnectionFactory(user=cls.alice)))
-        cls.foreign = InstanceFactory(account=AccountFactory(connection=ConnectionFactory(user=cls.charlie)))
+        cls.instance = InstanceFactory.create(account__connection__user=cls.alice)
+        cls.foreign = InstanceFactory.create(account__connection__user=cls.charlie)
 
     def url(self, name: str, *args: Any, instance: AMCInstance | None = None) -> str:
         return reverse(f"templates:template-{name}", args=[(instance or self.instance).pk, *args])

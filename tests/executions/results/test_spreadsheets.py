@@ -8,7 +8,7 @@ import zipfile
 from typing import Any
 
 import pytest
-from openpyxl import load_workbook  # type: ignore[import-untyped]
+from openpyxl import load_workbook
 
 from executions.results.spreadsheets import MAX_TEXT, SpreadsheetLimitError, export_xlsx
 from tests.executions.results.conftest import MakeResult

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import logging
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs, urlsplit
 
@@ -37,7 +38,7 @@ BACK = "https://app.example.com/connections/callback"
 
 
 @pytest.fixture(autouse=True)
-def _recorded():
+def _recorded() -> Iterator[None]:
     with responses.mock:
         yield
 

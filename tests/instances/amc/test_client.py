@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 import responses
@@ -49,7 +52,7 @@ PATIENT = RetryPolicy(tries=3, max_wait_seconds=60, connect_timeout=1, read_time
 
 
 @pytest.fixture(autouse=True)
-def _recorded():
+def _recorded() -> Iterator[None]:
     with responses.RequestsMock(assert_all_requests_are_fired=False), responses.mock:
         yield
 
@@ -317,14 +320,16 @@ def test_cookies_are_not_kept() -> None:
     assert "Cookie" not in responses.calls[1].request.headers
 
 
-def test_proxies_of_the_environment_are_used_and_netrc_is_not(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+def test_proxies_of_the_environment_are_used_and_netrc_is_not(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     netrc = tmp_path / "netrc"
     netrc.write_text("machine advertising-api.amazon.com login a password b\n")
     monkeypatch.setenv("NETRC", str(netrc))
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example.com:3128")
     answers(GOOD)
     client().get_instance(INSTANCE)
-    sent = responses.calls[0].request
+    sent: Any = responses.calls[0].request
     assert sent.req_kwargs["proxies"]["https"] == "http://proxy.example.com:3128"
     assert sent.headers["Authorization"] == f"Bearer {ACCESS_TOKEN}"
     assert sent.url == INSTANCE_URL

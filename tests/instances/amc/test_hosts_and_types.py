@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
+from typing import cast
 
 import pytest
 
@@ -59,14 +61,14 @@ def test_marketplaces_lead_to_regions() -> None:
 
 
 @pytest.mark.parametrize("make", [str, lambda u: u, lambda u: u.hex, lambda u: str(u).upper()])
-def test_uuid_is_never_an_instance_id(make: object) -> None:
+def test_uuid_is_never_an_instance_id(make: Callable[[uuid.UUID], str]) -> None:
     with pytest.raises(ValueError, match="never a UUID"):
         InstanceRef(make(uuid.uuid4()), ACCOUNT)
 
 
 def test_uuid_is_never_an_entity_id() -> None:
     with pytest.raises(ValueError, match="never by our own key"):
-        AccountRef(uuid.uuid4(), "ATVPDKIKX0DER")
+        AccountRef(cast("str", uuid.uuid4()), "ATVPDKIKX0DER")
 
 
 @pytest.mark.parametrize("instance_id", ["", "  ", ".", ".."])

@@ -29,7 +29,7 @@ def of_rule(sql: str, rule: str) -> list[Finding]:
         ("SUM(CASE WHEN impressions > 0 THEN impression_cost END)", "100000 "),
     ],
 )
-def test_costs_in_small_units_are_pointed_out_with_their_divisor(expression, divisor):
+def test_costs_in_small_units_are_pointed_out_with_their_divisor(expression: str, divisor: str | None) -> None:
     sql = f"SELECT campaign, {expression} AS value FROM dsp_impressions GROUP BY campaign"
     findings = of_rule(sql, "small-unit")
     assert [finding.level for finding in findings] == (["info"] if divisor else [])
@@ -43,13 +43,13 @@ def test_costs_in_small_units_are_pointed_out_with_their_divisor(expression, div
         ("SUM(total_cost) / 100000000", "divide by 100000, not by 100000000"),
     ],
 )
-def test_the_divisor_of_the_other_unit_is_a_warning(expression, part):
+def test_the_divisor_of_the_other_unit_is_a_warning(expression: str, part: str) -> None:
     (finding,) = of_rule(f"SELECT {expression} AS value FROM dsp_impressions", "small-unit")
     assert finding.level == "warning"
     assert part in finding.message
 
 
-def test_division_in_an_outer_query_counts():
+def test_division_in_an_outer_query_counts() -> None:
     inner = "WITH a AS (SELECT campaign, SUM(spend) AS cost FROM sponsored_ads_traffic GROUP BY 1) "
     assert lint(inner + "SELECT campaign, SUM(cost / 100000000) AS cost FROM a GROUP BY 1") == []
     sql = inner + "SELECT campaign, SUM(cost) AS cost FROM a GROUP BY 1"
@@ -57,13 +57,13 @@ def test_division_in_an_outer_query_counts():
     assert finding.column == sql.index("spend") + 1
 
 
-def test_a_cost_that_stays_inside_is_not_mentioned():
+def test_a_cost_that_stays_inside_is_not_mentioned() -> None:
     inner = "WITH a AS (SELECT user_id, SUM(total_cost) AS cost FROM dsp_impressions GROUP BY 1) "
     sql = inner + "SELECT COUNT(1) AS n FROM a WHERE cost > 5"
     assert lint(sql) == []
 
 
-def test_sums_over_segments_count_twice():
+def test_sums_over_segments_count_twice() -> None:
     sql = "SELECT campaign, SUM(impressions) AS i FROM dsp_impressions_by_user_segments GROUP BY campaign"
     (finding,) = of_rule(sql, "segment-sum")
     assert finding.level == "warning"
@@ -79,11 +79,11 @@ def test_sums_over_segments_count_twice():
         "SELECT campaign, SUM(impressions) AS i FROM dsp_impressions GROUP BY campaign",
     ],
 )
-def test_sums_per_segment_are_fine(sql):
+def test_sums_per_segment_are_fine(sql: str) -> None:
     assert lint(sql) == []
 
 
-def test_joining_traffic_with_conversions_row_by_row_is_a_warning():
+def test_joining_traffic_with_conversions_row_by_row_is_a_warning() -> None:
     join = "FROM dsp_impressions a JOIN conversions b ON a.user_id = b.user_id"
     assert [f.level for f in of_rule(f"SELECT SUM(a.impressions) AS i {join}", "fan-out")] == ["warning"]
     assert of_rule(f"SELECT COUNT(DISTINCT a.user_id) AS i {join}", "fan-out") == []

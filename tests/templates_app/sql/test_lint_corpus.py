@@ -49,7 +49,7 @@ def unknown_tables(sql: str) -> list[str]:
     ]
 
 
-def test_valid_queries_have_no_errors():
+def test_valid_queries_have_no_errors() -> None:
     refused = {}
     for sample in samples():
         if sample.kind in VALID:
@@ -62,19 +62,19 @@ def test_valid_queries_have_no_errors():
     assert refused == {}
 
 
-def test_uploaded_tables_are_what_is_missing():
+def test_uploaded_tables_are_what_is_missing() -> None:
     for sample in samples():
         if sample.kind == "needs-upload":
             assert {f.rule for f in errors(sample.sql, [])} == {"unknown-table"}, sample.file
 
 
-def test_nothing_is_missing_where_any_table_may_be_uploaded():
+def test_nothing_is_missing_where_any_table_may_be_uploaded() -> None:
     for sample in samples():
         if sample.kind == "needs-upload":
             assert errors(sample.sql, None) == [], sample.file
 
 
-def test_every_fix_ends_its_finding_and_leaves_readable_sql():
+def test_every_fix_ends_its_finding_and_leaves_readable_sql() -> None:
     broken = []
     for sample in samples():
         before = lint(sample.sql)
@@ -94,13 +94,13 @@ def place(finding: Finding) -> tuple[int, int]:
     return finding.line, finding.column
 
 
-def test_nearly_all_invalid_queries_have_an_error():
+def test_nearly_all_invalid_queries_have_an_error() -> None:
     invalid = [sample for sample in samples() if sample.kind == "invalid"]
     missed = [sample.file for sample in invalid if not errors(sample.sql, [])]
     assert len(missed) <= len(invalid) * 0.1, missed
 
 
-def test_errors_name_the_unknown_column_or_the_table_it_should_come_from():
+def test_errors_name_the_unknown_column_or_the_table_it_should_come_from() -> None:
     wrong = []
     for sample in samples():
         column = _UNRESOLVABLE.search(sample.reason)
@@ -112,6 +112,6 @@ def test_errors_name_the_unknown_column_or_the_table_it_should_come_from():
     assert wrong == []
 
 
-def test_every_query_is_linted_the_same_way_twice():
+def test_every_query_is_linted_the_same_way_twice() -> None:
     for sample in samples():
         assert lint(sample.sql) == lint(sample.sql)

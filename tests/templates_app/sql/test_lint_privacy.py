@@ -1,12 +1,14 @@
 # ruff: noqa: S608  the SQL is read by the lint, never run
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from templates_app.sql.lint import Finding, lint
 
 
-def of_rule(sql: str, rule: str, **options: bool) -> list[Finding]:
+def of_rule(sql: str, rule: str, **options: Any) -> list[Finding]:
     return [finding for finding in lint(sql, **options) if finding.rule == rule]
 
 
@@ -33,12 +35,12 @@ def marked(sql: str, finding: Finding) -> str:
         " SELECT d.k, COUNT(1) AS c FROM (SELECT k FROM a) d GROUP BY 1",
     ],
 )
-def test_user_level_columns_never_reach_the_output(sql):
+def test_user_level_columns_never_reach_the_output(sql: str) -> None:
     findings = of_rule(sql, "user-level-output")
     assert [finding.level for finding in findings] == ["error"]
 
 
-def test_the_output_column_is_marked_and_the_source_named():
+def test_the_output_column_is_marked_and_the_source_named() -> None:
     sql = "SELECT SUM(c) AS c, u AS who FROM (SELECT user_id AS u, clicks AS c FROM dsp_clicks) GROUP BY u"
     (finding,) = of_rule(sql, "user-level-output")
     assert marked(sql, finding) == "u AS who"
@@ -58,11 +60,11 @@ def test_the_output_column_is_marked_and_the_source_named():
         " SELECT n, COUNT(1) AS c FROM a GROUP BY 1",
     ],
 )
-def test_counting_users_is_fine(sql):
+def test_counting_users_is_fine(sql: str) -> None:
     assert lint(sql) == []
 
 
-def test_a_list_of_users_alone_is_taken_for_an_audience_query():
+def test_a_list_of_users_alone_is_taken_for_an_audience_query() -> None:
     sql = "SELECT DISTINCT user_id FROM conversions"
     assert [(f.rule, f.level) for f in lint(sql)] == [("audience-query", "warning")]
 
@@ -87,12 +89,12 @@ def test_a_list_of_users_alone_is_taken_for_an_audience_query():
         "ARRAY_CONTAINS(ARRAY['a', 'b'], city_name)",
     ],
 )
-def test_protected_columns_are_not_compared_with_literals(condition):
+def test_protected_columns_are_not_compared_with_literals(condition: str) -> None:
     sql = f"SELECT SUM(clicks) AS c FROM dsp_clicks WHERE {condition}"
     assert [finding.level for finding in of_rule(sql, "literal-comparison")] == ["error"]
 
 
-def test_the_comparison_is_followed_through_a_cte():
+def test_the_comparison_is_followed_through_a_cte() -> None:
     sql = "WITH a AS (SELECT user_id AS u, clicks FROM dsp_clicks) SELECT SUM(clicks) AS c FROM a WHERE u <> ''"
     assert len(of_rule(sql, "literal-comparison")) == 1
 
@@ -106,11 +108,11 @@ def test_the_comparison_is_followed_through_a_cte():
         "user_id = request_tag",
     ],
 )
-def test_other_conditions_are_fine(condition):
+def test_other_conditions_are_fine(condition: str) -> None:
     assert lint(f"SELECT SUM(clicks) AS c FROM dsp_clicks WHERE {condition}") == []
 
 
-def test_star_over_a_table_is_refused_and_over_a_subquery_is_a_warning():
+def test_star_over_a_table_is_refused_and_over_a_subquery_is_a_warning() -> None:
     (raw,) = of_rule("SELECT * FROM dsp_clicks", "select-star")
     assert raw.level == "error"
     sql = "SELECT * FROM (SELECT campaign, SUM(clicks) AS clicks FROM dsp_clicks GROUP BY 1) a"
@@ -121,18 +123,18 @@ def test_star_over_a_table_is_refused_and_over_a_subquery_is_a_warning():
     assert of_rule("SELECT COUNT(*) AS n FROM (SELECT * FROM dsp_clicks)", "select-star") == []
 
 
-def test_a_qualified_star_is_seen_in_each_branch_of_a_union():
+def test_a_qualified_star_is_seen_in_each_branch_of_a_union() -> None:
     sql = "SELECT a.* FROM dsp_clicks a UNION ALL SELECT b.* FROM dsp_clicks b"
     assert len(of_rule(sql, "select-star")) == 2
 
 
-def test_rows_as_they_are_are_a_warning_unless_controls_are_off():
+def test_rows_as_they_are_are_a_warning_unless_controls_are_off() -> None:
     sql = "SELECT campaign, user_id FROM dsp_clicks"
     assert {f.rule for f in lint(sql)} == {"no-aggregate", "user-level-output"}
     assert lint(sql, aggregation_controls=False) == []
 
 
-def test_a_union_that_merges_no_rows_aggregates_nothing():
+def test_a_union_that_merges_no_rows_aggregates_nothing() -> None:
     branches = "SELECT campaign FROM dsp_clicks UNION {} SELECT campaign FROM dsp_views"
     assert [f.rule for f in lint(branches.format("ALL"))] == ["no-aggregate"]
     assert lint(branches.format("")) == []
@@ -148,7 +150,7 @@ def test_a_union_that_merges_no_rows_aggregates_nothing():
         "SELECT segment_name FROM segment_metadata",
     ],
 )
-def test_distinct_groups_and_tables_without_users_need_no_aggregate(sql):
+def test_distinct_groups_and_tables_without_users_need_no_aggregate(sql: str) -> None:
     assert lint(sql) == []
 
 
@@ -161,7 +163,7 @@ def test_distinct_groups_and_tables_without_users_need_no_aggregate(sql):
         ("SELECT RANK() OVER (ORDER BY clicks) AS r, campaign FROM dsp_clicks GROUP BY campaign", "clicks"),
     ],
 )
-def test_columns_beside_aggregates_have_to_be_grouped(sql, column):
+def test_columns_beside_aggregates_have_to_be_grouped(sql: str, column: str) -> None:
     (finding,) = of_rule(sql, "not-grouped")
     assert finding.level == "error"
     assert marked(sql, finding) == column
@@ -178,12 +180,12 @@ def test_columns_beside_aggregates_have_to_be_grouped(sql, column):
         "SELECT 'x' AS x, {{label}} AS l, CURRENT_DATE AS today, SUM(clicks) AS c FROM dsp_clicks",
     ],
 )
-def test_grouped_expressions_are_recognised(sql):
+def test_grouped_expressions_are_recognised(sql: str) -> None:
     assert lint(sql) == []
 
 
 @pytest.mark.parametrize("key", ["2", "SUM(clicks)"])
-def test_aggregates_are_not_grouped_by(key):
+def test_aggregates_are_not_grouped_by(key: str) -> None:
     sql = f"SELECT campaign, SUM(clicks) AS c FROM dsp_clicks GROUP BY campaign, {key}"
     (finding,) = of_rule(sql, "grouped-aggregate")
     assert (finding.level, marked(sql, finding)[: len(key)]) == ("error", key if key == "2" else "SUM(clicks")

@@ -60,13 +60,13 @@ def check(sql: str) -> list[Finding]:
 @example("WITH RECURSIVE a AS (SELECT 1 AS x UNION ALL SELECT x FROM a) SELECT x, SUM(x) AS y FROM a GROUP BY 9")
 @example("SELECT COLLECT() , CONTAINED_IN(), || FROM TABLE()")
 @example("SELECT SUM(x) AS x, x AS x FROM (VALUES :x) GROUP BY x, 0, 99999999999999999999")
-def test_no_sequence_of_words_breaks_it(sql):
+def test_no_sequence_of_words_breaks_it(sql: str) -> None:
     check(sql)
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.text(max_size=200))
-def test_no_text_breaks_it(sql):
+def test_no_text_breaks_it(sql: str) -> None:
     check(sql)
 
 
@@ -78,12 +78,12 @@ def test_no_text_breaks_it(sql):
     st.sampled_from(["dsp_clicks a", "(SELECT * FROM conversions) a", "{{t}} a", "(VALUES (1, 2)) a(x, y)"]),
     st.sampled_from(["", "GROUP BY 1", "GROUP BY campaign", "ORDER BY 1 LIMIT 3", "UNION ALL SELECT 1"]),
 )
-def test_queries_of_many_shapes_are_read(projections, table, tail):
+def test_queries_of_many_shapes_are_read(projections: list[str], table: str, tail: str) -> None:
     findings = check(f"SELECT {', '.join(projections)} FROM {table} {tail}")
     assert all(f.rule not in ("syntax-error", "not-analysed") for f in findings)
 
 
-def test_rules_do_not_fail_on_odd_but_valid_sql():
+def test_rules_do_not_fail_on_odd_but_valid_sql() -> None:
     for sql in (
         "SELECT 1",
         "(SELECT SUM(clicks) AS c FROM dsp_clicks)",
@@ -112,7 +112,7 @@ def assert_linear(text: Callable[[int], str], size: int) -> None:
     assert twice <= 2.5 * once + 1_000
 
 
-def test_long_sql_is_checked_by_its_words_only():
+def test_long_sql_is_checked_by_its_words_only() -> None:
     values = ", ".join(f"'B{number:09d}'" for number in range(8_000))
     sql = f"SELECT nothing FROM nowhere WHERE asin IN ({values}) LIMIT 5"
     assert len(sql) > 100_000 > MAX_ANALYSED_LENGTH
@@ -127,16 +127,16 @@ TABLES = ("UNION ALL SELECT SUM(clicks) AS c FROM dsp_clicks ", "JOIN dsp_clicks
 
 
 @pytest.mark.parametrize("unit", REPEATED)
-def test_repetition_takes_work_in_proportion_to_the_length(unit):
+def test_repetition_takes_work_in_proportion_to_the_length(unit: str) -> None:
     assert_linear(lambda times: "SELECT " + unit * times, 1_000)
     assert_linear(lambda times: "SELECT " + unit * times, 25_000 // len(unit))
 
 
 @pytest.mark.parametrize("unit", TABLES)
-def test_many_tables_take_work_in_proportion_to_their_number(unit):
+def test_many_tables_take_work_in_proportion_to_their_number(unit: str) -> None:
     assert_linear(lambda times: "SELECT SUM(clicks) AS c FROM dsp_clicks a " + unit * times, 150)
 
 
-def test_findings_of_one_rule_are_capped():
+def test_findings_of_one_rule_are_capped() -> None:
     sql = "SELECT " + ", ".join(f"SUM(wrong_{i}) AS c{i}" for i in range(300)) + " FROM dsp_clicks"
     assert len([f for f in check(sql) if f.rule == "unknown-column"]) == 50

@@ -23,13 +23,13 @@ def cases(name: str) -> list[Any]:
 
 
 @pytest.mark.parametrize("case", cases("detect.jsonl"))
-def test_detects(case):
+def test_detects(case: Any) -> None:
     found = [{"name": parameter.name, "type": parameter.type} for parameter in detect(case["sql"])]
     assert found == case["parameters"], case["why"]
 
 
 @pytest.mark.parametrize("case", cases("substitute.jsonl"))
-def test_substitutes(case):
+def test_substitutes(case: Any) -> None:
     try:
         outcome = {"expected": substitute(case["sql"], case["values"])}
     except ParameterError as error:

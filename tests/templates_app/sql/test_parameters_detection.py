@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from templates_app.sql.names import Type
 from templates_app.sql.parameters import Parameter, detect
 
 
@@ -46,7 +47,7 @@ def names(sql: str) -> list[str]:
         ("1 - :a / :b -:c", ["a", "b", "c"]),
     ],
 )
-def test_regions(sql, expected):
+def test_regions(sql: str, expected: list[str]) -> None:
     assert names(sql) == expected
 
 
@@ -75,7 +76,7 @@ def test_regions(sql, expected):
         ("{{1st :a", ["a"]),
     ],
 )
-def test_braces(sql, expected):
+def test_braces(sql: str, expected: list[str]) -> None:
     assert names(sql) == expected
 
 
@@ -108,38 +109,38 @@ def test_braces(sql, expected):
         (":é–:b $日\u3000:c", ["é", "b", "日", "c"]),
     ],
 )
-def test_colon_and_dollar(sql, expected):
+def test_colon_and_dollar(sql: str, expected: list[str]) -> None:
     assert names(sql) == expected
 
 
 @pytest.mark.parametrize(
     "name", ["a", "_", "__", "a1", "_1", "Ä", "año", "日付", "दिनांक", "größe", "e\u0301", "ª", "ⅷ", "x·y"]
 )
-def test_names_of_any_script(name):
+def test_names_of_any_script(name: str) -> None:
     assert name.isidentifier()
     assert names(f"{{{{{name}}}}} :{name} ${name} '{{{{ {name} }}}}'") == [name]
 
 
 @pytest.mark.parametrize("text", ["1a", "\u0301a", "²", "a²", "٣a", "€", "a-b", "a.b", "a b", "😀"])
-def test_other_texts_are_no_names(text):
+def test_other_texts_are_no_names(text: str) -> None:
     assert not text.isidentifier()
     assert names(f"{{{{{text}}}}}") == []
 
 
-def test_mark_takes_the_name_characters_only():
+def test_mark_takes_the_name_characters_only() -> None:
     assert names(":a² $b€ :c😀 $² :٣a") == ["a", "b", "c"]
 
 
-def test_dollar_behind_characters_that_are_no_part_of_the_name():
+def test_dollar_behind_characters_that_are_no_part_of_the_name() -> None:
     assert names("$a€$ $b$") == ["a"]
 
 
-def test_names_are_compared_exactly():
+def test_names_are_compared_exactly() -> None:
     assert names("{{asin}} {{ASIN}} :Asin") == ["asin", "ASIN", "Asin"]
     assert names("{{\u00e9}} {{e\u0301}}") == ["\u00e9", "e\u0301"]
 
 
-def test_one_name_in_several_syntaxes_is_one_parameter_in_order_of_first_appearance():
+def test_one_name_in_several_syntaxes_is_one_parameter_in_order_of_first_appearance() -> None:
     assert detect("'{{b}}' :asin \"{{a}}\" $b {{asin}}") == [
         Parameter("b", "text"),
         Parameter("asin", "asin"),
@@ -147,7 +148,7 @@ def test_one_name_in_several_syntaxes_is_one_parameter_in_order_of_first_appeara
     ]
 
 
-def test_empty_text_has_no_parameters():
+def test_empty_text_has_no_parameters() -> None:
     assert detect("") == []
 
 
@@ -183,7 +184,7 @@ def test_empty_text_has_no_parameters():
         ("text", "x _ __ _1 größe 日付 e\u0301asin asin\u0301"),
     ],
 )
-def test_only_the_name_decides_the_type(type_, listed):
+def test_only_the_name_decides_the_type(type_: Type, listed: str) -> None:
     for name in listed.split():
         assert detect(f"campaign = asin OR customer_date > :{name}") == [Parameter(name, type_)]
 
@@ -194,7 +195,7 @@ BESIDE_A_LIST = (
 
 
 @pytest.mark.parametrize("word", BESIDE_A_LIST.split())
-def test_words_that_make_an_asin_or_campaign_a_text(word):
+def test_words_that_make_an_asin_or_campaign_a_text(word: str) -> None:
     assert [parameter.type for parameter in detect(f":asin_{word} :campaigns_{word} :asin{word.title()}")] == [
         "text"
     ] * 3

@@ -21,7 +21,7 @@ class TestOperands:
     @pytest.mark.parametrize(
         "before", ["IN ", "in\n", "NOT In ", "IN /* c */ ", "IN -- c\n", "IN/**/", "VALUES (1, c IN "]
     )
-    def test_behind_in(self, operand, before):
+    def test_behind_in(self, operand: str, before: str) -> None:
         assert substitute(before + operand, ONE) == before + "('a')"
         assert substitute(before + operand, TWO) == before + "('a', 'b')"
 
@@ -40,7 +40,7 @@ class TestOperands:
             "VALUES (1), (2), ",
         ],
     )
-    def test_row_position(self, operand, before):
+    def test_row_position(self, operand: str, before: str) -> None:
         values = {"y": "r"}
         done = before.replace(":y", "('r')").replace("'{{y}}'", "('r')")
         assert substitute(before + operand, {**ONE, **values}) == done + "('a')"
@@ -50,7 +50,7 @@ class TestOperands:
     @pytest.mark.parametrize(
         "around", ["VALUES ({})", "VALUES(\n {} )", "VALUES (1), (/* c */ {} -- c\n)", "VALUES :y, ({})"]
     )
-    def test_alone_in_a_row(self, operand, around):
+    def test_alone_in_a_row(self, operand: str, around: str) -> None:
         done = around.replace(":y", "(1)")
         assert substitute(around.replace("{}", operand), {**ONE, "y": 1}) == done.replace("{}", "'a'")
         assert substitute(around.replace("{}", operand), {**TWO, "y": 1}) == done.replace("{}", "'a'), ('b'")
@@ -59,7 +59,7 @@ class TestOperands:
         "around",
         ["VALUES ({}, 1)", "VALUES (1, {})", "VALUES (1, {}, 2)", "VALUES (1), (2, {})", "VALUES (f(1), {})"],
     )
-    def test_beside_others_in_a_row(self, operand, around):
+    def test_beside_others_in_a_row(self, operand: str, around: str) -> None:
         assert substitute(around.replace("{}", operand), ONE) == around.replace("{}", "'a'")
         assert code_of(around.replace("{}", operand), TWO) == "list"
 
@@ -88,7 +88,7 @@ class TestOperands:
             "(a, {}, b",
         ],
     )
-    def test_element_between_brackets(self, operand, around):
+    def test_element_between_brackets(self, operand: str, around: str) -> None:
         assert substitute(around.replace("{}", operand), ONE) == around.replace("{}", "'a'")
         assert substitute(around.replace("{}", operand), TWO) == around.replace("{}", "'a', 'b'")
 
@@ -124,18 +124,18 @@ class TestOperands:
             "éIN {}",
         ],
     )
-    def test_anywhere_else(self, operand, around):
+    def test_anywhere_else(self, operand: str, around: str) -> None:
         assert substitute(around.replace("{}", operand), ONE) == around.replace("{}", "'a'")
         assert code_of(around.replace("{}", operand), TWO) == "list"
 
 
-def test_each_occurrence_is_treated_by_its_own_place():
+def test_each_occurrence_is_treated_by_its_own_place() -> None:
     assert substitute("IN :x OR ({{x}}) OR VALUES $x, ('{{x}}')", {"x": [1, 2]}) == (
         "IN (1, 2) OR (1, 2) OR VALUES (1), (2), ('1'), ('2')"
     )
 
 
-def test_keywords_are_words_of_the_code():
+def test_keywords_are_words_of_the_code() -> None:
     assert (
         substitute("f(:in, {{x}}) :values ({{x}})", {**TWO, "in": 1, "values": 2}) == "f(1, 'a', 'b') 2 ('a', 'b')"
     )
@@ -144,7 +144,7 @@ def test_keywords_are_words_of_the_code():
     assert code_of("$in$ = {{x}}", TWO) == "list"
 
 
-def test_brackets_in_strings_and_comments_open_nothing():
+def test_brackets_in_strings_and_comments_open_nothing() -> None:
     assert code_of("'(' , {{x}}, ')'", TWO) == "list"
     assert code_of("/* ( */ , {{x}}, 1", TWO) == "list"
     assert code_of('"(" , {{x}}, 1', TWO) == "list"
@@ -168,13 +168,13 @@ def test_brackets_in_strings_and_comments_open_nothing():
         ("'{\"k\":{{x}}}'", "'{\"k\":a''\"`b}'"),
     ],
 )
-def test_beside_other_text_in_quotes(sql, expected):
+def test_beside_other_text_in_quotes(sql: str, expected: str) -> None:
     assert substitute(sql, {"x": "a'\"`b"}) == expected
     assert code_of(sql, TWO) == "list"
     assert code_of(f"IN ({sql}", TWO) == "list"
 
 
-def test_numbers_in_other_text_are_their_digits():
+def test_numbers_in_other_text_are_their_digits() -> None:
     assert substitute("'a{{n}}' \"b{{n}}\"", {"n": "-7"}) == "'a-7' \"b-7\""
 
 
@@ -219,7 +219,7 @@ def test_numbers_in_other_text_are_their_digits():
         "AND{{x}}",
     ],
 )
-def test_glued(sql):
+def test_glued(sql: str) -> None:
     assert code_of(sql, {"x": "v", "IN": 1}) == "glued"
     assert code_of(sql, {}) == "glued"
 
@@ -246,7 +246,7 @@ def test_glued(sql):
         ("a'{{x}}y'", "a'vy'"),
     ],
 )
-def test_not_glued(sql, expected):
+def test_not_glued(sql: str, expected: str) -> None:
     assert substitute(sql, {"x": "v"}) == expected
 
 
@@ -264,22 +264,22 @@ def test_not_glued(sql, expected):
         ("-'{{n}}'", "-'-7'"),
     ],
 )
-def test_two_minus_signs_never_meet_in_code(sql, expected):
+def test_two_minus_signs_never_meet_in_code(sql: str, expected: str) -> None:
     assert substitute(sql, {"n": -7}) == expected
     assert substitute(sql, {"n": "-7"}) == expected
 
 
-def test_no_space_before_what_is_not_negative():
+def test_no_space_before_what_is_not_negative() -> None:
     assert substitute("-{{n}} -{{s}}", {"n": 7, "s": "-x"}) == "-7 -'-x'"
 
 
 @pytest.mark.parametrize("braces", ["{{a|upper}}", "{{a b}}", "{{1st}}", "{{}}", "{{{a}}}", "{{a", "{{{{a}}}}"])
 @pytest.mark.parametrize("around", ["{}", "'{}'", '"{}"', "`{}`", "'%{} "])
-def test_malformed_braces(braces, around):
+def test_malformed_braces(braces: str, around: str) -> None:
     assert code_of(around.replace("{}", braces), {"a": "x"}) == "malformed"
 
 
-def test_tags_are_malformed_in_code_only():
+def test_tags_are_malformed_in_code_only() -> None:
     assert code_of("{% if %}", {}) == "malformed"
     assert code_of("{# note #}", {}) == "malformed"
     text = "'{% {#' \"{% {#\" `{#` -- {% {{\n/* {{a|b}} {# */ { % { #"
@@ -302,7 +302,7 @@ def test_tags_are_malformed_in_code_only():
         ("= ' {{bad}}' :two", "type", "bad", (1, 5)),
     ],
 )
-def test_the_first_problem_in_the_text_counts(sql, code, name, place):
+def test_the_first_problem_in_the_text_counts(sql: str, code: str, name: str, place: tuple[int, int]) -> None:
     with pytest.raises(ParameterError) as caught:
         substitute(sql, {"b": 1, "two": [1, 2], "bad": {}})
     error = caught.value
@@ -311,16 +311,16 @@ def test_the_first_problem_in_the_text_counts(sql, code, name, place):
     assert error.message.startswith(name)
 
 
-def test_order_of_problems_at_one_placeholder():
+def test_order_of_problems_at_one_placeholder() -> None:
     assert code_of("x{{a}}", {"a": {}}) == "glued"
     assert code_of("= {{a}}", {"a": ["x", None]}) == "null"
     assert code_of("= {{date}}", {"date": ["x", "y"]}) == "date"
 
 
-def test_what_is_no_placeholder_is_copied_character_for_character():
+def test_what_is_no_placeholder_is_copied_character_for_character() -> None:
     text = "\ufeffSELECT\t'a''b' ,x::DATE ; -- é\r\n/* {{x}} */ $1 12:30 \\ $$q$$ \x00 \r;;\n\n"
     assert substitute(text, {"x": "v", "1": "v", "30": "v"}) == text
 
 
-def test_names_in_comments_need_no_value():
+def test_names_in_comments_need_no_value() -> None:
     assert substitute("-- {{a}}\n/* :b {{ */ :x", {"x": 1}) == "-- {{a}}\n/* :b {{ */ 1"

@@ -8,7 +8,7 @@ from templates_app.sql.parameters import Occurrence, Position, occurrences, prev
 from templates_app.sql.positions import Lines
 
 
-def test_occurrences_have_spans_and_places():
+def test_occurrences_have_spans_and_places() -> None:
     sql = "-- :no\r\nSELECT '{{ a }}',\r😀 :a,\n\"x{{b}}\" {{bad|}}"
     found = occurrences(sql)
     assert [sql[occurrence.start : occurrence.end] for occurrence in found] == ["{{ a }}", ":a", "{{b}}"]
@@ -16,7 +16,7 @@ def test_occurrences_have_spans_and_places():
     assert [(occurrence.line, occurrence.column) for occurrence in found] == [(2, 9), (3, 3), (4, 3)]
 
 
-def test_positions_behind_a_value_lead_to_the_source():
+def test_positions_behind_a_value_lead_to_the_source() -> None:
     sql = "SELECT {{a}} x\nFROM t\r\nWHERE b IN '{{asins}}' AND c\n"
     finished, positions = substitute_with_map(sql, {"a": "one\ntwo\r\n''", "asins": ["B1", "B2"]})
     assert finished == "SELECT 'one\ntwo\r\n''''' x\nFROM t\r\nWHERE b IN ('B1', 'B2') AND c\n"
@@ -32,7 +32,7 @@ def test_positions_behind_a_value_lead_to_the_source():
     assert positions.source_offset(finished.index("AND")) == sql.index("AND")
 
 
-def test_positions_outside_the_text_are_moved_to_its_edge():
+def test_positions_outside_the_text_are_moved_to_its_edge() -> None:
     _, positions = substitute_with_map("a :x b", {"x": 100})
     assert positions.source_position(0, 0) == (1, 1)
     assert positions.source_position(1, 99) == (1, 7)
@@ -40,14 +40,14 @@ def test_positions_outside_the_text_are_moved_to_its_edge():
     assert positions.source_offset(-3) == 0
 
 
-def test_value_that_vanishes_in_a_string():
+def test_value_that_vanishes_in_a_string() -> None:
     finished, positions = substitute_with_map("'a{{x}}b'", {"x": [""]})
     assert finished == "'ab'"
     assert [positions.source_offset(offset) for offset in range(5)] == [0, 1, 7, 8, 9]
 
 
 @pytest.mark.parametrize("break_", ["\n", "\r", "\r\n"])
-def test_lines_end_at_every_kind_of_break(break_):
+def test_lines_end_at_every_kind_of_break(break_: str) -> None:
     text = f"ab{break_}{break_}c"
     lines = Lines(text)
     assert lines.position(text.index("c")) == Position(3, 1)
@@ -59,7 +59,7 @@ def test_lines_end_at_every_kind_of_break(break_):
     assert lines.offset(3, 99) == len(text)
 
 
-def test_preview_shows_what_can_be_finished():
+def test_preview_shows_what_can_be_finished() -> None:
     pieces = preview(
         "= :a AND '{{b}}' IN {{asins}} AND x{{a}} {{|}} = {{ c }};", {"a": 1, "b": [1, 2], "asins": []}
     )
@@ -83,11 +83,11 @@ def test_preview_shows_what_can_be_finished():
     assert (error.name, error.line, error.column) == ("b", 1, 11)
 
 
-def test_preview_of_empty_text():
+def test_preview_of_empty_text() -> None:
     assert preview("", {}) == []
 
 
-def test_preview_marks_the_opening_braces_only_and_has_no_empty_pieces():
+def test_preview_marks_the_opening_braces_only_and_has_no_empty_pieces() -> None:
     pieces = preview(":a{% {{1st}} {{{b}}}", {"a": 1})
     assert [(piece.text, piece.error.code if piece.error else "") for piece in pieces] == [
         ("1", ""),
@@ -100,7 +100,7 @@ def test_preview_marks_the_opening_braces_only_and_has_no_empty_pieces():
     ]
 
 
-def test_preview_leaves_both_of_two_that_touch():
+def test_preview_leaves_both_of_two_that_touch() -> None:
     pieces = preview("{{a}}{{b}} {{b}}", {"a": 1, "b": 2})
     assert [(piece.text, piece.error and piece.error.code) for piece in pieces] == [
         ("{{a}}", "glued"),

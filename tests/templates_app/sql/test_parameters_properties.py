@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import re
 from functools import partial
+from typing import Any
 
 import pytest
 from hypothesis import assume, example, given, settings
@@ -108,7 +109,7 @@ def outcome(sql: str, values: dict[str, object]) -> tuple[str, str]:
 @settings(max_examples=400, deadline=None)
 @given(TEXTS)
 @example("{{a\u3000}}{{\u3000a b}}:a–:b")
-def test_a_slow_reading_finds_the_same(sql):
+def test_a_slow_reading_finds_the_same(sql: str) -> None:
     found = occurrences(sql)
     assert [(occurrence.name, occurrence.start) for occurrence in found] == read_slowly(sql)
     assert [parameter.name for parameter in detect(sql)] == list(
@@ -118,7 +119,7 @@ def test_a_slow_reading_finds_the_same(sql):
 
 @settings(max_examples=200, deadline=None)
 @given(TEXTS, VALUES)
-def test_text_without_placeholders_is_unchanged(sql, values):
+def test_text_without_placeholders_is_unchanged(sql: str, values: Any) -> None:
     assume(not detect(sql))
     code, finished = outcome(sql, values)
     assert code in ("finished", "malformed")
@@ -127,13 +128,13 @@ def test_text_without_placeholders_is_unchanged(sql, values):
 
 @settings(max_examples=200, deadline=None)
 @given(st.text(st.characters(exclude_characters="{:$")), VALUES)
-def test_text_without_marks_is_unchanged(sql, values):
+def test_text_without_marks_is_unchanged(sql: str, values: Any) -> None:
     assert substitute(sql, values) == sql
 
 
 @settings(max_examples=300, deadline=None)
 @given(TEXTS, VALUES)
-def test_results_depend_on_the_arguments_only_and_leave_them_alone(sql, values):
+def test_results_depend_on_the_arguments_only_and_leave_them_alone(sql: str, values: Any) -> None:
     before = copy.deepcopy(values)
     first = outcome(sql, values)
     assert outcome(sql, values) == first
@@ -144,7 +145,7 @@ def test_results_depend_on_the_arguments_only_and_leave_them_alone(sql, values):
 
 @settings(max_examples=300, deadline=None)
 @given(TEXTS, VALUES)
-def test_preview_agrees_with_substitute(sql, values):
+def test_preview_agrees_with_substitute(sql: str, values: Any) -> None:
     pieces = preview(sql, values)
     errors = [piece.error for piece in pieces if piece.error]
     code, finished = outcome(sql, values)
@@ -170,7 +171,7 @@ TEMPLATES = [
 
 @settings(max_examples=300, deadline=None)
 @given(st.sampled_from(TEMPLATES), SQL_LIKE)
-def test_a_text_is_one_token_wherever_it_stands(template, value):
+def test_a_text_is_one_token_wherever_it_stands(template: str, value: Any) -> None:
     expected = [
         (token.token_type, value if token.text == "marker" else token.text)
         for token in tokenize(substitute(template, {"v": "marker"}), read="duckdb")
@@ -186,7 +187,7 @@ def test_a_text_is_one_token_wherever_it_stands(template, value):
     st.sampled_from(["IN {}", "IN ({})", "f(1, {})", "[{}]", "VALUES {}", "VALUES ({})"]),
     st.lists(SQL_LIKE, min_size=2, max_size=4),
 )
-def test_every_item_of_a_list_is_one_token(template, items):
+def test_every_item_of_a_list_is_one_token(template: str, items: list[str]) -> None:
     assume(not all(re.fullmatch(r"-?[0-9.]+", item) for item in items))
     tokens = tokenize(f"SELECT {substitute(template.replace('{}', ':v'), {'v': items})}", read="duckdb")
     assert [token.text for token in tokens if token.token_type.name == "STRING"] == items
@@ -197,7 +198,7 @@ def test_every_item_of_a_list_is_one_token(template, items):
     st.sampled_from(["SELECT -{{v}}, - :v -$v", "IN {{v}} -{{v}}", "VALUES ({{v}}), {{v}}"]),
     st.integers(min_value=1),
 )
-def test_a_negative_number_has_its_sign_and_nothing_else_changes(template, number):
+def test_a_negative_number_has_its_sign_and_nothing_else_changes(template: str, number: int) -> None:
     positive, negative = (
         tokenize(substitute(template, {"v": value}), read="duckdb") for value in (number, -number)
     )
@@ -209,7 +210,7 @@ def test_a_negative_number_has_its_sign_and_nothing_else_changes(template, numbe
 
 @settings(max_examples=300, deadline=None)
 @given(TEXTS, VALUES)
-def test_positions_of_the_finished_text_lead_back_to_the_source(sql, values):
+def test_positions_of_the_finished_text_lead_back_to_the_source(sql: str, values: Any) -> None:
     try:
         finished, positions = substitute_with_map(sql, values)
     except ParameterError:
@@ -293,7 +294,7 @@ def test_work_is_proportional_to_the_length(unit, around):
     assert twice <= 2.5 * once + 1_000
 
 
-def test_long_lists_and_names():
+def test_long_lists_and_names() -> None:
     items = [f"B{number:09d}" for number in range(50_000)]
     assert substitute("IN :asins", {"asins": items}) == "IN (" + ", ".join(f"'{item}'" for item in items) + ")"
     assert substitute("IN :asins", {"asins": "\n".join(items)}) == substitute("IN :asins", {"asins": items})

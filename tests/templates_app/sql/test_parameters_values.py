@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -22,35 +23,35 @@ def in_code(name: str, value: object) -> str:
 
 @pytest.mark.parametrize("name", ["x", "asin", "campaign", "date"])
 class TestEveryType:
-    def test_no_value(self, name):
+    def test_no_value(self, name: str) -> None:
         assert code_of(f":{name}", {}) == "missing"
         assert code_of(f":{name}", {name.upper(): "x"}) == "missing"
 
     @pytest.mark.parametrize("value", ["", " ", "\t\r\n", "\u3000\u2003"])
-    def test_blank_text(self, name, value):
+    def test_blank_text(self, name: str, value: Any) -> None:
         assert code_of(f":{name}", {name: value}) == "missing"
 
-    def test_empty_list(self, name):
+    def test_empty_list(self, name: str) -> None:
         assert code_of(f":{name}", {name: []}) == "empty"
 
     @pytest.mark.parametrize("value", [[None], ["2025-01-01", None], [None, 1]])
-    def test_null_in_a_list(self, name, value):
+    def test_null_in_a_list(self, name: str, value: Any) -> None:
         assert code_of(f"[:{name}]", {name: value}) == "null"
 
     @pytest.mark.parametrize(
         "value",
         [{}, {"a": 1}, [{}], [[]], [["x"]], [True], ["2025-01-01", False], "a\0b", "\0", ["\0"], b"x", {1}],
     )
-    def test_what_is_no_value(self, name, value):
+    def test_what_is_no_value(self, name: str, value: Any) -> None:
         assert code_of(f"[:{name}]", {name: value}) == "type"
 
     @pytest.mark.parametrize(
         "value", [float("nan"), float("inf"), float("-inf"), Decimal("NaN"), Decimal("1E+99999999")]
     )
-    def test_numbers_that_cannot_be_written(self, name, value):
+    def test_numbers_that_cannot_be_written(self, name: str, value: Any) -> None:
         assert code_of(f"[:{name}]", {name: value}) == "type"
 
-    def test_keys_that_the_text_does_not_use_are_ignored(self, name):
+    def test_keys_that_the_text_does_not_use_are_ignored(self, name: str) -> None:
         assert substitute("SELECT 1", {name: {}}) == "SELECT 1"
 
 
@@ -82,21 +83,21 @@ class TestEveryType:
         "`",
     ],
 )
-def test_text_is_quoted_and_only_quotes_are_doubled(text):
+def test_text_is_quoted_and_only_quotes_are_doubled(text: str) -> None:
     assert in_code("x", ["x", text]) == "'x', '" + text.replace("'", "''") + "'"
     assert substitute("'%{{x}}'", {"x": [text]}) == "'%" + text.replace("'", "''") + "'"
 
 
-def test_text_lists_are_kept_item_by_item():
+def test_text_lists_are_kept_item_by_item() -> None:
     assert in_code("x", ["b", "", " ", "a, c", "b"]) == "'b', '', ' ', 'a, c', 'b'"
 
 
-def test_list_of_one_blank_text_is_that_text():
+def test_list_of_one_blank_text_is_that_text() -> None:
     assert substitute("= :x", {"x": [""]}) == "= ''"
     assert substitute("= 'a{{x}}b'", {"x": [""]}) == "= 'ab'"
 
 
-def test_list_of_one_is_the_single_value():
+def test_list_of_one_is_the_single_value() -> None:
     assert substitute("= :x OR '%{{x}}'", {"x": [5]}) == "= 5 OR '%5'"
     assert code_of("= :x", {"x": [None]}) == "null"
 
@@ -119,7 +120,7 @@ def test_list_of_one_is_the_single_value():
         ("2025-01-31T06:30-0000 ", "2025-01-31T06:30"),
     ],
 )
-def test_dates(value, expected):
+def test_dates(value: Any, expected: str) -> None:
     assert in_code("date", value) == f"'{expected}'"
     assert in_code("date", ["2025-02-01", value]) == f"'2025-02-01', '{expected}'"
 
@@ -166,13 +167,13 @@ def test_dates(value, expected):
         False,
     ],
 )
-def test_other_dates_are_refused(value):
+def test_other_dates_are_refused(value: Any) -> None:
     assert code_of("[:date]", {"date": value}) == "date"
     if not isinstance(value, bool):
         assert code_of("[:date]", {"date": ["2025-01-01", value]}) == "date"
 
 
-def test_blank_date_in_a_list_is_no_date():
+def test_blank_date_in_a_list_is_no_date() -> None:
     assert code_of("[:date]", {"date": ["2025-01-01", ""]}) == "date"
 
 
@@ -191,7 +192,7 @@ def test_blank_date_in_a_list_is_no_date():
         ("B{}:B|1", "'B{}:B|1'"),
     ],
 )
-def test_asins(value, expected):
+def test_asins(value: Any, expected: str) -> None:
     assert in_code("asins", value) == expected
 
 
@@ -217,21 +218,21 @@ def test_asins(value, expected):
         (576460752303423489, "576460752303423489"),
     ],
 )
-def test_campaigns(value, expected):
+def test_campaigns(value: Any, expected: str) -> None:
     assert in_code("campaigns", value) == expected
 
 
 @pytest.mark.parametrize("name", ["asins", "campaigns"])
 class TestListedTypes:
     @pytest.mark.parametrize("value", [",", ";,\n;", [""], [" ", "\t"]])
-    def test_no_item_left(self, name, value):
+    def test_no_item_left(self, name: str, value: Any) -> None:
         assert code_of(f"[:{name}]", {name: value}) == "empty"
 
-    def test_null_is_no_value(self, name):
+    def test_null_is_no_value(self, name: str) -> None:
         assert code_of(f"[:{name}]", {name: None}) == "missing"
 
     @pytest.mark.parametrize("value", [True, False])
-    def test_boolean(self, name, value):
+    def test_boolean(self, name: str, value: Any) -> None:
         assert code_of(f"[:{name}]", {name: value}) == "type"
 
 
@@ -250,20 +251,20 @@ class TestListedTypes:
         (Decimal("1E+3"), "1000"),
     ],
 )
-def test_numbers_are_written_digit_for_digit(value, expected):
+def test_numbers_are_written_digit_for_digit(value: Any, expected: str) -> None:
     assert in_code("x", value) == expected
     assert in_code("campaign", value) == expected
     assert in_code("asin", value) == f"'{expected}'"
     assert substitute("'{{x}}'", {"x": value}) == f"'{expected}'"
 
 
-def test_integers_of_any_length():
+def test_integers_of_any_length() -> None:
     # Python itself refuses to write more than 4,300 digits.
     assert in_code("x", 10**5000 + 7) == "1" + "0" * 4999 + "7"
 
 
 @pytest.mark.parametrize("text", ["0", "-0", "7", "-7", "10.50", "-0.0", "9" * 40])
-def test_texts_that_are_numbers(text):
+def test_texts_that_are_numbers(text: str) -> None:
     assert in_code("x", text) == text
     assert in_code("x", [text, 1]) == f"{text}, 1"
 
@@ -290,7 +291,7 @@ def test_texts_that_are_numbers(text):
         "1-1",
     ],
 )
-def test_texts_that_are_none(text):
+def test_texts_that_are_none(text: str) -> None:
     assert in_code("x", text) == f"'{text}'"
     assert in_code("x", ["1", text, 2]) == f"'1', '{text}', '2'"
 
@@ -308,7 +309,7 @@ def test_texts_that_are_none(text):
         "SIMILAR -- c\nTO\t{}",
     ],
 )
-def test_number_behind_like_is_text(sql):
+def test_number_behind_like_is_text(sql: str) -> None:
     assert substitute(sql.format(":x"), {"x": 5}) == sql.format("'5'")
     assert substitute(sql.format("{{x}}"), {"x": ["5"]}) == sql.format("'5'")
 
@@ -328,28 +329,28 @@ def test_number_behind_like_is_text(sql):
         "LIKE x || {}",
     ],
 )
-def test_number_elsewhere_stays_a_number(sql):
+def test_number_elsewhere_stays_a_number(sql: str) -> None:
     assert substitute(sql.format(":x"), {"x": 5, "like": 1}) == sql.format("5").replace(":like", "1")
 
 
-def test_booleans_and_null():
+def test_booleans_and_null() -> None:
     assert substitute(":x, :y, :date, ({{n}})", {"x": True, "y": False, "date": None, "n": None}) == (
         "TRUE, FALSE, NULL, (NULL)"
     )
     assert substitute("LIKE :x AND LIKE :n", {"x": True, "n": None}) == "LIKE TRUE AND LIKE NULL"
 
 
-def test_booleans_in_quotes():
+def test_booleans_in_quotes() -> None:
     assert substitute("'{{x}}' '%{{x}}' \"{{x}}\"", {"x": True}) == "'TRUE' '%TRUE' \"TRUE\""
 
 
 @pytest.mark.parametrize("sql", ["'{{n}}'", "'%{{n}}'", '"{{n}}"', "`{{n}}`", "IN '{{n}}'", "'{{n}}"])
 @pytest.mark.parametrize("name", ["n", "date"])
-def test_null_does_not_fit_in_quotes(sql, name):
+def test_null_does_not_fit_in_quotes(sql: str, name: str) -> None:
     assert code_of(sql.replace("n", name) if name == "date" else sql, {name: None}) == "null"
 
 
-def test_value_is_read_by_the_type_of_its_name():
+def test_value_is_read_by_the_type_of_its_name() -> None:
     assert substitute("[:x] [:asin] [:campaign]", {"x": "1 2", "asin": "1 2", "campaign": "1 2"}) == (
         "['1 2'] ['1', '2'] [1, 2]"
     )
