@@ -6,7 +6,6 @@ import os
 import re
 
 import pytest
-from local_amc.privacy import PrivacyOptions
 
 from amc_facts import grammar
 from local_amc import engine
