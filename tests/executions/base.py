@@ -151,7 +151,7 @@ class ExecutionTestCase(LocalAmcTestCase):
 
     def assert_stored(self, execution: Execution) -> None:
         """Assert that the stored CSV is, byte for byte, what AMC holds, and that nothing else lies around."""
-        parts = sorted((self.amc.app.runner._folder / execution.amc_execution_id).iterdir())
+        parts = sorted((self.amc.app.state.runner._folder / execution.amc_execution_id).iterdir())
         self.assertEqual(len(parts), 1)
         self.assertEqual((self.results / execution.csv_file).read_bytes(), parts[0].read_bytes())
         self.assertGreater((self.results / execution.parquet_file).stat().st_size, 0)

@@ -112,7 +112,7 @@ class FetchingTests(ExecutionTestCase):
         self.control("POST", "options", {"rows_per_part": 5})
         execution = self.drive(self.start())
         self.control("POST", "options", {"rows_per_part": 500_000})
-        parts = sorted((self.amc.app.runner._folder / execution.amc_execution_id).iterdir())
+        parts = sorted((self.amc.app.state.runner._folder / execution.amc_execution_id).iterdir())
         self.assertGreater(len(parts), 2)
         lines = (self.results / execution.csv_file).read_text().splitlines()
         self.assertEqual(lines.count(lines[0]), 1)

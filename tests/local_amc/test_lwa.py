@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import requests
@@ -128,7 +129,7 @@ class TokenTests(LocalAmcTests):
         self.assertEqual(response.json()["refresh_token"], "Atzr|local-healthy")
 
     def test_rejections(self) -> None:
-        cases = [
+        cases: list[tuple[dict[str, Any], int, str]] = [
             ({"refresh_token": "Atzr|local-revoked"}, 400, "invalid_grant"),
             ({"refresh_token": "Atzr|unknown"}, 400, "invalid_grant"),
             ({"refresh_token": None}, 400, "invalid_request"),
