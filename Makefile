@@ -20,7 +20,8 @@ LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generat
 
 # A measurement of tests that failed is no measurement.
 .DELETE_ON_ERROR:
-.PHONY: help install install-dev lock demo test test-dates lint check format test-services e2e e2e-repeat bench campaign corpus clean
+.PHONY: help install install-dev lock demo test test-dates lint lint-html check format test-services e2e e2e-repeat \
+	bench campaign corpus clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -81,11 +82,17 @@ lint: install-dev node_modules/.installed
 	$(BIN)/python scripts/check_lock.py
 	$(BIN)/python scripts/check_production.py
 
+## make lint-html      templates: formatted, and what djangofmt's rules find
+lint-html: install-dev
+	$(BIN)/djangofmt --check templates
+	$(BIN)/djangofmt check templates
+
 ## make format         mend what the formatters and linters can mend
 format: install-dev node_modules/.installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIOME) check --write
+	$(BIN)/djangofmt check --fix templates
 	$(BIN)/djangofmt templates
 
 ## make lock           write the lock files anew from requirements.txt, requirements-dev.txt and package.json
