@@ -25,9 +25,7 @@ app.autodiscover_tasks()
 app.conf.beat_schedule = {
     "tick-health": {"task": "instances.tasks.tick_health", "schedule": 30.0},
     "prune-health": {"task": "instances.tasks.prune_health", "schedule": crontab(hour="3", minute="20")},
-    "claim-slots": {"task": "schedules.tasks.claim_slots", "schedule": 15.0, "options": {"expires": 30}},
-    "start-slots": {"task": "schedules.tasks.start_slots", "schedule": 15.0, "options": {"expires": 30}},
-    "settle-slots": {"task": "schedules.tasks.settle_slots", "schedule": 30.0, "options": {"expires": 60}},
+    "run-due-slots": {"task": "schedules.tasks.run_due_slots", "schedule": 15.0, "options": {"expires": 30}},
     "prune-results": {"task": "executions.tasks.prune_results", "schedule": crontab(hour="3", minute="40")},
 }
 

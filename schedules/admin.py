@@ -8,11 +8,11 @@ from instances.admin import ReadOnlyAdmin
 from schedules.models import Schedule, ScheduleSlot
 
 
-class SlotInline(admin.TabularInline):
+class ScheduleSlotInline(admin.TabularInline):
     """The latest slots of a schedule."""
 
     model = ScheduleSlot
-    fields = readonly_fields = ("scheduled_for", "status", "reason", "execution", "attempts")
+    fields = readonly_fields = ("scheduled_for", "status", "reason_code", "reason", "execution", "attempts")
     extra = 0
     max_num = 0
     can_delete = False
@@ -24,5 +24,5 @@ class ScheduleAdmin(ReadOnlyAdmin):
 
     list_display = ("name", "schedule_id", "instance", "kind", "time", "zone", "status", "next_run_at")
     list_filter = ("status", "kind")
-    search_fields = ("name", "schedule_id", "instance__name", "user__email")
+    search_fields = ("name", "schedule_id", "instance__name", "created_by__email")
     list_select_related = ("instance",)

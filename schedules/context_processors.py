@@ -8,13 +8,12 @@ from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
 from schedules.models import Schedule
-from schedules.presenters.schedule_lists import paused_by_failures
 
 
 def stopped_schedules(request: HttpRequest) -> dict[str, Any]:
     """Return the user's schedules that need a look; lazy, so pages that do not show them do not pay for it."""
 
     def find() -> list[Schedule]:
-        return list(paused_by_failures(request.user))
+        return list(Schedule.objects.visible_to(request.user).stopped().with_relations())
 
     return {"stopped_schedules": SimpleLazyObject(find)}

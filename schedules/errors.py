@@ -6,6 +6,6 @@ from amchelper.exceptions import InvalidStateError
 
 
 class StaleScheduleError(InvalidStateError):
-    """Somebody else saved the schedule since the page was loaded."""
+    """The schedule was saved again since the page was loaded."""
 
     code = "stale_schedule"

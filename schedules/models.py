@@ -14,12 +14,16 @@ from django.db.models import F, Q
 from django.urls import reverse
 
 from amchelper.access import OwnedQuerySet
+from amchelper.leases import LeasedModel, LeasedQuerySet
 from amchelper.models import User
-from executions.models import Execution
+from executions.models import FINAL_STATUSES, Execution
 from instances.models import AMCInstance
 from planning.recurrence import Recurrence
 from planning.windows import DEFAULT_LAG_DAYS
 from templates_app.models import InstanceTemplate
+
+# Characters of a sentence that says why.
+MAX_REASON = 300
 
 
 def new_schedule_id() -> str:
@@ -41,6 +45,14 @@ class WindowKind(models.TextChoices):
     FIXED = "FIXED", "Fixed dates"
 
 
+class PauseCode(models.TextChoices):
+    """Who or what paused a schedule; `status_reason` says it in a sentence."""
+
+    BY_HAND = "by_hand", "By hand"
+    FAILURES = "failures", "Too many failed runs"
+    UNREADABLE = "unreadable", "Recurrence cannot be read"
+
+
 class MissedPolicy(models.TextChoices):
     """What happens to slots that passed while nothing was running."""
 
@@ -59,6 +71,19 @@ class SlotStatus(models.TextChoices):
     SKIPPED = "SKIPPED", "Skipped"
 
 
+class SlotReason(models.TextChoices):
+    """Why a slot was not run as planned; what keeps a run from starting, or fails it, is an `ErrorCode`."""
+
+    MISSED = "missed", "Nothing was running"
+    PAUSED = "paused", "Schedule paused"
+    DELETED = "deleted", "Schedule deleted"
+    OWNER_DISABLED = "owner_disabled", "Owner's account disabled"
+    INSTANCE_GIVEN_AWAY = "instance_given_away", "Instance of another user"
+    TEMPLATE_MOVED = "template_moved", "Template of another instance"
+    RUN_CANCELLED = "run_cancelled", "Run cancelled"
+    RUN_DELETED = "run_deleted", "Run deleted"
+
+
 class ScheduleQuerySet(OwnedQuerySet["Schedule"]):
     """Schedules by access and what is due."""
 
@@ -69,16 +94,29 @@ class ScheduleQuerySet(OwnedQuerySet["Schedule"]):
         return super().owned_by(user).filter(deleted_at__isnull=True)
 
     def active(self) -> ScheduleQuerySet:
-        """Schedules whose slots start runs."""
+        """Return schedules whose slots start runs."""
         return self.filter(status=ScheduleStatus.ACTIVE, deleted_at__isnull=True)
 
     def due(self, now: dt.datetime) -> ScheduleQuerySet:
-        """Active schedules with a slot at or before `now`."""
+        """Return active schedules with a slot at or before `now`."""
         return self.active().filter(next_run_at__lte=now)
 
+    def stopped(self) -> ScheduleQuerySet:
+        """Return paused schedules that nobody paused by hand: they need a look."""
+        return self.filter(status=ScheduleStatus.PAUSED).exclude(pause_code=PauseCode.BY_HAND)
+
+    def search(self, words: str) -> ScheduleQuerySet:
+        """Return schedules whose name, template or instance holds every word."""
+        found = self
+        for word in words.split():
+            found = found.filter(
+                Q(name__icontains=word) | Q(template__name__icontains=word) | Q(instance__name__icontains=word)
+            )
+        return found
+
     def with_relations(self) -> ScheduleQuerySet:
-        """Bring instance and template along in one query."""
-        return self.select_related("instance__account", "template", "user")
+        """Bring instance, template and creator along in one query."""
+        return self.select_related("instance__account", "template", "created_by")
 
 
 class Schedule(models.Model):
@@ -86,7 +124,8 @@ class Schedule(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     schedule_id = models.CharField(max_length=18, unique=True, default=new_schedule_id, editable=False)
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="schedules")
+    # Its slots start runs for this user.
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="schedules")
     instance = models.ForeignKey(AMCInstance, on_delete=models.CASCADE, related_name="schedules")
     template = models.ForeignKey(InstanceTemplate, on_delete=models.CASCADE, related_name="schedules")
     submission_key = models.UUIDField(unique=True, default=uuid.uuid4, editable=False)
@@ -109,7 +148,8 @@ class Schedule(models.Model):
     fixed_end = models.DateField(null=True, blank=True)
 
     status = models.CharField(max_length=10, choices=ScheduleStatus.choices, default=ScheduleStatus.ACTIVE)
-    status_reason = models.CharField(max_length=300, blank=True, default="")
+    status_reason = models.CharField(max_length=MAX_REASON, blank=True, default="")
+    pause_code = models.CharField(max_length=20, choices=PauseCode.choices, blank=True, default="")
     missed_policy = models.CharField(max_length=10, choices=MissedPolicy.choices, default=MissedPolicy.LATEST)
     consecutive_failures = models.PositiveSmallIntegerField(default=0, editable=False)
     # Slots up to here are decided; the next one is `next_run_at`.
@@ -173,36 +213,53 @@ class Schedule(models.Model):
         return self.status == ScheduleStatus.ACTIVE and self.deleted_at is None
 
 
-class SlotQuerySet(OwnedQuerySet["ScheduleSlot"]):
-    """Slots by access and status."""
+class ScheduleSlotQuerySet(  # type: ignore[override]  # the stubs give each base a manager type of its own
+    OwnedQuerySet["ScheduleSlot"], LeasedQuerySet["ScheduleSlot"]
+):
+    """Slots by access, status and what is due."""
 
     owner_path = "schedule__instance__user"
+    # Far longer than a batch takes; a slot whose worker died is taken up again after it.
+    lease = dt.timedelta(minutes=3)
+
+    def unfinished(self) -> Self:
+        """Return the slots that are to be started: one that has started follows its run and takes no step."""
+        return self.filter(status=SlotStatus.CLAIMED)
+
+    def to_sync(self) -> Self:
+        """Return started slots whose run has ended or is gone."""
+        ended = Q(execution=None) | Q(execution__status__in=FINAL_STATUSES)
+        return self.filter(ended, status=SlotStatus.STARTED)
 
 
-class ScheduleSlot(models.Model):
-    """One slot: the planned moment exists once per schedule, ever; whoever inserts it has claimed it."""
+class ScheduleSlot(LeasedModel):
+    """One slot: the planned moment exists once per schedule, ever; the worker that inserts it has claimed it.
+
+    `next_step_at` is the planned moment, and after a failure that may pass the time of the next try.
+    """
 
     id = models.BigAutoField(primary_key=True)
     schedule = models.ForeignKey(Schedule, on_delete=models.CASCADE, related_name="slots")
     scheduled_for = models.DateTimeField()
     status = models.CharField(max_length=10, choices=SlotStatus.choices, default=SlotStatus.CLAIMED)
-    reason = models.CharField(max_length=300, blank=True, default="")
+    # A `SlotReason` or an `ErrorCode`, for programs; `reason` says it in a sentence.
+    reason_code = models.CharField(max_length=40, blank=True, default="")
+    reason = models.CharField(max_length=MAX_REASON, blank=True, default="")
     execution = models.OneToOneField(
         Execution, on_delete=models.SET_NULL, null=True, blank=True, related_name="slot"
     )
     attempts = models.PositiveSmallIntegerField(default=0)
-    retry_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     finished_at = models.DateTimeField(null=True, blank=True)
 
-    objects = SlotQuerySet.as_manager()
+    objects = ScheduleSlotQuerySet.as_manager()
 
     class Meta:
         db_table = "schedule_slots"
         verbose_name = "slot"
         ordering = ("-scheduled_for", "-id")
         constraints = (models.UniqueConstraint(fields=["schedule", "scheduled_for"], name="slots_exist_once"),)
-        indexes = (models.Index(fields=["status", "retry_at"], name="slots_by_status"),)
+        indexes = (models.Index(fields=["status", "next_step_at"], name="slots_by_status"),)
 
     def __str__(self) -> str:
         return f"{self.schedule} at {self.scheduled_for:%Y-%m-%d %H:%M} UTC"
@@ -211,3 +268,13 @@ class ScheduleSlot(models.Model):
     def is_open(self) -> bool:
         """Return whether something about it can still change."""
         return self.status in (SlotStatus.CLAIMED, SlotStatus.STARTED)
+
+    def finish(self, status: SlotStatus, code: str, reason: str, at: dt.datetime | None) -> None:
+        """Say how it ended, at `at`, with a `SlotReason`, an `ErrorCode` or nothing as code; not saved."""
+        self.status, self.reason_code, self.reason = status, code, reason[:MAX_REASON]
+        self.finished_at = at
+        self.release()
+
+    def release(self) -> None:
+        """Let go of the lease; not saved."""
+        self.lease_until, self.leased_by, self.step_attempts = None, "", 0

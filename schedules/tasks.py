@@ -4,22 +4,10 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from schedules.services import outcomes, slots, starts
+from schedules.services import steps
 
 
 @shared_task
-def claim_slots() -> None:
-    """Claim the slots of schedules that are due."""
-    slots.claim_due()
-
-
-@shared_task
-def start_slots() -> None:
-    """Start runs for claimed slots, and for those that try again."""
-    starts.start_claimed()
-
-
-@shared_task
-def settle_slots() -> None:
-    """Let slots follow their runs; pause schedules that keep failing."""
-    outcomes.settle_slots()
+def run_due_slots() -> None:
+    """Claim due slots, start them, and let started ones follow their runs."""
+    steps.run_due_slots()

@@ -123,7 +123,7 @@ class AccessTableTests(CastTestCase):
         template = create_template(user=self.alice, instance=instance, content=content)
         recurrence = Recurrence(kind="daily", time=time(9), zone="UTC")
         schedule = create_schedule(
-            user=self.alice,
+            actor=self.alice,
             template=template,
             values=ScheduleValues(name="Daily", recurrence=recurrence, window_days=30),
         )

@@ -54,7 +54,7 @@ class HomeTests(ScheduleTestCase):
 
     def test_paused_schedules_are_not_announced(self) -> None:
         schedule = self.schedule(name="Sleeping")
-        pause(schedule=schedule, user=self.alice)
+        pause(schedule=schedule, actor=self.alice)
         self.assertNotContains(self.home(), "Sleeping")
 
     def test_others_runs_and_schedules_are_not_shown(self) -> None:
@@ -62,7 +62,7 @@ class HomeTests(ScheduleTestCase):
         start_execution(
             user=self.charlie, template=theirs, window=WINDOW, trigger=Trigger.MANUAL, name="Charlie's run"
         )
-        create_schedule(user=self.charlie, template=theirs, values=values(name="Charlie's plan"))
+        create_schedule(actor=self.charlie, template=theirs, values=values(name="Charlie's plan"))
         page = self.home()
         self.assertNotContains(page, "Charlie")
 

@@ -47,7 +47,7 @@ class TemplateStep(forms.Form):
 
 
 class TypeStep(forms.Form):
-    """Step 2: once or again and again."""
+    """Step 2: a single run or a schedule."""
 
     kind = forms.ChoiceField(
         choices=[(ONCE, "Run once"), (RECURRING, "Recurring schedule")],
@@ -81,9 +81,9 @@ class WindowStep(forms.Form):
         max_value=90,
         initial=DEFAULT_LAG_DAYS,
         required=False,
-        label="Days left out at the end",
-        help_text="Conversions are attributed for 14 days, so the latest days still grow. Fewer than 2 days are "
-        "incomplete.",
+        label="Data delay (days)",
+        help_text="Days at the end that AMC has not completed yet; they are left out. Conversions are attributed for "
+        "14 days, and the newest 2 days are incomplete.",
     )
     start = forms.DateField(required=False, widget=DateInput(), label="First day")
     end = forms.DateField(required=False, widget=DateInput(), label="Last day")
@@ -96,7 +96,7 @@ class WindowStep(forms.Form):
     )
 
     def clean_zone(self) -> str:
-        """Refuse zones nobody knows."""
+        """Refuse names that are no time zone."""
         zone = str(self.cleaned_data["zone"]).strip()
         if zone not in zone_names():
             raise forms.ValidationError(f"{zone} is not a time zone. Choose one such as Europe/Berlin.")
@@ -122,7 +122,7 @@ class WindowStep(forms.Form):
         if data.get("days") == CUSTOM and not data.get("custom_days") and "custom_days" not in self.errors:
             self.add_error("custom_days", f"Give a number of days from 1 to {MAX_ROLLING_DAYS}.")
         if data.get("lag_days") is None and "lag_days" not in self.errors:
-            self.add_error("lag_days", "Give the days to leave out at the end, 0 for none.")
+            self.add_error("lag_days", "Give the data delay in days, 0 for none.")
 
     @property
     def length(self) -> int:
@@ -182,7 +182,8 @@ class RecurringStep(WindowStep):
         initial=MissedPolicy.LATEST,
         required=False,
         label="Runs that were missed",
-        help_text="What happens to slots that passed while nothing was running here, for example during maintenance.",
+        help_text="What happens to runs whose time passed while nothing was running here, for example during "
+        "maintenance.",
     )
 
     def clean(self) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from planning.recurrence import Recurrence, RecurrenceError
 from planning.windows import ROLLING_CHOICES
 from schedules.forms.run import CUSTOM, DATES, ROLLING, DateInput, RecurringStep
 from schedules.models import Schedule, ScheduleStatus
-from schedules.services.schedules import NAME_LENGTH, ScheduleValues
+from schedules.services.schedules import MAX_NAME, ScheduleValues
 
 # The window has a start and an end of its own.
 _FIELDS = {"start": "starts_on", "end": "ends_on"}
@@ -23,7 +23,7 @@ _FIELDS = {"start": "starts_on", "end": "ends_on"}
 class ScheduleForm(RecurringStep):
     """Change a schedule."""
 
-    name = forms.CharField(max_length=NAME_LENGTH)
+    name = forms.CharField(max_length=MAX_NAME)
     starts_on = forms.DateField(required=False, widget=DateInput(), label="First day of the schedule")
     ends_on = forms.DateField(required=False, widget=DateInput(), label="Last day of the schedule")
 

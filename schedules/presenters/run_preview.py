@@ -1,4 +1,4 @@
-"""What a window or a recurrence comes to, for the people who choose it."""
+"""What a window or a recurrence comes to, shown while it is chosen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What pages show of many schedules: rows with their last slots, the coming days, those that gave up."""
+"""What pages show of many schedules: rows with their last slots, and the coming days."""
 
 from __future__ import annotations
 
@@ -7,17 +7,14 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from django.contrib.auth.models import AnonymousUser
-from django.db.models import F, Prefetch, Q
+from django.db.models import F, Prefetch
 
-from amchelper.models import User
-from schedules.models import Schedule, ScheduleQuerySet, ScheduleSlot, ScheduleStatus
-from schedules.services.schedules import PAUSED_BY_USER
+from schedules.models import Schedule, ScheduleQuerySet, ScheduleSlot
 
 SLOTS_SHOWN = 10
 DAYS_SHOWN = 30
 # More schedules than this make no readable calendar, and too much work for one page.
-MOST_IN_CALENDAR = 500
+MAX_IN_CALENDAR = 500
 
 
 @dataclass(frozen=True)
@@ -32,7 +29,7 @@ class ScheduleRow:
     def slots_label(self) -> str:
         """Say what the dots show."""
         said = ", ".join(slot.get_status_display().lower() for slot in self.slots)
-        return f"Last slots, the oldest first: {said}" if said else "No slot yet"
+        return f"Last runs, the oldest first: {said}" if said else "No run yet"
 
 
 @dataclass(frozen=True)
@@ -52,15 +49,6 @@ class CalendarDay:
     is_inside: bool
     is_today: bool
     entries: list[CalendarEntry] = field(default_factory=list)
-
-
-def search_schedules(schedules: ScheduleQuerySet, words: str) -> ScheduleQuerySet:
-    """Return schedules whose name, template or instance holds every word."""
-    for word in words.split():
-        schedules = schedules.filter(
-            Q(name__icontains=word) | Q(template__name__icontains=word) | Q(instance__name__icontains=word)
-        )
-    return schedules
 
 
 def in_order(schedules: ScheduleQuerySet) -> ScheduleQuerySet:
@@ -83,12 +71,6 @@ def schedule_rows(schedules: Iterable[Schedule]) -> list[ScheduleRow]:
         )
         for schedule in schedules
     ]
-
-
-def paused_by_failures(user: User | AnonymousUser) -> ScheduleQuerySet:
-    """Return the user's schedules that stopped because of something that needs a look."""
-    stopped = Schedule.objects.visible_to(user).filter(status=ScheduleStatus.PAUSED)
-    return stopped.exclude(status_reason=PAUSED_BY_USER).with_relations()
 
 
 def calendar_days(schedules: Iterable[Schedule], now: dt.datetime) -> list[CalendarDay]:

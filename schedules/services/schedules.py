@@ -3,32 +3,52 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
 from dataclasses import dataclass
+from smtplib import SMTPException
 from typing import Any
 from uuid import UUID, uuid4
 
+from django.conf import settings
+from django.core.mail import send_mail
 from django.db import IntegrityError, transaction
+from django.db.models import Exists, OuterRef, Subquery
 from django.http import Http404
 from django.utils import timezone
 
+from amchelper.access import get_to_edit, get_to_run, get_visible
 from amchelper.exceptions import InvalidStateError
 from amchelper.models import User
-from executions.errors import NotRunnableError
-from executions.services.refusals import template_refusal
+from executions.errors import ErrorCode, NotRunnableError
+from executions.models import Execution, ExecutionStatus, Trigger
+from executions.services.start import start_execution
 from planning.recurrence import Recurrence
 from planning.windows import DEFAULT_LAG_DAYS, Window, WindowError, check_window, rolling_window
 from schedules.errors import StaleScheduleError
-from schedules.models import MissedPolicy, Schedule, ScheduleStatus, WindowKind
-from schedules.services.slots import settle_plan
+from schedules.models import (
+    MAX_REASON,
+    MissedPolicy,
+    PauseCode,
+    Schedule,
+    ScheduleQuerySet,
+    ScheduleSlot,
+    ScheduleStatus,
+    SlotStatus,
+    WindowKind,
+)
+from schedules.services.slots import close_past_slots
 from templates_app.models import InstanceTemplate
+
+logger = logging.getLogger(__name__)
 
 STALE = (
     "Somebody saved this schedule after you opened it. Compare yours with its page, then save again to put it "
     "on top of it."
 )
 PAUSED_BY_USER = "Paused by hand."
-
-NAME_LENGTH = 255
+FAILURES_TO_PAUSE = 5
+MAX_NAME = 255
+_MISSING = "There is no such schedule."
 
 
 @dataclass(frozen=True)
@@ -90,26 +110,37 @@ class ScheduleValues:
 
 
 def get_schedule(user: User, schedule_id: str) -> Schedule:
-    """Return the user's schedule with instance and template; raises Http404."""
-    found = Schedule.objects.visible_to(user).with_relations().filter(schedule_id=schedule_id).first()
-    if found is None:
-        raise Http404("There is no such schedule.")
-    return found
+    """Return a schedule the user sees, with instance and template; raises Http404."""
+    return get_visible(Schedule.objects.with_relations(), user, "schedule", schedule_id=schedule_id)
+
+
+def get_schedule_to_edit(user: User, schedule_id: str) -> Schedule:
+    """Return a schedule the user may change; raises Http404, PermissionDenied for one that is only visible."""
+    return get_to_edit(Schedule.objects.with_relations(), user, "schedule", schedule_id=schedule_id)
+
+
+def get_schedule_to_run(user: User, schedule_id: str) -> Schedule:
+    """Return a schedule the user may run by hand; raises Http404, PermissionDenied for one that is only visible."""
+    return get_to_run(Schedule.objects.with_relations(), user, "schedule", schedule_id=schedule_id)
 
 
 def create_schedule(
-    *, user: User, template: InstanceTemplate, values: ScheduleValues, submission_key: UUID | None = None
+    *, actor: User, template: InstanceTemplate, values: ScheduleValues, submission_key: UUID | None = None
 ) -> Schedule:
-    """Plan a template; the same submission twice gives the first schedule. Raises NotRunnableError and Http404."""
+    """Plan a template; the same submission twice gives the first schedule.
+
+    Its slots start runs for `actor`. Raises Http404 for a template the actor does not see, PermissionDenied for one
+    that is only visible, NotRunnableError.
+    """
     key = submission_key or uuid4()
-    made = Schedule.objects.filter(submission_key=key, user=user).first()
+    made = Schedule.objects.filter(submission_key=key, created_by=actor).first()
     if made is not None:
         return made
-    current = _plannable_template(user, template.pk)
+    current = _plannable_template(actor, template.pk)
     now = timezone.now()
     first = _first_slot(values, now)
     schedule = Schedule(
-        user=user,
+        created_by=actor,
         instance=current.instance,
         template=current,
         submission_key=key,
@@ -122,25 +153,29 @@ def create_schedule(
             schedule.save(force_insert=True)
     except IntegrityError:
         # The same submission arrived at the same moment, and the other one was first.
-        made = Schedule.objects.filter(submission_key=key, user=user).first()
+        made = Schedule.objects.filter(submission_key=key, created_by=actor).first()
         if made is None:
             raise
         return made
+    _log("created", schedule, actor)
     return schedule
 
 
-def update_schedule(*, schedule: Schedule, user: User, values: ScheduleValues, seen: dt.datetime) -> Schedule:
-    """Change a schedule as it was saved at `seen`; raises StaleScheduleError, NotRunnableError and Http404.
+def update_schedule(
+    *, schedule: Schedule, actor: User | None, values: ScheduleValues, seen: dt.datetime
+) -> Schedule:
+    """Change a schedule as it was saved at `seen`; returns it as it is then.
 
-    Slots up to now belong to the old plan, the new one starts now. A paused schedule stays paused.
+    Slots up to now belong to the old plan, the new one starts now. A paused schedule stays paused. Raises
+    StaleScheduleError, NotRunnableError, Http404.
     """
     now = timezone.now()
     with transaction.atomic():
-        current = _locked(user, schedule)
+        current = _lock(actor, schedule)
         if current.updated_at != seen:
             raise StaleScheduleError(STALE)
         first = _first_slot(values, now)
-        settle_plan(current, now)
+        close_past_slots(current, now)
         changed = {
             **values.fields(),
             "planned_until": now,
@@ -148,73 +183,166 @@ def update_schedule(*, schedule: Schedule, user: User, values: ScheduleValues, s
             # Two saves in the same microsecond are still two.
             "updated_at": max(now, seen + dt.timedelta(microseconds=1)),
         }
-        if not Schedule.objects.visible_to(user).filter(pk=current.pk, updated_at=seen).update(**changed):
+        if not _editable(actor).filter(pk=current.pk, updated_at=seen).update(**changed):
             raise StaleScheduleError(STALE)
-    return get_schedule(user, schedule.schedule_id)
+    _log("updated", schedule, actor)
+    return _editable(actor).with_relations().get(pk=schedule.pk)
 
 
-def pause(*, schedule: Schedule, user: User) -> None:
+def pause(*, schedule: Schedule, actor: User | None) -> None:
     """Start no more slots until `resume`, claimed ones neither; raises InvalidStateError and Http404."""
-    mine = Schedule.objects.visible_to(user).filter(pk=schedule.pk)
+    rows = _editable(actor).filter(pk=schedule.pk)
     # `planned_until` stays: resuming records what was missed since.
-    if mine.active().update(status=ScheduleStatus.PAUSED, status_reason=PAUSED_BY_USER, next_run_at=None):
+    if rows.active().update(
+        status=ScheduleStatus.PAUSED,
+        pause_code=PauseCode.BY_HAND,
+        status_reason=PAUSED_BY_USER,
+        next_run_at=None,
+    ):
+        _log("paused", schedule, actor)
         return
-    if not mine.exists():
-        raise Http404("There is no such schedule.")
+    if not rows.exists():
+        raise Http404(_MISSING)
     raise InvalidStateError("This schedule is paused already.")
 
 
-def resume(*, schedule: Schedule, user: User) -> None:
+def resume(*, schedule: Schedule, actor: User | None) -> None:
     """Go on from now: what was missed meanwhile is recorded, not run. Raises InvalidStateError and Http404."""
     now = timezone.now()
     with transaction.atomic():
-        current = _locked(user, schedule)
+        current = _lock(actor, schedule)
         if current.status != ScheduleStatus.PAUSED:
             raise InvalidStateError("This schedule is active already.")
         first = _first_slot(ScheduleValues.of(current), now)
-        settle_plan(current, now)
+        close_past_slots(current, now)
         Schedule.objects.filter(pk=current.pk).update(
             status=ScheduleStatus.ACTIVE,
+            pause_code="",
             status_reason="",
             consecutive_failures=0,
             planned_until=now,
             next_run_at=first,
         )
+    _log("resumed", schedule, actor)
 
 
-def delete_schedule(*, schedule: Schedule, user: User) -> None:
+def delete_schedule(*, schedule: Schedule, actor: User | None) -> None:
     """Take a schedule away; its slots and runs stay. Raises Http404."""
-    deleted = Schedule.objects.visible_to(user).filter(pk=schedule.pk)
-    if not deleted.update(deleted_at=timezone.now(), next_run_at=None):
-        raise Http404("There is no such schedule.")
+    if not _editable(actor).filter(pk=schedule.pk).update(deleted_at=timezone.now(), next_run_at=None):
+        raise Http404(_MISSING)
+    _log("deleted", schedule, actor)
 
 
-def _locked(user: User, schedule: Schedule) -> Schedule:
+def run_now(*, actor: User, schedule: Schedule, submission_key: UUID | None = None) -> Execution:
+    """Run a schedule once by hand, with today's window; the plan stays. Raises what `start_execution` raises."""
+    try:
+        window = ScheduleValues.of(schedule).window_at(timezone.now())
+    except WindowError as problem:
+        raise NotRunnableError(str(problem), reason=ErrorCode.WINDOW_REFUSED) from problem
+    return start_execution(
+        user=actor,
+        template=schedule.template,
+        window=window,
+        trigger=Trigger.MANUAL,
+        submission_key=submission_key,
+        schedule_id=schedule.pk,
+    )
+
+
+def pause_failing() -> int:
+    """Pause schedules whose slots failed too often in a row, and tell their owners; returns how many."""
+    failing = Schedule.objects.active().filter(consecutive_failures__gte=FAILURES_TO_PAUSE)
+    paused = 0
+    for schedule in failing.with_relations():
+        reason = f"Paused after {schedule.consecutive_failures} failed runs in a row. {_last_words(schedule)}"
+        changed = failing.filter(pk=schedule.pk).update(
+            status=ScheduleStatus.PAUSED,
+            pause_code=PauseCode.FAILURES,
+            status_reason=reason[:MAX_REASON],
+            next_run_at=None,
+        )
+        if changed:
+            # One of several that tick gets here.
+            paused += 1
+            schedule.status_reason = reason
+            logger.warning("schedule paused schedule=%s failures=%s", schedule.schedule_id, FAILURES_TO_PAUSE)
+            _tell_owner(schedule)
+    return paused
+
+
+def forget_failures_before_success() -> None:
+    """Set the count of schedules back that were run by hand with success after their last failed slot."""
+    last_failure = (
+        ScheduleSlot.objects.filter(schedule=OuterRef("schedule"), status=SlotStatus.FAILED)
+        .order_by("-finished_at")
+        .values("finished_at")[:1]
+    )
+    success = Execution.objects.filter(
+        schedule=OuterRef("pk"), status=ExecutionStatus.SUCCEEDED, finished_at__gt=Subquery(last_failure)
+    )
+    Schedule.objects.filter(Exists(success), consecutive_failures__gt=0).update(consecutive_failures=0)
+
+
+def _editable(actor: User | None) -> ScheduleQuerySet:
+    """Return the schedules the actor may change: the system every one that is not deleted."""
+    rows = Schedule.objects.all() if actor is None else Schedule.objects.editable_by(actor)
+    return rows.filter(deleted_at=None)
+
+
+def _lock(actor: User | None, schedule: Schedule) -> Schedule:
     """Read the schedule as it is, for a change in this transaction; raises Http404."""
-    found = Schedule.objects.visible_to(user).select_for_update(of=("self",)).filter(pk=schedule.pk).first()
+    found = _editable(actor).select_for_update(of=("self",)).filter(pk=schedule.pk).first()
     if found is None:
-        raise Http404("There is no such schedule.")
+        raise Http404(_MISSING)
     return found
 
 
-def _plannable_template(user: User, pk: UUID) -> InstanceTemplate:
+def _log(done: str, schedule: Schedule, actor: User | None) -> None:
+    logger.info("schedule %s schedule=%s actor=%s", done, schedule.schedule_id, actor and actor.pk)
+
+
+def _plannable_template(actor: User, pk: UUID) -> InstanceTemplate:
     """Read the template again: it may be archived or gone since the page was loaded."""
-    template = InstanceTemplate.objects.visible_to(user).select_related("instance").filter(pk=pk).first()
-    if template is None:
-        raise Http404("There is no such template.")
-    if refusal := template_refusal(template):
-        raise NotRunnableError(refusal)
+    template = get_to_run(InstanceTemplate.objects.select_related("instance"), actor, "template", pk=pk)
+    if template.is_archived:
+        raise NotRunnableError(
+            "The template is archived. Bring it back before you plan it.", reason=ErrorCode.TEMPLATE_ARCHIVED
+        )
     return template
+
+
+def _last_words(schedule: Schedule) -> str:
+    failed = ScheduleSlot.objects.filter(schedule=schedule, status=SlotStatus.FAILED).order_by("-finished_at")
+    return failed.values_list("reason", flat=True).first() or ""
+
+
+def _tell_owner(schedule: Schedule) -> None:
+    """Write to the owner; the page and Home say it too, so a mail that cannot be sent loses nothing."""
+    owner = schedule.created_by
+    if not owner.is_active or not owner.email:
+        return
+    text = (
+        f"The schedule “{schedule.name}” of {schedule.instance.name} starts no more runs.\n\n"
+        f"{schedule.status_reason}\n\n"
+        "Correct what is wrong, run it once by hand, and resume it:\n"
+        f"{settings.SITE_URL}{schedule.get_absolute_url()}\n"
+    )
+    # A name is a line: a subject must not have a second one.
+    subject = " ".join(f"AMC Helper: {schedule.name} is paused".split())
+    try:
+        send_mail(subject, text, None, [owner.email])
+    except (SMTPException, OSError):
+        logger.exception("mail not sent schedule=%s", schedule.schedule_id)
 
 
 def _first_slot(values: ScheduleValues, now: dt.datetime) -> dt.datetime:
     """Return the first slot of a schedule that can be saved; raises NotRunnableError."""
     if not values.name.strip():
         raise NotRunnableError("Give the schedule a name.")
-    if len(values.name) > NAME_LENGTH:
-        raise NotRunnableError(f"The name has {len(values.name)} characters; the most is {NAME_LENGTH}.")
+    if len(values.name) > MAX_NAME:
+        raise NotRunnableError(f"The name has {len(values.name)} characters; the most is {MAX_NAME}.")
     if values.lag_days < 0 or values.missed_policy not in MissedPolicy.values:
-        raise NotRunnableError("Choose a lag of 0 days or more, and what happens to missed slots.")
+        raise NotRunnableError("Choose a lag of 0 days or more, and what happens to missed runs.")
     return plan_first_slot(values, now)
 
 

@@ -1,4 +1,4 @@
-"""Due slots become rows: whoever inserts one has claimed it, so any number of beats may tick."""
+"""Due slots become rows: the worker that inserts one has claimed it, so any number of beats may tick."""
 
 from __future__ import annotations
 
@@ -13,7 +13,16 @@ from django.db import transaction
 from django.db.models import Case, DateTimeField, Value, When
 from django.utils import timezone
 
-from schedules.models import MissedPolicy, Schedule, ScheduleQuerySet, ScheduleSlot, ScheduleStatus, SlotStatus
+from schedules.models import (
+    MissedPolicy,
+    PauseCode,
+    Schedule,
+    ScheduleQuerySet,
+    ScheduleSlot,
+    ScheduleStatus,
+    SlotReason,
+    SlotStatus,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -22,7 +31,7 @@ BATCH = 250
 # A slot that is found this late is on time; later it was missed.
 ON_TIME = dt.timedelta(minutes=10)
 # What "run all" may start at once, and how many rows tell about slots that never ran.
-MOST_RUNS, MOST_SKIPPED = 10, 100
+MAX_RUNS, MAX_SKIPPED = 10, 100
 MISSED = "Missed: nothing was running at that time."
 PAUSED = "Missed: the schedule was paused."
 
@@ -34,17 +43,21 @@ class Decision:
     schedule: Schedule
     runs: list[dt.datetime] = field(default_factory=list)
     skipped: list[tuple[dt.datetime, str]] = field(default_factory=list)
+    # Why all of `skipped` were.
+    code: SlotReason = SlotReason.MISSED
     next_run_at: dt.datetime | None = None
 
     def rows(self, now: dt.datetime) -> Iterable[ScheduleSlot]:
         """Return the slots to insert."""
         for at in self.runs:
-            yield ScheduleSlot(schedule=self.schedule, scheduled_for=at)
+            yield ScheduleSlot(schedule=self.schedule, scheduled_for=at, next_step_at=at)
         for at, reason in self.skipped:
             yield ScheduleSlot(
                 schedule=self.schedule,
                 scheduled_for=at,
+                next_step_at=at,
                 status=SlotStatus.SKIPPED,
+                reason_code=self.code,
                 reason=reason,
                 finished_at=now,
             )
@@ -69,29 +82,34 @@ def decide(schedule: Schedule, now: dt.datetime) -> Decision:
         # Nearly always: one slot is due.
         newest, count = [first], 1
     else:
-        newest = recurrence.latest_slots(schedule.planned_until, now, MOST_RUNS + MOST_SKIPPED)
+        newest = recurrence.latest_slots(schedule.planned_until, now, MAX_RUNS + MAX_SKIPPED)
         count = recurrence.count_slots(schedule.planned_until, now)
         following = recurrence.next_slot(now)
     runs = _slots_to_run(schedule.missed_policy, newest, now)
     missed = newest[len(runs) :]
-    return Decision(schedule, runs, _skipped(missed, count - len(runs), MISSED), following)
+    return Decision(schedule, runs, _skipped(missed, count - len(runs), MISSED), next_run_at=following)
 
 
 def decide_paused(schedule: Schedule, now: dt.datetime) -> Decision:
     """Skip all slots up to `now`."""
     recurrence = schedule.recurrence
-    newest = recurrence.latest_slots(schedule.planned_until, now, MOST_SKIPPED)
+    newest = recurrence.latest_slots(schedule.planned_until, now, MAX_SKIPPED)
     count = recurrence.count_slots(schedule.planned_until, now)
-    return Decision(schedule, [], _skipped(newest, count, PAUSED), recurrence.next_slot(now))
+    return Decision(
+        schedule,
+        skipped=_skipped(newest, count, PAUSED),
+        code=SlotReason.PAUSED,
+        next_run_at=recurrence.next_slot(now),
+    )
 
 
 def store(decisions: list[Decision], now: dt.datetime) -> None:
-    """Insert the slots, in the transaction that moves the plan; those that exist are somebody else's."""
+    """Insert the slots, in the transaction that moves the plan; those that exist are another worker's."""
     rows = [row for decision in decisions for row in decision.rows(now)]
     ScheduleSlot.objects.bulk_create(rows, batch_size=1000, ignore_conflicts=True)
 
 
-def settle_plan(schedule: Schedule, now: dt.datetime) -> None:
+def close_past_slots(schedule: Schedule, now: dt.datetime) -> None:
     """Decide the slots up to `now` by the plan as it is, before it changes. Call it in the changing transaction."""
     decision = decide(schedule, now) if schedule.status == ScheduleStatus.ACTIVE else decide_paused(schedule, now)
     store([decision], now)
@@ -109,7 +127,7 @@ def _claim_batch(now: dt.datetime) -> list[Decision]:
         schedules = list(due.select_for_update(skip_locked=True).order_by("next_run_at", "pk")[:BATCH])
         decisions = [decision for schedule in schedules if (decision := _decide_safely(schedule, now))]
         store(decisions, now)
-        # Still due, or somebody changed the plan meanwhile and decided these slots himself.
+        # Still due, or another worker changed the plan meanwhile and decided these slots.
         moved = _move_on(Schedule.objects.due(now), decisions, now)
     return decisions if moved else []
 
@@ -122,6 +140,7 @@ def _decide_safely(schedule: Schedule, now: dt.datetime) -> Decision | None:
         logger.exception("schedule unreadable schedule=%s", schedule.schedule_id)
         Schedule.objects.filter(pk=schedule.pk).update(
             status=ScheduleStatus.PAUSED,
+            pause_code=PauseCode.UNREADABLE,
             status_reason="This recurrence cannot be read any more. Edit it, then resume.",
         )
         return None
@@ -143,7 +162,7 @@ def _move_on(due: ScheduleQuerySet, decisions: list[Decision], now: dt.datetime)
 def _slots_to_run(policy: str, newest: list[dt.datetime], now: dt.datetime) -> list[dt.datetime]:
     """Return those of the slots, the newest first, that run."""
     if policy == MissedPolicy.ALL:
-        return newest[:MOST_RUNS]
+        return newest[:MAX_RUNS]
     if policy == MissedPolicy.SKIP:
         return [at for at in newest[:1] if at >= now - ON_TIME]
     return newest[:1]
@@ -151,8 +170,8 @@ def _slots_to_run(policy: str, newest: list[dt.datetime], now: dt.datetime) -> l
 
 def _skipped(newest: list[dt.datetime], count: int, reason: str) -> list[tuple[dt.datetime, str]]:
     """Return the rows of `count` skipped slots: the newest ones each, the last row speaks for all before it."""
-    shown = newest[:MOST_SKIPPED]
+    shown = newest[:MAX_SKIPPED]
     rows = [(at, reason) for at in shown]
     if rows and (untold := count - len(shown)) > 0:
-        rows[-1] = (shown[-1], f"{reason} So were {untold:,} slots before it.")
+        rows[-1] = (shown[-1], f"{reason} So were {untold:,} runs before it.")
     return rows

@@ -23,15 +23,8 @@ from schedules.errors import StaleScheduleError
 from schedules.forms.schedules import ScheduleFilter, ScheduleForm, read_seen
 from schedules.models import Schedule, ScheduleSlot
 from schedules.presenters.run_preview import preview_recurring
-from schedules.presenters.schedule_lists import (
-    MOST_IN_CALENDAR,
-    calendar_days,
-    in_order,
-    schedule_rows,
-    search_schedules,
-)
+from schedules.presenters.schedule_lists import MAX_IN_CALENDAR, calendar_days, in_order, schedule_rows
 from schedules.services import schedules as services
-from schedules.services.starts import run_now
 
 PER_PAGE = 25
 SLOTS_PER_PAGE = 20
@@ -44,7 +37,7 @@ def schedule_list(request: HtmxHttpRequest) -> HttpResponse:
     found = mine.none()
     if filters.is_valid():
         chosen = filters.cleaned_data
-        found = search_schedules(mine, chosen["q"])
+        found = mine.search(chosen["q"])
         found = found.filter(**{name: chosen[name] for name in ("instance", "status") if chosen[name]})
     page = Paginator(in_order(found), PER_PAGE).get_page(request.GET.get("page"))
     context = {
@@ -81,12 +74,12 @@ def schedule_of_instance(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
 @require_GET
 def schedule_calendar(request: HtmxHttpRequest) -> HttpResponse:
     active = Schedule.objects.visible_to(request.user).active().exclude(next_run_at=None)
-    shown = list(active.with_relations().order_by("next_run_at", "pk")[: MOST_IN_CALENDAR + 1])
+    shown = list(active.with_relations().order_by("next_run_at", "pk")[: MAX_IN_CALENDAR + 1])
     context = {
-        "days": calendar_days(shown[:MOST_IN_CALENDAR], timezone.now()),
+        "days": calendar_days(shown[:MAX_IN_CALENDAR], timezone.now()),
         "count": len(shown),
-        "is_cut": len(shown) > MOST_IN_CALENDAR,
-        "most": MOST_IN_CALENDAR,
+        "is_cut": len(shown) > MAX_IN_CALENDAR,
+        "most": MAX_IN_CALENDAR,
         "breadcrumbs": [("Schedules", reverse("schedules:schedule-list")), ("Calendar", None)],
     }
     return render(request, "schedules/schedule_calendar.html", context)
@@ -99,8 +92,11 @@ def schedule_detail(request: HtmxHttpRequest, schedule_id: str) -> HttpResponse:
     values = services.ScheduleValues.of(schedule)
     page = Paginator(slots, SLOTS_PER_PAGE).get_page(request.GET.get("page"))
     by_hand = schedule.executions.visible_to(request.user).exclude(trigger=Trigger.SCHEDULE)
+    mine = Schedule.objects.filter(pk=schedule.pk)
     context = {
         **_context(schedule),
+        "can_edit": mine.editable_by(request.user).exists(),
+        "can_run": mine.runnable_by(request.user).exists(),
         "page": page,
         # Asking again stops by itself once nothing that is shown can change.
         "is_live": any(slot.is_open for slot in page),
@@ -115,7 +111,7 @@ def schedule_detail(request: HtmxHttpRequest, schedule_id: str) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def schedule_update(request: HtmxHttpRequest, schedule_id: str) -> HttpResponse:
     """Change a schedule; `preview` shows what the fields come to and saves nothing."""
-    schedule = services.get_schedule(request.user, schedule_id)
+    schedule = services.get_schedule_to_edit(request.user, schedule_id)
     initial = ScheduleForm.initial_of(schedule)
     is_preview = "preview" in request.POST
     form = ScheduleForm(request.POST if request.method == "POST" else None, initial=initial)
@@ -123,7 +119,7 @@ def schedule_update(request: HtmxHttpRequest, schedule_id: str) -> HttpResponse:
     if request.method == "POST" and not is_preview and form.is_valid():
         try:
             services.update_schedule(
-                schedule=schedule, user=request.user, values=form.values(), seen=read_seen(seen)
+                schedule=schedule, actor=request.user, values=form.values(), seen=read_seen(seen)
             )
         except AmcHelperError as error:
             form.add_error(None, error.message)
@@ -159,13 +155,13 @@ def schedule_resume(request: HtmxHttpRequest, schedule_id: str) -> HttpResponse:
 @require_POST
 def schedule_run(request: HtmxHttpRequest, schedule_id: str) -> HttpResponse:
     """Run once by hand; the key makes a second click lead to the same run."""
-    schedule = services.get_schedule(request.user, schedule_id)
+    schedule = services.get_schedule_to_run(request.user, schedule_id)
     try:
         key = UUID(request.POST.get("key", ""))
     except ValueError:
         key = uuid4()
     try:
-        execution = run_now(user=request.user, schedule=schedule, submission_key=key)
+        execution = services.run_now(actor=request.user, schedule=schedule, submission_key=key)
     except AmcHelperError as error:
         messages.error(request, error.message)
         return redirect_page(request, schedule)
@@ -175,9 +171,9 @@ def schedule_run(request: HtmxHttpRequest, schedule_id: str) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 def schedule_delete(request: HtmxHttpRequest, schedule_id: str) -> HttpResponse:
-    schedule = services.get_schedule(request.user, schedule_id)
+    schedule = services.get_schedule_to_edit(request.user, schedule_id)
     if request.method == "POST":
-        services.delete_schedule(schedule=schedule, user=request.user)
+        services.delete_schedule(schedule=schedule, actor=request.user)
         messages.success(request, f"{schedule.name} was deleted.")
         return redirect("schedules:schedule-list")
     runs = schedule.executions.count()
@@ -191,10 +187,10 @@ def schedule_delete(request: HtmxHttpRequest, schedule_id: str) -> HttpResponse:
 
 
 def _do(request: HtmxHttpRequest, schedule_id: str, action: Callable[..., None], said: str) -> HttpResponse:
-    """Do something to the user's schedule and say so."""
-    schedule = services.get_schedule(request.user, schedule_id)
+    """Do something to a schedule and say so."""
+    schedule = services.get_schedule_to_edit(request.user, schedule_id)
     try:
-        action(schedule=schedule, user=request.user)
+        action(schedule=schedule, actor=request.user)
     except AmcHelperError as error:
         messages.error(request, error.message)
     else:

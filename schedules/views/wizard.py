@@ -15,12 +15,14 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 from formtools.wizard.views import NamedUrlSessionWizardView
 
+from amchelper.access import get_to_run
 from amchelper.exceptions import AmcHelperError
 from amchelper.htmx import HtmxHttpRequest, wants_fragment
+from amchelper.models import User
 from executions.models import Execution, Trigger
 from executions.services.dry_runs import DryRun, dry_run, subject_of
 from executions.services.start import run_name, start_execution
-from instances.services.access import get_instance_or_404
+from instances.models import AMCInstance
 from planning.recurrence import zone_names
 from planning.windows import Window
 from schedules.forms.run import (
@@ -34,16 +36,15 @@ from schedules.forms.run import (
     WindowStep,
 )
 from schedules.models import Schedule
+from schedules.presenters.preflight import preflight, schedule_name
 from schedules.presenters.run_preview import RecurrencePreview, WindowPreview, preview_once, preview_recurring
-from schedules.services.preflight import preflight, schedule_name
 from schedules.services.schedules import create_schedule
 from templates_app.models import InstanceTemplate
 from templates_app.services.diffs import side_by_side
 from templates_app.services.linting import lint_for
-from templates_app.services.templates import get_template
 
-# Wizards somebody left half-way; the oldest go, or the session would grow for ever.
-_KEPT = 8
+# Wizards that were left half-way; the oldest go, or the session would grow for ever.
+_MAX_WIZARDS = 8
 _PREFIX = "run_wizard-"
 _STEPS: dict[str, type[WindowStep]] = {ONCE: OnceStep, RECURRING: RecurringStep}
 STEP_TITLES = {
@@ -67,7 +68,7 @@ def _is(kind: str) -> Any:
 @require_POST
 def run_preview(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
     """Return what the window or recurrence on the form comes to; the prefix of its fields tells which it is."""
-    lag_days = get_instance_or_404(request.user, pk).lag_days
+    lag_days = get_to_run(AMCInstance.objects.all(), request.user, "instance", pk=pk).lag_days
     kind = RECURRING if any(name.startswith(f"{RECURRING}-") for name in request.POST) else ONCE
     form = _STEPS[kind](data=request.POST, prefix=kind)
     return render(request, "schedules/_partials/run_preview.html", {"preview": preview_of_form(form, lag_days)})
@@ -76,9 +77,9 @@ def run_preview(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
 @require_GET
 def run_start(request: HtmxHttpRequest, pk: UUID, template_id: str) -> HttpResponse:
     """Start a wizard with a key of its own, so that two tabs do not share one."""
-    template = get_template(request.user, pk, template_id)
+    template = _get_template(request.user, pk, template_id)
     started = [name for name in request.session.keys() if name.startswith(_PREFIX)]  # noqa: SIM118  a session, not a dict
-    for name in started[: max(0, len(started) - _KEPT)]:
+    for name in started[: max(0, len(started) - _MAX_WIZARDS)]:
         del request.session[name]
     return redirect("schedules:run", pk=pk, template_id=template.template_id, key=uuid4(), step="template")
 
@@ -98,8 +99,8 @@ class RunWizard(NamedUrlSessionWizardView):  # type: ignore[misc]  # the library
     template: InstanceTemplate
 
     def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
-        """Read the template from the database on every step; send those who have submitted to what they made."""
-        self.template = get_template(request.user, kwargs["pk"], kwargs["template_id"])
+        """Read the template from the database on every step; a wizard that was submitted leads to what it made."""
+        self.template = _get_template(request.user, kwargs["pk"], kwargs["template_id"])
         self.key: UUID = kwargs["key"]
         made = self._already_made(request)
         if made is not None:
@@ -139,7 +140,7 @@ class RunWizard(NamedUrlSessionWizardView):  # type: ignore[misc]  # the library
         return super().get(*args, **kwargs)
 
     def post(self, *args: Any, **kwargs: Any) -> Any:
-        """Keep what was typed on a step that somebody goes back from, right or wrong."""
+        """Keep what was typed on a step when it is left backward, right or wrong."""
         step = self.request.POST.get(f"{self.prefix}-current_step")
         if step not in self.get_form_list():
             messages.warning(self.request, "That step does not belong to this run any more. Go on from here.")
@@ -202,7 +203,7 @@ class RunWizard(NamedUrlSessionWizardView):  # type: ignore[misc]  # the library
             messages.success(self.request, "The run is on its way. This page follows it.")
         else:
             made = create_schedule(
-                user=self.request.user,
+                actor=self.request.user,
                 template=self.template,
                 values=form_dict["recurring"].schedule_values(name),
                 submission_key=self.key,
@@ -249,7 +250,7 @@ class RunWizard(NamedUrlSessionWizardView):  # type: ignore[misc]  # the library
         return redirect(self.get_step_url(step))
 
     def _keep(self, step: str) -> None:
-        """Keep what was typed; of the review only a name of somebody's own, so that ours follows the dates."""
+        """Keep what was typed; of the review only a name of the user's own, so that ours follows the dates."""
         form = self.get_form(data=self.request.POST)
         is_ours = step == "review" and form.data.get(form.add_prefix("name")) == self._suggested_name()
         self.storage.set_step_data(step, None if is_ours else self.process_step(form))
@@ -291,10 +292,16 @@ class RunWizard(NamedUrlSessionWizardView):  # type: ignore[misc]  # the library
         }
 
 
+def _get_template(user: User, pk: UUID, template_id: str) -> InstanceTemplate:
+    """Return a template the user may run; raises Http404, PermissionDenied for one that is only visible."""
+    rows = InstanceTemplate.objects.select_related("instance__account__connection")
+    return get_to_run(rows, user, "template", instance_id=pk, template_id=template_id)
+
+
 def preview_of_form(form: BaseForm, lag_days: int) -> WindowPreview | RecurrencePreview | None:
     """Return the preview of a step's fields; None until they are complete. A window that cannot run shows why.
 
-    Whoever leaves out fewer than the instance's `lag_days` is told what that means.
+    A window that leaves out fewer than the instance's `lag_days` is remarked on.
     """
     form.is_valid()
     now = timezone.now()

@@ -103,7 +103,7 @@ def build(count: int) -> None:
     Schedule.objects.bulk_create(
         (
             Schedule(
-                user=user, instance=template.instance, template=template, name=f"Schedule {number}",
+                created_by=user, instance=template.instance, template=template, name=f"Schedule {number}",
                 kind="daily", time=due.time(), zone="UTC", **planned,
             )
             for number in range(count)
@@ -168,7 +168,7 @@ def work(step: str, begin: float) -> None:
     from django.db import connection
 
     from schedules.services.slots import claim_due
-    from schedules.services.starts import start_claimed
+    from schedules.services.steps import start_claimed
 
     logging.disable(logging.INFO)
     connection.ensure_connection()

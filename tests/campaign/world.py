@@ -94,7 +94,7 @@ def plan(known: list[InstanceTemplate], count: int) -> dict[UUID, set[datetime]]
         last = now + timedelta(minutes=1 + number % 3)
         slots = [last - timedelta(days=days) for days in range(SLOTS)]
         schedule = create_schedule(
-            user=template.user,
+            actor=template.user,
             template=template,
             values=ScheduleValues(
                 name=f"Schedule {number}",

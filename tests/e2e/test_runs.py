@@ -64,7 +64,7 @@ class TestRuns:
     ) -> None:
         page = alice
         self.plan_weekly(page, template)
-        expect(page.get_by_text("No slot has come yet")).to_be_visible()
+        expect(page.get_by_text("No planned run has come yet")).to_be_visible()
         look(page, "schedule-new")
         product.pass_time(timedelta(days=8))
         # A page without a run does not renew itself.

@@ -70,13 +70,13 @@ class ResultPageTests(ExecutionTestCase):
     def test_deleted_schedule_is_named_without_a_dead_link(self) -> None:
         recurrence = Recurrence(kind="daily", time=time(9), zone="UTC")
         schedule = create_schedule(
-            user=self.alice,
+            actor=self.alice,
             template=self.template,
             values=ScheduleValues(name="Every morning", recurrence=recurrence, window_days=7),
         )
         execution = self.start(schedule_id=schedule.pk, window=window())
         self.assertContains(self.client.get(execution.get_absolute_url()), schedule.get_absolute_url())
-        delete_schedule(schedule=schedule, user=self.alice)
+        delete_schedule(schedule=schedule, actor=self.alice)
         page = self.client.get(execution.get_absolute_url())
         self.assertContains(page, "Every morning")
         self.assertNotContains(page, schedule.get_absolute_url())

@@ -15,7 +15,7 @@ from planning.recurrence import Recurrence
 from schedules.models import Schedule, ScheduleSlot
 from schedules.services.schedules import ScheduleValues, create_schedule
 from schedules.services.slots import claim_due
-from schedules.services.starts import start_claimed
+from schedules.services.steps import start_claimed
 from templates_app.models import InstanceTemplate
 from templates_app.services.templates import Content, create_template
 from tests.base import CastTestCase
@@ -62,7 +62,7 @@ class ScheduleTestCase(CastTestCase):
         self.clock = self.enterContext(time_machine.travel(NOW, tick=False))
 
     def schedule(self, **changed: Any) -> Schedule:
-        return create_schedule(user=self.alice, template=self.template, values=values(**changed))
+        return create_schedule(actor=self.alice, template=self.template, values=values(**changed))
 
     def at(self, text: str) -> dt.datetime:
         """Move the clock."""

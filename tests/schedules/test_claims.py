@@ -15,7 +15,7 @@ from schedules.services.slots import claim_due, decide, store
 from tests.schedules.base import ScheduleTestCase, moment
 
 
-class ClaimTests(ScheduleTestCase):
+class SlotClaimTests(ScheduleTestCase):
     def test_nothing_before_its_time(self) -> None:
         self.schedule()
         self.assertEqual(claim_due(moment("2026-03-02 08:59")), 0)
@@ -36,7 +36,7 @@ class ClaimTests(ScheduleTestCase):
     def test_claimer_with_an_old_reading_adds_nothing(self) -> None:
         schedule = self.schedule()
         now = moment("2026-03-02 09:00")
-        # Somebody read the plan, and another one decided before he wrote.
+        # One worker read the plan, and another one decided before it wrote.
         old = decide(schedule, now)
         claim_due(now)
         store([old], now)
@@ -155,5 +155,5 @@ class DowntimeTests(ScheduleTestCase):
         self.assertEqual(slots.filter(status="CLAIMED").count(), 1)
         # 3,654 slots in ten years: one runs, 99 are told one by one, and one row speaks for the rest.
         self.assertEqual(
-            slots[0].reason, "Missed: nothing was running at that time. So were 3,553 slots before it."
+            slots[0].reason, "Missed: nothing was running at that time. So were 3,553 runs before it."
         )

@@ -10,9 +10,8 @@ from django.utils import timezone
 
 from executions.models import Execution, ExecutionStatus
 from schedules.models import Schedule, ScheduleSlot
-from schedules.services.outcomes import TRANSIENT_CODES, settle_slots
-from schedules.services.schedules import delete_schedule, pause, resume
-from schedules.services.starts import run_now
+from schedules.services.schedules import delete_schedule, pause, resume, run_now
+from schedules.services.steps import TRANSIENT_CODES, sync_slots
 from tests.schedules.base import ScheduleTestCase, moment
 
 
@@ -23,13 +22,13 @@ class OutcomeTests(ScheduleTestCase):
         self.tick("2026-03-02 09:00")
         self.at("2026-03-02 09:07")
         self.end(Execution.objects.get(), status, **fields)
-        settle_slots(timezone.now())
+        sync_slots(timezone.now())
         return ScheduleSlot.objects.get()
 
     def test_slot_is_running_while_its_run_is(self) -> None:
         self.schedule()
         self.tick("2026-03-02 09:00")
-        self.assertEqual(settle_slots(), 0)
+        self.assertEqual(sync_slots(), 0)
         self.assertEqual(ScheduleSlot.objects.get().status, "STARTED")
 
     def test_slot_succeeds_with_its_run(self) -> None:
@@ -50,12 +49,12 @@ class OutcomeTests(ScheduleTestCase):
         self.schedule()
         self.tick("2026-03-02 09:00")
         Execution.objects.all().delete()
-        settle_slots()
+        sync_slots()
         self.assertEqual(ScheduleSlot.objects.get().status, "FAILED")
 
     def test_settling_twice_counts_once(self) -> None:
         self.settled(ExecutionStatus.REJECTED, error="No")
-        settle_slots()
+        sync_slots()
         self.assertEqual(Schedule.objects.get().consecutive_failures, 1)
 
 
@@ -66,7 +65,7 @@ class RetryTests(ScheduleTestCase):
         self.end(
             Execution.objects.latest("queued_at"), ExecutionStatus.FAILED, error="AMC is down.", error_code=code
         )
-        settle_slots(timezone.now())
+        sync_slots(timezone.now())
         return ScheduleSlot.objects.get()
 
     def test_transient_failure_is_tried_three_more_times_with_longer_breaks(self) -> None:
@@ -98,7 +97,7 @@ class RetryTests(ScheduleTestCase):
         self.tick("2026-03-02 09:05")
         second = Execution.objects.latest("queued_at")
         self.end(second, ExecutionStatus.SUCCEEDED)
-        settle_slots()
+        sync_slots()
         slot = ScheduleSlot.objects.get()
         self.assertEqual((slot.status, slot.execution, slot.reason), ("SUCCEEDED", second, ""))
         self.assertEqual(Schedule.objects.get().consecutive_failures, 0)
@@ -113,7 +112,7 @@ class RetryTests(ScheduleTestCase):
     def test_retry_of_a_paused_schedule_does_not_start(self) -> None:
         schedule = self.schedule()
         self.try_and_fail("2026-03-02 09:00")
-        pause(schedule=schedule, user=self.alice)
+        pause(schedule=schedule, actor=self.alice)
         self.tick("2026-03-02 09:05")
         self.assertEqual(Execution.objects.count(), 1)
         self.assertEqual(ScheduleSlot.objects.get().status, "SKIPPED")
@@ -135,7 +134,7 @@ class GivingUpTests(ScheduleTestCase):
         for day in days:
             self.tick(f"2026-03-{day:02} 09:00")
             self.end(Execution.objects.latest("queued_at"), ExecutionStatus.REJECTED, error="SQL is wrong.")
-            settle_slots(timezone.now())
+            sync_slots(timezone.now())
 
     def test_five_failures_in_a_row_pause_and_tell_the_owner(self) -> None:
         schedule = self.schedule()
@@ -155,9 +154,9 @@ class GivingUpTests(ScheduleTestCase):
     def test_owner_is_told_once(self) -> None:
         self.schedule()
         self.fail_on(2, 3, 4, 5, 6)
-        settle_slots()
+        sync_slots()
         self.tick("2026-03-07 09:00")
-        settle_slots()
+        sync_slots()
         self.assertEqual(len(mail.outbox), 1)
         self.assertEqual(Execution.objects.count(), 5)
 
@@ -166,7 +165,7 @@ class GivingUpTests(ScheduleTestCase):
     )
     def test_mail_that_cannot_be_sent_does_not_stop_the_pause(self) -> None:
         self.schedule()
-        with self.assertLogs("schedules.services.outcomes", "ERROR"):
+        with self.assertLogs("schedules.services.schedules", "ERROR"):
             self.fail_on(2, 3, 4, 5, 6)
         self.assertEqual(Schedule.objects.get().status, "PAUSED")
 
@@ -175,7 +174,7 @@ class GivingUpTests(ScheduleTestCase):
         self.fail_on(2, 3, 4, 5)
         self.tick("2026-03-06 09:00")
         self.end(Execution.objects.latest("queued_at"), ExecutionStatus.SUCCEEDED)
-        settle_slots()
+        sync_slots()
         self.fail_on(7, 8, 9, 10)
         self.assertEqual(Schedule.objects.get().consecutive_failures, 4)
         self.assertTrue(Schedule.objects.get().is_active)
@@ -184,27 +183,27 @@ class GivingUpTests(ScheduleTestCase):
         schedule = self.schedule()
         self.fail_on(2, 3, 4, 5)
         self.at("2026-03-05 12:00")
-        self.end(run_now(user=self.alice, schedule=schedule), ExecutionStatus.SUCCEEDED)
-        settle_slots()
+        self.end(run_now(actor=self.alice, schedule=schedule), ExecutionStatus.SUCCEEDED)
+        sync_slots()
         self.assertEqual(Schedule.objects.get().consecutive_failures, 0)
         self.fail_on(6, 7, 8, 9)
-        settle_slots()
+        sync_slots()
         self.assertEqual(Schedule.objects.get().consecutive_failures, 4)
 
     def test_failure_by_hand_does_not_count(self) -> None:
         schedule = self.schedule()
         self.fail_on(2, 3, 4, 5)
-        self.end(run_now(user=self.alice, schedule=schedule), ExecutionStatus.REJECTED)
-        settle_slots()
+        self.end(run_now(actor=self.alice, schedule=schedule), ExecutionStatus.REJECTED)
+        sync_slots()
         self.assertEqual(Schedule.objects.get().consecutive_failures, 4)
 
     def test_skipped_slots_neither_count_nor_reset(self) -> None:
         schedule = self.schedule()
         self.fail_on(2, 3, 4, 5)
-        pause(schedule=schedule, user=self.alice)
+        pause(schedule=schedule, actor=self.alice)
         Schedule.objects.update(consecutive_failures=4)
         self.at("2026-03-06 12:00")
-        resume(schedule=schedule, user=self.alice)
+        resume(schedule=schedule, actor=self.alice)
         # Resuming by hand is a new start, whatever was skipped.
         self.assertEqual(Schedule.objects.get().consecutive_failures, 0)
 
@@ -227,14 +226,14 @@ class GivingUpTests(ScheduleTestCase):
         ):
             self.at(f"2026-03-05 12:1{minute}")
             self.end(run, status)
-        settle_slots()
+        sync_slots()
         schedule.refresh_from_db()
         self.assertEqual((schedule.consecutive_failures, schedule.status), (2, "ACTIVE"))
 
     def test_resumed_schedule_may_fail_five_times_again(self) -> None:
         schedule = self.schedule()
         self.fail_on(2, 3, 4, 5, 6)
-        resume(schedule=schedule, user=self.alice)
+        resume(schedule=schedule, actor=self.alice)
         self.fail_on(7, 8, 9, 10)
         self.assertTrue(Schedule.objects.get().is_active)
 
@@ -242,7 +241,7 @@ class GivingUpTests(ScheduleTestCase):
         schedule = self.schedule()
         self.fail_on(2, 3, 4, 5)
         self.tick("2026-03-06 09:00")
-        delete_schedule(schedule=schedule, user=self.alice)
+        delete_schedule(schedule=schedule, actor=self.alice)
         self.end(Execution.objects.latest("queued_at"), ExecutionStatus.REJECTED)
-        settle_slots()
+        sync_slots()
         self.assertEqual(mail.outbox, [])

@@ -14,8 +14,8 @@ from django.utils import timezone
 from executions.models import Execution, ExecutionStatus
 from schedules.models import Schedule, ScheduleSlot
 from schedules.presenters.schedule_lists import calendar_days
-from schedules.services.outcomes import settle_slots
 from schedules.services.schedules import create_schedule, pause
+from schedules.services.steps import sync_slots
 from tests.factories import InstanceFactory
 from tests.schedules.base import NOW, ScheduleTestCase, make_template, values
 
@@ -24,7 +24,7 @@ def url(name: str, *args: Any) -> str:
     return reverse(f"schedules:schedule-{name}", args=args)
 
 
-class ListTests(ScheduleTestCase):
+class ScheduleListTests(ScheduleTestCase):
     def test_shows_recurrence_next_run_in_both_zones_and_last_slots(self) -> None:
         self.schedule(zone="America/New_York", time=dt.time(8, 30))
         self.tick("2026-03-02 13:30")
@@ -32,14 +32,14 @@ class ListTests(ScheduleTestCase):
         self.assertContains(response, "Every day at 08:30 (America/New_York)")
         self.assertContains(response, "Tue 3 Mar 2026, 08:30")
         self.assertContains(response, 'datetime="2026-03-03T13:30:00+00:00" data-viewer-time')
-        self.assertContains(response, "Last slots, the oldest first: running")
+        self.assertContains(response, "Last runs, the oldest first: running")
 
     def test_next_run_comes_first_and_paused_ones_last(self) -> None:
         late, early, stopped = (
             self.schedule(name=name, time=dt.time(hour))
             for name, hour in (("Late", 20), ("Early", 10), ("Stop", 9))
         )
-        pause(schedule=stopped, user=self.alice)
+        pause(schedule=stopped, actor=self.alice)
         rows = self.client.get(url("list")).context["rows"]
         self.assertEqual([row.schedule for row in rows], [early, late, stopped])
 
@@ -52,8 +52,8 @@ class ListTests(ScheduleTestCase):
             ),
         )
         first = self.schedule(name="First")
-        second = create_schedule(user=self.alice, template=other, values=values(name="Second"))
-        pause(schedule=second, user=self.alice)
+        second = create_schedule(actor=self.alice, template=other, values=values(name="Second"))
+        pause(schedule=second, actor=self.alice)
         for query, found in (
             ("", {first, second}),
             ("q=trail+sec", {second}),
@@ -86,7 +86,7 @@ class ListTests(ScheduleTestCase):
         self.assertEqual(counts[0], counts[1])
 
     def test_others_schedules_and_deleted_ones_are_not_listed(self) -> None:
-        create_schedule(user=self.charlie, template=make_template(self.charlie), values=values(name="Foreign"))
+        create_schedule(actor=self.charlie, template=make_template(self.charlie), values=values(name="Foreign"))
         self.client.post(url("delete", self.schedule(name="Gone").schedule_id))
         response = self.client.get(url("list"))
         self.assertNotContains(response, "Foreign")
@@ -113,11 +113,11 @@ class DetailTests(ScheduleTestCase):
         self.tick("2026-03-02 09:00")
         execution = Execution.objects.get()
         self.end(execution, ExecutionStatus.REJECTED, error="Object <x> not found")
-        settle_slots()
+        sync_slots()
         response = self.client.get(schedule.get_absolute_url())
         self.assertContains(response, execution.get_absolute_url())
         self.assertContains(response, "Object &lt;x&gt; not found")
-        self.assertContains(response, "The last 1 slot failed.")
+        self.assertContains(response, "The last 1 run failed.")
 
     def test_statements_do_not_grow_with_the_history(self) -> None:
         schedule = self.schedule(missed_policy="ALL")
@@ -132,7 +132,7 @@ class DetailTests(ScheduleTestCase):
     def test_stopped_schedule_says_so_here_and_on_home(self) -> None:
         schedule = self.schedule(name="Weekly reach")
         Schedule.objects.update(consecutive_failures=5)
-        settle_slots()
+        sync_slots()
         for page in (schedule.get_absolute_url(), reverse("home"), url("list")):
             with self.subTest(page):
                 self.assertContains(self.client.get(page), "Paused after 5 failed runs in a row.")
@@ -153,7 +153,7 @@ class DetailTests(ScheduleTestCase):
         self.assertNotContains(self.client.get(schedule.get_absolute_url()), "Runs outside the plan")
 
     def test_schedule_paused_by_hand_is_no_news_on_home(self) -> None:
-        pause(schedule=self.schedule(), user=self.alice)
+        pause(schedule=self.schedule(), actor=self.alice)
         self.assertNotContains(self.client.get(reverse("home")), "need a look.</strong>")
 
 
@@ -187,7 +187,7 @@ class ActionTests(ScheduleTestCase):
         self.assertEqual(self.client.get(schedule.get_absolute_url()).status_code, 404)
 
 
-class EditTests(ScheduleTestCase):
+class ScheduleEditTests(ScheduleTestCase):
     def form(self, schedule: Schedule, **changed: Any) -> dict[str, Any]:
         """Return what the untouched page would send, with changes."""
         response = self.client.get(url("update", schedule.schedule_id))
@@ -206,7 +206,7 @@ class EditTests(ScheduleTestCase):
             )
         ):
             with self.subTest(number):
-                schedule = create_schedule(user=self.alice, template=self.template, values=wanted)
+                schedule = create_schedule(actor=self.alice, template=self.template, values=wanted)
                 before = Schedule.objects.filter(pk=schedule.pk).values().get()
                 response = self.client.post(url("update", schedule.schedule_id), self.form(schedule))
                 self.assertRedirects(response, schedule.get_absolute_url())
@@ -290,8 +290,8 @@ class CalendarTests(ScheduleTestCase):
 
     def test_page_shows_active_schedules_of_the_user(self) -> None:
         self.schedule(name="Mine")
-        pause(schedule=self.schedule(name="Paused"), user=self.alice)
-        create_schedule(user=self.charlie, template=make_template(self.charlie), values=values(name="Foreign"))
+        pause(schedule=self.schedule(name="Paused"), actor=self.alice)
+        create_schedule(actor=self.charlie, template=make_template(self.charlie), values=values(name="Foreign"))
         response = self.client.get(url("calendar"))
         self.assertContains(response, "Mine", count=30)
         self.assertNotContains(response, "Paused")

@@ -15,10 +15,9 @@ from django.utils import timezone
 
 from executions.models import Execution, ExecutionStatus
 from schedules.models import Schedule, ScheduleSlot
-from schedules.services.outcomes import settle_slots
 from schedules.services.schedules import create_schedule
 from schedules.services.slots import claim_due
-from schedules.services.starts import start_claimed
+from schedules.services.steps import start_claimed, sync_slots
 from tests.factories import UserFactory
 from tests.schedules.base import make_template, values
 
@@ -32,7 +31,7 @@ class RaceTests(TransactionTestCase):
         user = UserFactory.create()
         template = make_template(user)
         for number in range(SCHEDULES):
-            create_schedule(user=user, template=template, values=values(name=f"Schedule {number}"))
+            create_schedule(actor=user, template=template, values=values(name=f"Schedule {number}"))
         now = timezone.now()
         Schedule.objects.update(planned_until=now - dt.timedelta(minutes=1), next_run_at=now)
         self.now = now
@@ -61,10 +60,10 @@ class RaceTests(TransactionTestCase):
         self.assertEqual(ScheduleSlot.objects.filter(status="STARTED").count(), SCHEDULES)
 
         Execution.objects.update(status=ExecutionStatus.REJECTED, finished_at=timezone.now(), error="No")
-        self.assertEqual(self.together(settle_slots, self.now), SCHEDULES)
+        self.assertEqual(self.together(sync_slots, self.now), SCHEDULES)
         self.assertEqual(set(Schedule.objects.values_list("consecutive_failures", flat=True)), {1})
 
     def test_failing_schedules_are_paused_and_told_once(self) -> None:
         Schedule.objects.update(consecutive_failures=5)
-        self.together(settle_slots, self.now)
+        self.together(sync_slots, self.now)
         self.assertEqual(len(mail.outbox), SCHEDULES)

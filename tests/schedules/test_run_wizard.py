@@ -226,7 +226,7 @@ class RunWizardTests(TemplateTestCase):
         page = self.client.get(self.address + "recurring/").content.decode()
         step = re.search(r'name="([^"]*-current_step)"', page)
         assert step is not None
-        # In another tab somebody changes his mind.
+        # In another tab the user changes the type.
         self.post("type", kind="once")
         response = self.client.post(
             self.address + "recurring/", {step[1]: "recurring", "recurring-mode": "rolling"}
@@ -235,7 +235,7 @@ class RunWizardTests(TemplateTestCase):
         self.assertEqual(self.client.post(self.address + "once/", {step[1]: "bogus"}).status_code, 302)
 
     def test_missing_lag_is_asked_for_and_not_made_up(self) -> None:
-        self.assertContains(self.to_review(lag_days=""), "Give the days to leave out at the end")
+        self.assertContains(self.to_review(lag_days=""), "Give the data delay in days")
         dates = self.to_review(mode="dates", start="2026-10-01", end="2026-10-31", lag_days="")
         self.assertEqual(dates.status_code, 302)
 

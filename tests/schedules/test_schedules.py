@@ -20,9 +20,9 @@ from schedules.services.schedules import (
     get_schedule,
     pause,
     resume,
+    run_now,
     update_schedule,
 )
-from schedules.services.starts import run_now
 from templates_app.services.templates import set_archived
 from tests.schedules.base import NOW, ScheduleTestCase, make_template, moment, values
 
@@ -46,7 +46,7 @@ class ValuesTests(ScheduleTestCase):
             values(name="Fixed", window_days=None, fixed_start=dt.date(2026, 1, 1), fixed_end=dt.date(2026, 1, 2)),
         ):
             with self.subTest(wanted.name):
-                made = create_schedule(user=self.alice, template=self.template, values=wanted)
+                made = create_schedule(actor=self.alice, template=self.template, values=wanted)
                 self.assertEqual(ScheduleValues.of(Schedule.objects.get(pk=made.pk)), wanted)
 
 
@@ -60,7 +60,7 @@ class CreateTests(ScheduleTestCase):
     def test_same_submission_twice_is_one_schedule(self) -> None:
         key = uuid4()
         made = [
-            create_schedule(user=self.alice, template=self.template, values=values(), submission_key=key)
+            create_schedule(actor=self.alice, template=self.template, values=values(), submission_key=key)
             for _ in range(2)
         ]
         self.assertEqual(made[0].pk, made[1].pk)
@@ -69,14 +69,14 @@ class CreateTests(ScheduleTestCase):
     def test_another_users_template_does_not_exist(self) -> None:
         foreign = make_template(self.charlie)
         with self.assertRaises(Http404):
-            create_schedule(user=self.alice, template=foreign, values=values())
+            create_schedule(actor=self.alice, template=foreign, values=values())
         self.assertFalse(Schedule.objects.exists())
 
     def test_template_archived_in_another_tab_is_refused(self) -> None:
         stale = self.template
         set_archived(type(stale).objects.get(pk=stale.pk), archived=True)
         with self.assertRaisesMessage(NotRunnableError, "archived"):
-            create_schedule(user=self.alice, template=stale, values=values())
+            create_schedule(actor=self.alice, template=stale, values=values())
 
     def test_what_could_never_run_is_refused(self) -> None:
         day = dt.date
@@ -89,10 +89,10 @@ class CreateTests(ScheduleTestCase):
             "last day has passed": values(start=day(2026, 1, 1), end=day(2026, 2, 1)),
             "name": values(name=" "),
             "most is 255": values(name="x" * 256),
-            "missed slots": values(missed_policy="NEVER"),
+            "missed runs": values(missed_policy="NEVER"),
         }.items():
             with self.subTest(why), self.assertRaisesMessage(NotRunnableError, why):
-                create_schedule(user=self.alice, template=self.template, values=wrong)
+                create_schedule(actor=self.alice, template=self.template, values=wrong)
         self.assertFalse(Schedule.objects.exists())
 
     def test_fixed_days_may_begin_before_the_first_slot(self) -> None:
@@ -100,14 +100,14 @@ class CreateTests(ScheduleTestCase):
         later = ScheduleValues(
             **{**later.__dict__, "fixed_start": dt.date(2026, 3, 1), "fixed_end": dt.date(2026, 3, 31)}
         )
-        self.assertIsNotNone(create_schedule(user=self.alice, template=self.template, values=later))
+        self.assertIsNotNone(create_schedule(actor=self.alice, template=self.template, values=later))
 
 
 class UpdateTests(ScheduleTestCase):
     def test_new_plan_starts_now(self) -> None:
         schedule = self.schedule()
         saved = update_schedule(
-            schedule=schedule, user=self.alice, values=values(time=dt.time(10)), seen=schedule.updated_at
+            schedule=schedule, actor=self.alice, values=values(time=dt.time(10)), seen=schedule.updated_at
         )
         self.assertEqual(saved.next_run_at, moment("2026-03-02 10:00"))
         self.assertEqual(saved.time, dt.time(10))
@@ -115,16 +115,16 @@ class UpdateTests(ScheduleTestCase):
     def test_second_tab_is_told_that_it_is_stale(self) -> None:
         schedule = self.schedule()
         seen = schedule.updated_at
-        update_schedule(schedule=schedule, user=self.alice, values=values(name="First"), seen=seen)
+        update_schedule(schedule=schedule, actor=self.alice, values=values(name="First"), seen=seen)
         with self.assertRaises(StaleScheduleError):
-            update_schedule(schedule=schedule, user=self.alice, values=values(name="Second"), seen=seen)
+            update_schedule(schedule=schedule, actor=self.alice, values=values(name="Second"), seen=seen)
         self.assertEqual(Schedule.objects.get().name, "First")
 
     def test_a_slot_does_not_make_a_tab_stale(self) -> None:
         schedule = self.schedule()
         self.tick("2026-03-02 09:00")
         update_schedule(
-            schedule=schedule, user=self.alice, values=values(name="Changed"), seen=schedule.updated_at
+            schedule=schedule, actor=self.alice, values=values(name="Changed"), seen=schedule.updated_at
         )
         self.assertEqual(Schedule.objects.get().name, "Changed")
 
@@ -132,7 +132,7 @@ class UpdateTests(ScheduleTestCase):
         schedule = self.schedule()
         self.at("2026-03-02 09:00")
         update_schedule(
-            schedule=schedule, user=self.alice, values=values(time=dt.time(8)), seen=schedule.updated_at
+            schedule=schedule, actor=self.alice, values=values(time=dt.time(8)), seen=schedule.updated_at
         )
         self.tick()
         self.assertEqual(self.slots(schedule), [("2026-03-02 09:00", "STARTED")])
@@ -144,7 +144,7 @@ class UpdateTests(ScheduleTestCase):
         before = ScheduleSlot.objects.values().get()
         update_schedule(
             schedule=schedule,
-            user=self.alice,
+            actor=self.alice,
             values=values(kind="monthly", day_of_month=2),
             seen=schedule.updated_at,
         )
@@ -152,10 +152,10 @@ class UpdateTests(ScheduleTestCase):
 
     def test_paused_schedule_stays_paused(self) -> None:
         schedule = self.schedule()
-        pause(schedule=schedule, user=self.alice)
+        pause(schedule=schedule, actor=self.alice)
         self.at("2026-03-04 12:00")
         saved = update_schedule(
-            schedule=schedule, user=self.alice, values=values(time=dt.time(10)), seen=schedule.updated_at
+            schedule=schedule, actor=self.alice, values=values(time=dt.time(10)), seen=schedule.updated_at
         )
         self.assertEqual((saved.status, saved.next_run_at), ("PAUSED", None))
         # What it missed by the old plan is told by the old plan.
@@ -172,7 +172,7 @@ class UpdateTests(ScheduleTestCase):
         schedule = self.schedule()
         with self.assertRaises(NotRunnableError):
             update_schedule(
-                schedule=schedule, user=self.alice, values=values(window_days=999), seen=schedule.updated_at
+                schedule=schedule, actor=self.alice, values=values(window_days=999), seen=schedule.updated_at
             )
         self.assertEqual(Schedule.objects.get().window_days, 30)
 
@@ -180,11 +180,11 @@ class UpdateTests(ScheduleTestCase):
         schedule = self.schedule()
         with self.assertRaises(Http404):
             update_schedule(
-                schedule=schedule, user=self.charlie, values=values(name="Mine"), seen=schedule.updated_at
+                schedule=schedule, actor=self.charlie, values=values(name="Mine"), seen=schedule.updated_at
             )
         for action in (pause, resume, delete_schedule):
             with self.subTest(action.__name__), self.assertRaises(Http404):
-                action(schedule=schedule, user=self.charlie)
+                action(schedule=schedule, actor=self.charlie)
         with self.assertRaises(Http404):
             get_schedule(self.charlie, schedule.schedule_id)
         self.assertEqual(Schedule.objects.get().name, "Daily reach")
@@ -193,16 +193,16 @@ class UpdateTests(ScheduleTestCase):
 class PauseTests(ScheduleTestCase):
     def test_paused_schedule_starts_nothing(self) -> None:
         schedule = self.schedule()
-        pause(schedule=schedule, user=self.alice)
+        pause(schedule=schedule, actor=self.alice)
         self.tick("2026-03-05 12:00")
         self.assertEqual(self.slots(schedule), [])
         self.assertFalse(Execution.objects.exists())
 
     def test_resuming_records_what_was_missed_and_goes_on_from_now(self) -> None:
         schedule = self.schedule(missed_policy="ALL")
-        pause(schedule=schedule, user=self.alice)
+        pause(schedule=schedule, actor=self.alice)
         self.at("2026-03-04 12:00")
-        resume(schedule=schedule, user=self.alice)
+        resume(schedule=schedule, actor=self.alice)
         self.tick()
         self.assertEqual(
             self.slots(schedule),
@@ -219,7 +219,7 @@ class PauseTests(ScheduleTestCase):
 
         schedule = self.schedule()
         claim_due(self.at("2026-03-02 09:00"))
-        pause(schedule=schedule, user=self.alice)
+        pause(schedule=schedule, actor=self.alice)
         self.tick()
         slot = ScheduleSlot.objects.get()
         self.assertEqual((slot.status, slot.reason), ("SKIPPED", "The schedule was paused."))
@@ -227,17 +227,17 @@ class PauseTests(ScheduleTestCase):
     def test_pausing_or_resuming_twice_is_refused(self) -> None:
         schedule = self.schedule()
         with self.assertRaises(InvalidStateError):
-            resume(schedule=schedule, user=self.alice)
-        pause(schedule=schedule, user=self.alice)
+            resume(schedule=schedule, actor=self.alice)
+        pause(schedule=schedule, actor=self.alice)
         with self.assertRaises(InvalidStateError):
-            pause(schedule=schedule, user=self.alice)
+            pause(schedule=schedule, actor=self.alice)
 
     def test_recurrence_that_ended_meanwhile_is_not_resumed(self) -> None:
         schedule = self.schedule(end=dt.date(2026, 3, 10))
-        pause(schedule=schedule, user=self.alice)
+        pause(schedule=schedule, actor=self.alice)
         self.at("2026-03-11 12:00")
         with self.assertRaises(NotRunnableError):
-            resume(schedule=schedule, user=self.alice)
+            resume(schedule=schedule, actor=self.alice)
         self.assertEqual(Schedule.objects.get().status, "PAUSED")
 
 
@@ -245,19 +245,19 @@ class DeleteTests(ScheduleTestCase):
     def test_history_stays_and_nothing_starts(self) -> None:
         schedule = self.schedule()
         self.tick("2026-03-02 09:00")
-        delete_schedule(schedule=schedule, user=self.alice)
+        delete_schedule(schedule=schedule, actor=self.alice)
         self.tick("2026-03-03 09:00")
         self.assertEqual(self.slots(schedule), [("2026-03-02 09:00", "STARTED")])
         self.assertEqual(ScheduleSlot.objects.visible_to(self.alice).count(), 1)
         self.assertFalse(Schedule.objects.visible_to(self.alice).exists())
         with self.assertRaises(Http404):
-            delete_schedule(schedule=schedule, user=self.alice)
+            delete_schedule(schedule=schedule, actor=self.alice)
 
 
 class RunNowTests(ScheduleTestCase):
     def test_runs_over_todays_window_and_leaves_the_plan(self) -> None:
         schedule = self.schedule(lag_days=1, window_days=7)
-        execution = run_now(user=self.alice, schedule=schedule)
+        execution = run_now(actor=self.alice, schedule=schedule)
         self.assertEqual(execution.window, Window(dt.date(2026, 2, 23), dt.date(2026, 3, 1), "UTC"))
         self.assertEqual((execution.trigger, execution.schedule), (Trigger.MANUAL, schedule))
         self.assertEqual(Schedule.objects.get().next_run_at, moment("2026-03-02 09:00"))
@@ -266,5 +266,5 @@ class RunNowTests(ScheduleTestCase):
 
     def test_second_click_gives_the_same_run(self) -> None:
         schedule, key = self.schedule(), uuid4()
-        made = {run_now(user=self.alice, schedule=schedule, submission_key=key).pk for _ in range(2)}
+        made = {run_now(actor=self.alice, schedule=schedule, submission_key=key).pk for _ in range(2)}
         self.assertEqual(len(made), 1)

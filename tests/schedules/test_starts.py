@@ -14,17 +14,17 @@ from executions.models import Execution, Trigger
 from executions.services.start import start_execution
 from instances.models import AmazonConnection, AMCInstance
 from planning.windows import Window
-from schedules.models import Schedule, ScheduleSlot
-from schedules.services import starts as slot_starts
+from schedules.models import Schedule, ScheduleSlot, ScheduleSlotQuerySet
+from schedules.services import steps
 from schedules.services.schedules import ScheduleValues, delete_schedule, pause
 from schedules.services.slots import claim_due
-from schedules.services.starts import LEASE, start_claimed, submission_key
+from schedules.services.steps import SlotBatch, start_claimed, submission_key
 from templates_app.models import InstanceTemplate
 from templates_app.services.templates import set_archived
 from tests.schedules.base import NOW, ScheduleTestCase, moment
 
 
-class StartTests(ScheduleTestCase):
+class SlotStartTests(ScheduleTestCase):
     def test_slot_starts_the_template_over_its_window(self) -> None:
         schedule = self.schedule(zone="Europe/Berlin", time=dt.time(0, 30), window_days=7, lag_days=2)
         # Half past midnight on the 3rd in Berlin.
@@ -48,7 +48,7 @@ class StartTests(ScheduleTestCase):
         claim_due(now)
         slot = ScheduleSlot.objects.get()
         # What a worker does before it is killed: it takes the slot and starts the run, but never says so.
-        slot_starts._take(now)
+        steps._claim_batch(now)
         window = ScheduleValues.of(schedule).window_at(slot.scheduled_for)
         made = start_execution(
             user=self.alice,
@@ -60,7 +60,7 @@ class StartTests(ScheduleTestCase):
         )
         start_claimed(now)
         self.assertEqual(ScheduleSlot.objects.get().status, "CLAIMED")
-        start_claimed(now + LEASE)
+        start_claimed(now + ScheduleSlotQuerySet.lease)
         self.assertEqual(Execution.objects.count(), 1)
         slot.refresh_from_db()
         self.assertEqual((slot.status, slot.execution), ("STARTED", made))
@@ -69,20 +69,58 @@ class StartTests(ScheduleTestCase):
         self.schedule()
         now = self.at("2026-03-02 09:00")
         claim_due(now)
-        slot_starts._take(now)
+        steps._claim_batch(now)
         start_claimed(now)
         self.assertFalse(Execution.objects.exists())
-        start_claimed(now + LEASE)
+        start_claimed(now + ScheduleSlotQuerySet.lease)
         self.assertEqual(Execution.objects.count(), 1)
 
     def test_two_workers_in_the_same_moment_start_one_run(self) -> None:
         self.schedule()
         now = self.at("2026-03-02 09:00")
         claim_due(now)
-        readings = [slot_starts._with_all(ScheduleSlot.objects.all()).get() for _ in range(2)]
+        batch = steps._claim_batch(now)
+        assert batch is not None
+        readings = [batch.load() for _ in range(2)]
         # The second one gets the first one's run, and says that it started nothing.
-        self.assertEqual([slot_starts._start([slot], now) for slot in readings], [1, 0])
+        self.assertEqual([steps._start(batch, slots, now) for slots in readings], [1, 0])
         self.assertEqual(Execution.objects.count(), 1)
+
+    def test_worker_whose_lease_ran_out_writes_nothing(self) -> None:
+        self.schedule()
+        now = self.at("2026-03-02 09:00")
+        claim_due(now)
+        late = steps._claim_batch(now)
+        assert late is not None
+        slots = late.load()
+        later = now + ScheduleSlotQuerySet.lease
+        taken_over = steps._claim_batch(later)
+        assert taken_over is not None
+        self.assertEqual(steps._start(late, slots, now), 0)
+        self.assertEqual((Execution.objects.count(), ScheduleSlot.objects.get().status), (0, "CLAIMED"))
+        self.assertEqual(steps._start(taken_over, taken_over.load(), later), 1)
+        self.assertEqual(Execution.objects.count(), 1)
+
+    def test_held_slot_is_not_claimed_by_another_worker(self) -> None:
+        self.schedule()
+        now = self.at("2026-03-02 09:00")
+        claim_due(now)
+        batch = steps._claim_batch(now)
+        assert batch is not None
+        self.assertIsNone(steps._claim_batch(now))
+        self.assertEqual(ScheduleSlot.objects.get().leased_by, batch.token)
+        self.assertEqual(SlotBatch("another", batch.pks).load(), [])
+
+    def test_waiting_and_holding_are_told_apart(self) -> None:
+        self.schedule()
+        now = self.at("2026-03-02 09:00")
+        claim_due(now)
+        steps._claim_batch(now)
+        slot = ScheduleSlot.objects.get()
+        self.assertEqual((slot.next_step_at, slot.lease_until), (now, now + ScheduleSlotQuerySet.lease))
+        start_claimed(now + ScheduleSlotQuerySet.lease)
+        slot.refresh_from_db()
+        self.assertEqual((slot.status, slot.lease_until, slot.leased_by), ("STARTED", None, ""))
 
     def test_keys_differ_between_slots_and_attempts_only(self) -> None:
         schedule = self.schedule()
@@ -102,11 +140,11 @@ class StartTests(ScheduleTestCase):
         claim_due(now)
         # Nothing the product does leads here; a window kind of a later version, for example, would.
         Schedule.objects.filter(pk=broken.pk).update(zone="Mars/Olympus")
-        with self.assertLogs("schedules.services.starts", "ERROR"):
+        with self.assertLogs("schedules.services.steps", "ERROR"):
             start_claimed(now)
         self.assertEqual(self.slots(sound), [("2026-03-02 09:00", "STARTED")])
         self.assertEqual(self.slots(broken), [("2026-03-02 09:00", "CLAIMED")])
-        with self.assertLogs("schedules.services.starts", "ERROR"):
+        with self.assertLogs("schedules.services.steps", "ERROR"):
             start_claimed(self.at("2026-03-02 10:00"))
         self.assertEqual(self.slots(broken), [("2026-03-02 09:00", "FAILED")])
 
@@ -115,7 +153,7 @@ class StartTests(ScheduleTestCase):
             self.schedule(name=f"Schedule {index}")
         now = self.at("2026-03-02 09:00")
         claim_due(now)
-        with mock.patch.object(slot_starts, "BATCH", 2):
+        with mock.patch.object(steps, "BATCH", 2):
             self.assertEqual(start_claimed(now), 5)
 
     def test_a_batch_costs_the_same_statements_however_many_slots_it_has(self) -> None:
@@ -149,7 +187,7 @@ class StartTests(ScheduleTestCase):
         paused = self.schedule(name="C")
         now = self.at("2026-03-02 09:00")
         claim_due(now)
-        pause(schedule=paused, user=self.alice)
+        pause(schedule=paused, actor=self.alice)
         Schedule.objects.filter(pk=fixed.pk).update(fixed_start=dt.date(2020, 1, 1))
         self.assertEqual(start_claimed(now), 1)
         found = {schedule: self.slots(schedule)[0][1] for schedule in (sound, fixed, paused)}
@@ -172,7 +210,7 @@ class StartTests(ScheduleTestCase):
 
         with (
             connection.execute_wrapper(fail_once),
-            self.assertLogs("schedules.services.starts", "WARNING"),
+            self.assertLogs("schedules.services.steps", "WARNING"),
         ):
             self.assertEqual(start_claimed(now), 3)
         self.assertEqual(Execution.objects.count(), 3)
@@ -237,7 +275,7 @@ class RefusalTests(ScheduleTestCase):
 
     def test_schedule_deleted_after_the_claim(self) -> None:
         claim_due(self.at("2026-03-02 09:00"))
-        delete_schedule(schedule=self.planned, user=self.alice)
+        delete_schedule(schedule=self.planned, actor=self.alice)
         self.assert_skipped("deleted")
 
     def test_instance_whose_check_could_not_find_out_tries(self) -> None:
