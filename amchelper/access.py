@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Self, TypeVar
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import PermissionDenied
 from django.db import models
+from django.db.models import Exists, OuterRef
 from django.http import Http404
 
 from amchelper.models import User
@@ -47,6 +48,14 @@ class OwnedQuerySet(models.QuerySet[M]):
     def owned_by(self, user: User | AnonymousUser) -> Self:
         """Return the rows that belong to `user`, who alone may share or give them away."""
         return self.none() if user.is_anonymous else self.filter(**{self.owner_path: user})
+
+    def with_rights(self, user: User | AnonymousUser) -> Self:
+        """Annotate `can_edit` and `can_run`: which actions a page offers `user` for each row. No more statements."""
+        same_row = type(self)(self.model).filter(pk=OuterRef("pk"))
+        return self.annotate(
+            can_edit=Exists(same_row.editable_by(user)),
+            can_run=Exists(same_row.runnable_by(user)),
+        )
 
 
 def get_visible(rows: OwnedQuerySet[M], user: User | AnonymousUser, noun: str, **lookup: Any) -> M:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
+from amchelper.models import User
 from instances.admin import ReadOnlyAdmin, WithHistoryAdmin, link_to
-from templates_app.models import InstanceTemplate, TemplateVersion
+from templates_app.models import InstanceTemplate, TemplateQuerySet, TemplateVersion
 from templates_app.services.templates import delete_template
 
 
@@ -22,8 +26,7 @@ class VersionInline(admin.TabularInline):
     show_change_link = True
 
     def has_add_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        """Refuse: versions come from saves."""
-        return False
+        return False  # versions come from saves
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[TemplateVersion]:
         """Leave the SQL in the database; the version's own page shows it."""
@@ -50,22 +53,24 @@ class TemplateAdmin(WithHistoryAdmin, ReadOnlyAdmin):
     list_select_related = ("instance", "user")
     inlines = (VersionInline,)
 
-    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        """Allow what the admin's roles allow."""
-        return super(ReadOnlyAdmin, self).has_delete_permission(request, obj)
+    def has_delete_permission(self, request: HttpRequest, obj: InstanceTemplate | None = None) -> bool:
+        if not super(ReadOnlyAdmin, self).has_delete_permission(request, obj):
+            return False
+        return obj is None or _editable(request).filter(pk=obj.pk).exists()
 
     def delete_model(self, request: HttpRequest, obj: InstanceTemplate) -> None:
-        """Delete as the product does, so that no cache keeps it."""
-        delete_template(obj)
+        delete_template(obj, actor=_staff(request))
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[InstanceTemplate]) -> None:
-        """Delete one by one, as the product does."""
-        for template in queryset:
-            delete_template(template)
+        """Delete one by one, as the product does, so that no cache keeps them; all or none."""
+        templates = list(queryset)
+        if _editable(request).filter(pk__in=[template.pk for template in templates]).count() < len(templates):
+            raise PermissionDenied
+        for template in templates:
+            delete_template(template, actor=_staff(request))
 
     @admin.display(description="instance", ordering="instance__name")
     def instance_link(self, obj: InstanceTemplate) -> SafeString | str:
-        """Link to the instance."""
         return link_to(obj.instance)
 
 
@@ -76,3 +81,11 @@ class VersionAdmin(ReadOnlyAdmin):
     list_display = ("template", "number", "name", "user", "created_at")
     search_fields = ("name", "template__template_id")
     list_select_related = ("template", "user")
+
+
+def _staff(request: HttpRequest) -> User:
+    return cast(User, request.user)
+
+
+def _editable(request: HttpRequest) -> TemplateQuerySet:
+    return InstanceTemplate.objects.editable_by(_staff(request), in_admin=True)

@@ -1,17 +1,13 @@
-"""Errors of templates and runs with names of their own."""
+"""Errors of templates with names of their own."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from amchelper.exceptions import AmcHelperError, InvalidStateError
-
-if TYPE_CHECKING:
-    from templates_app.models import InstanceTemplate
+from templates_app.models import InstanceTemplate
 
 
 class StaleTemplateError(InvalidStateError):
-    """Somebody else saved the template since the page was loaded; `current` is what is saved now."""
+    """The template was saved since the page was loaded; `current` is what is saved now."""
 
     code = "stale_template"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from templates_app.views import template_editor, templates
+from templates_app.views import editor, templates
 
 app_name = "templates"
 
@@ -12,14 +12,14 @@ _TEMPLATES = "instances/<uuid:pk>/templates/"
 _TEMPLATE = f"{_TEMPLATES}<slug:template_id>/"
 
 urlpatterns = [
-    path("schema.json", template_editor.schema, name="schema"),
+    path("schema.json", editor.schema, name="schema"),
     path(_TEMPLATES, templates.template_list, name="template-list"),
-    path(f"{_TEMPLATES}new/", template_editor.template_create, name="template-create"),
-    path(f"{_TEMPLATES}parameters/", template_editor.template_parameters, name="template-parameters"),
-    path(f"{_TEMPLATES}preview/", template_editor.template_preview, name="template-preview"),
-    path(f"{_TEMPLATES}lint/", template_editor.template_lint, name="template-lint"),
+    path(f"{_TEMPLATES}new/", editor.template_create, name="template-create"),
+    path(f"{_TEMPLATES}parameters/", editor.template_parameters, name="template-parameters"),
+    path(f"{_TEMPLATES}preview/", editor.template_preview, name="template-preview"),
+    path(f"{_TEMPLATES}lint/", editor.template_lint, name="template-lint"),
     path(_TEMPLATE, templates.template_detail, name="template-detail"),
-    path(f"{_TEMPLATE}edit/", template_editor.template_update, name="template-update"),
+    path(f"{_TEMPLATE}edit/", editor.template_update, name="template-update"),
     path(f"{_TEMPLATE}copy/", templates.template_copy, name="template-copy"),
     path(f"{_TEMPLATE}archive/", templates.template_archive, name="template-archive"),
     path(f"{_TEMPLATE}delete/", templates.template_delete, name="template-delete"),

@@ -120,7 +120,7 @@ class AccessTableTests(CastTestCase):
         instance = InstanceFactory.create(account=AccountFactory.create(connection=login))
         run = HealthCheckBatch.objects.create(user=self.alice, trigger="list", total=0)
         content = Content(name="Reach", source_sql="SELECT 1 AS x")
-        template = create_template(user=self.alice, instance=instance, content=content)
+        template = create_template(actor=self.alice, instance=instance, content=content)
         recurrence = Recurrence(kind="daily", time=time(9), zone="UTC")
         schedule = create_schedule(
             actor=self.alice,

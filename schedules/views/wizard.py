@@ -40,8 +40,8 @@ from schedules.presenters.preflight import preflight, schedule_name
 from schedules.presenters.run_preview import RecurrencePreview, WindowPreview, preview_once, preview_recurring
 from schedules.services.schedules import create_schedule
 from templates_app.models import InstanceTemplate
-from templates_app.services.diffs import side_by_side
-from templates_app.services.linting import lint_for
+from templates_app.presenters.diffs import side_by_side
+from templates_app.services.drafts import lint_for
 
 # Wizards that were left half-way; the oldest go, or the session would grow for ever.
 _MAX_WIZARDS = 8

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -13,14 +14,17 @@ from django.db.models import Case, F, Value, When
 from django.http import Http404
 from django.utils import timezone
 
+from amchelper.access import get_to_edit, get_to_run, get_visible
 from amchelper.models import User
 from instances.models import AMCInstance
 from templates_app.errors import IncompleteTemplateError, StaleTemplateError
-from templates_app.models import InstanceTemplate, TemplateContent, TemplateVersion, tag_index
+from templates_app.models import InstanceTemplate, TemplateContent, TemplateQuerySet, TemplateVersion, tag_index
 from templates_app.services.cache import forget
 from templates_app.sql.parameters import ParameterError, substitute
-from templates_app.sql.values import as_text
 
+logger = logging.getLogger(__name__)
+
+NOUN = "template"
 STALE = "Somebody saved this template after you opened it. Compare, then save again to put yours on top of it."
 COPY_SUFFIX = " (copy)"
 
@@ -48,13 +52,6 @@ class Content:
             autofilled=tuple(saved.autofilled),
         )
 
-    def details(self) -> str:
-        """Return everything but the SQL as lines, for comparing."""
-        values = (f"{name}: {as_text(value)}" for name, value in sorted(self.parameter_values.items()))
-        return "\n".join(
-            [f"Name: {self.name}", f"Description: {self.description}", f"Tags: {', '.join(self.tags)}", *values]
-        )
-
     def complete_sql(self) -> str:
         """Return the SQL that runs; raises IncompleteTemplateError for the first parameter that is not right."""
         try:
@@ -66,31 +63,40 @@ class Content:
 
 
 def get_template(user: User, instance_pk: UUID, template_id: str) -> InstanceTemplate:
-    """Return the user's template of that very instance, from the database; raises Http404."""
-    found = (
-        InstanceTemplate.objects.visible_to(user)
-        .select_related("instance__account__connection")
-        .filter(instance_id=instance_pk, template_id=template_id)
-        .first()
-    )
-    if found is None:
-        raise Http404("There is no such template.")
-    return found
+    """Return a template of that very instance, from the database, to look at; it knows the user's rights.
+
+    Raises Http404.
+    """
+    rows = _with_instance().with_rights(user)
+    return get_visible(rows, user, NOUN, instance_id=instance_pk, template_id=template_id)
 
 
-def create_template(*, user: User, instance: AMCInstance, content: Content, note: str = "") -> InstanceTemplate:
-    """Save a new template; raises IncompleteTemplateError."""
-    template = InstanceTemplate(user=user, instance=instance)
+def get_template_to_run(user: User, instance_pk: UUID, template_id: str) -> InstanceTemplate:
+    """Return a template to start something with; raises Http404, PermissionDenied for who may only look at it."""
+    return get_to_run(_with_instance(), user, NOUN, instance_id=instance_pk, template_id=template_id)
+
+
+def get_template_to_edit(user: User, instance_pk: UUID, template_id: str) -> InstanceTemplate:
+    """Return a template to change; raises Http404, PermissionDenied for who may only look at it."""
+    return get_to_edit(_with_instance(), user, NOUN, instance_id=instance_pk, template_id=template_id)
+
+
+def create_template(
+    *, actor: User | None, instance: AMCInstance, content: Content, note: str = ""
+) -> InstanceTemplate:
+    """Save a new template; raises IncompleteTemplateError. What the system makes belongs to the instance's owner."""
+    template = InstanceTemplate(user=actor or instance.user, instance=instance)
     with transaction.atomic():
         _fill(template, content)
         template.save(force_insert=True)
-        _add_version(template, user, note)
+        _add_version(template, actor, note)
         forget(template)
+    _log("created", template, actor)
     return template
 
 
 def update_template(
-    *, template: InstanceTemplate, user: User, content: Content, version: int, note: str = ""
+    *, actor: User | None, template: InstanceTemplate, content: Content, version: int, note: str = ""
 ) -> InstanceTemplate:
     """Save a template on top of `version`; raises IncompleteTemplateError, StaleTemplateError after another save."""
     changed = InstanceTemplate(pk=template.pk, instance_id=template.instance_id, template_id=template.template_id)
@@ -102,23 +108,25 @@ def update_template(
         )
         if not is_saved:
             raise _stale(template)
-        saved = InstanceTemplate.objects.select_related("instance__account__connection").get(pk=template.pk)
-        _add_version(saved, user, note)
+        saved = _with_instance().get(pk=template.pk)
+        _add_version(saved, actor, note)
         forget(saved)
+    _log("updated", saved, actor)
     return saved
 
 
-def restore_version(*, template: InstanceTemplate, user: User, number: int, version: int) -> InstanceTemplate:
+def restore_version(
+    *, actor: User | None, template: InstanceTemplate, number: int, version: int
+) -> InstanceTemplate:
     """Save an old version again, as the newest; raises Http404 and StaleTemplateError."""
-    old = TemplateVersion.objects.visible_to(user).filter(template=template, number=number).first()
+    old = template.versions.filter(number=number).first()
     if old is None:
         raise Http404("There is no such version.")
-    return update_template(
-        template=template, user=user, content=Content.of(old), version=version, note=f"Restored version {number}"
-    )
+    note = f"Restored version {number}"
+    return update_template(actor=actor, template=template, content=Content.of(old), version=version, note=note)
 
 
-def set_archived(template: InstanceTemplate, *, archived: bool) -> None:
+def set_archived(template: InstanceTemplate, *, actor: User | None, archived: bool) -> None:
     """Put a template away, or bring it back; its schedules skip while it is away. Raises Http404 when it is gone."""
     now = timezone.now()
     with transaction.atomic():
@@ -127,13 +135,15 @@ def set_archived(template: InstanceTemplate, *, archived: bool) -> None:
             raise Http404("The template was deleted meanwhile.")
         template.archived_at = archived_at
         forget(template)
+    _log("archived" if archived else "brought back", template, actor)
 
 
-def delete_template(template: InstanceTemplate) -> None:
+def delete_template(template: InstanceTemplate, *, actor: User | None) -> None:
     """Delete a template with its versions and schedules; executions stay with their snapshot."""
     with transaction.atomic():
         forget(template)
         template.delete()
+    _log("deleted", template, actor)
 
 
 def delete_consequences(template: InstanceTemplate) -> list[str]:
@@ -177,15 +187,22 @@ def _fill(template: InstanceTemplate, content: Content) -> None:
     template.parameter_values, template.autofilled = dict(content.parameter_values), list(content.autofilled)
 
 
-def _add_version(template: InstanceTemplate, user: User, note: str) -> None:
+def _add_version(template: InstanceTemplate, actor: User | None, note: str) -> None:
     content = {name: getattr(template, name) for name in TemplateContent.CONTENT}
-    TemplateVersion.objects.create(template=template, number=template.version, note=note, user=user, **content)
+    TemplateVersion.objects.create(template=template, number=template.version, note=note, user=actor, **content)
 
 
 def _stale(template: InstanceTemplate) -> Exception:
-    current = (
-        InstanceTemplate.objects.select_related("instance__account__connection").filter(pk=template.pk).first()
-    )
+    current = _with_instance().filter(pk=template.pk).first()
     if current is None:
         return Http404("The template was deleted meanwhile.")
     return StaleTemplateError(STALE, current=current)
+
+
+def _with_instance() -> TemplateQuerySet:
+    return InstanceTemplate.objects.select_related("instance__account__connection")
+
+
+def _log(what: str, template: InstanceTemplate, actor: User | None) -> None:
+    who = actor.pk if actor else None
+    logger.info("template %s id=%s version=%s actor=%s", what, template.template_id, template.version, who)

@@ -12,16 +12,17 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from amchelper.access import get_visible
 from amchelper.exceptions import AmcHelperError
 from amchelper.htmx import HtmxHttpRequest, redirect_page, render_page
-from instances.services.access import get_instance_or_404
-from templates_app.forms.templates import CopyForm, TemplateFilter
+from amchelper.numbers import parse_number
+from instances.models import AMCInstance
+from templates_app.forms import CopyForm, TemplateFilter
 from templates_app.models import InstanceTemplate, TemplateVersion
+from templates_app.presenters.diffs import details_of, side_by_side
 from templates_app.services import templates as services
 from templates_app.services.cache import list_templates, read_template
-from templates_app.services.diffs import side_by_side
 from templates_app.sql.parameters import detect
-from templates_app.views.template_editor import is_number, trail
 
 PER_PAGE = 24
 VERSIONS_SHOWN = 50
@@ -29,7 +30,7 @@ VERSIONS_SHOWN = 50
 
 @require_GET
 def template_list(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
-    instance = get_instance_or_404(request.user, pk)
+    instance = _instance(request, pk)
     filters = TemplateFilter(request.GET)
     chosen = filters.chosen
     cards = list_templates(instance.pk)
@@ -45,7 +46,7 @@ def template_list(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
         "archived_count": sum(card.is_archived for card in cards),
         "chosen": chosen,
         "tags": tags,
-        "breadcrumbs": trail(instance)[:-1],
+        "breadcrumbs": breadcrumbs(instance)[:-1],
         "tab": "templates",
     }
     return render_page(
@@ -55,7 +56,7 @@ def template_list(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
 
 @require_GET
 def template_detail(request: HtmxHttpRequest, pk: UUID, template_id: str) -> HttpResponse:
-    instance = get_instance_or_404(request.user, pk)
+    instance = _instance(request, pk)
     template = read_template(instance.pk, template_id)
     if template is None:
         raise Http404("There is no such template.")
@@ -63,7 +64,7 @@ def template_detail(request: HtmxHttpRequest, pk: UUID, template_id: str) -> Htt
         "instance": instance,
         "template": template,
         "parameters": [(p, template.parameter_values.get(p.name)) for p in detect(template.source_sql)],
-        "breadcrumbs": [*trail(instance), (template.name, None)],
+        "breadcrumbs": breadcrumbs(instance, here=template.name),
         "tab": "templates",
     }
     return render(request, "templates_app/template_detail.html", context)
@@ -72,7 +73,7 @@ def template_detail(request: HtmxHttpRequest, pk: UUID, template_id: str) -> Htt
 @require_http_methods(["GET", "POST"])
 def template_copy(request: HtmxHttpRequest, pk: UUID, template_id: str) -> HttpResponse:
     """Choose another instance, and go on in the editor there; nothing is saved before that."""
-    template = services.get_template(request.user, pk, template_id)
+    template = services.get_template_to_edit(request.user, pk, template_id)
     form = CopyForm(request.POST or None, user=request.user)
     if request.method == "POST" and form.is_valid():
         address = reverse("templates:template-create", args=[form.cleaned_data["instance"].pk])
@@ -82,9 +83,9 @@ def template_copy(request: HtmxHttpRequest, pk: UUID, template_id: str) -> HttpR
 
 @require_POST
 def template_archive(request: HtmxHttpRequest, pk: UUID, template_id: str) -> HttpResponse:
-    template = services.get_template(request.user, pk, template_id)
+    template = services.get_template_to_edit(request.user, pk, template_id)
     archived = request.POST.get("archived") != "0"
-    services.set_archived(template, archived=archived)
+    services.set_archived(template, actor=request.user, archived=archived)
     what = "is archived. Its schedules skip until you bring it back" if archived else "is back in the list"
     messages.success(request, f"{template.name} {what}.")
     return redirect_page(request, template)
@@ -92,9 +93,9 @@ def template_archive(request: HtmxHttpRequest, pk: UUID, template_id: str) -> Ht
 
 @require_http_methods(["GET", "POST"])
 def template_delete(request: HtmxHttpRequest, pk: UUID, template_id: str) -> HttpResponse:
-    template = services.get_template(request.user, pk, template_id)
+    template = services.get_template_to_edit(request.user, pk, template_id)
     if request.method == "POST":
-        services.delete_template(template)
+        services.delete_template(template, actor=request.user)
         messages.success(request, f"{template.name} was deleted.")
         return redirect_page(request, "templates:template-list", template.instance_id)
     context = _context(template, "Delete", consequences=services.delete_consequences(template))
@@ -107,8 +108,8 @@ def template_versions(request: HtmxHttpRequest, pk: UUID, template_id: str) -> H
     template = services.get_template(request.user, pk, template_id)
     versions = TemplateVersion.objects.visible_to(request.user).filter(template=template).select_related("user")
     page = Paginator(versions, VERSIONS_SHOWN).get_page(request.GET.get("page"))
-    new = _number(request, "new", template.version)
-    old = _number(request, "old", new - 1)
+    new = parse_number(request.GET.get("new"), template.version)
+    old = parse_number(request.GET.get("old"), new - 1)
     pair = {version.number: version for version in versions.filter(number__in=[old, new])}
     if new not in pair:
         raise Http404("There is no such version.")
@@ -121,9 +122,7 @@ def template_versions(request: HtmxHttpRequest, pk: UUID, template_id: str) -> H
         after=after,
         old_title=f"Version {before.number}" if before else "Nothing before",
         new_title=f"Version {after.number}",
-        details_diff=side_by_side(
-            services.Content.of(before).details() if before else "", services.Content.of(after).details()
-        ),
+        details_diff=side_by_side(_details(before), _details(after)),
         source_diff=side_by_side(before.source_sql if before else "", after.source_sql),
         finished_diff=side_by_side(before.sql_query if before else "", after.sql_query),
     )
@@ -132,12 +131,10 @@ def template_versions(request: HtmxHttpRequest, pk: UUID, template_id: str) -> H
 
 @require_POST
 def template_restore(request: HtmxHttpRequest, pk: UUID, template_id: str, number: int) -> HttpResponse:
-    template = services.get_template(request.user, pk, template_id)
-    version = request.POST.get("version", "")
+    template = services.get_template_to_edit(request.user, pk, template_id)
+    version = parse_number(request.POST.get("version"), 0)
     try:
-        saved = services.restore_version(
-            template=template, user=request.user, number=number, version=int(version) if is_number(version) else 0
-        )
+        saved = services.restore_version(actor=request.user, template=template, number=number, version=version)
     except AmcHelperError as error:
         messages.error(request, error.message)
         return redirect("templates:template-versions", pk, template_id)
@@ -145,17 +142,35 @@ def template_restore(request: HtmxHttpRequest, pk: UUID, template_id: str, numbe
     return redirect_page(request, saved)
 
 
+def breadcrumbs(
+    instance: AMCInstance, template: InstanceTemplate | None = None, here: str = ""
+) -> list[tuple[str, str | None]]:
+    """Return the way down to an instance's templates, to one of them, and to what is done `here`."""
+    way: list[tuple[str, str | None]] = [
+        ("Instances", reverse("instances:instance-list")),
+        (instance.name, instance.get_absolute_url()),
+        ("Templates", reverse("templates:template-list", args=[instance.pk])),
+    ]
+    if template is not None:
+        way.append((template.name, template.get_absolute_url()))
+    return [*way, (here, None)] if here else way
+
+
+def _instance(request: HtmxHttpRequest, pk: UUID) -> AMCInstance:
+    """Return the instance of a page, and with it what the page offers for its templates; raises Http404."""
+    rows = AMCInstance.objects.select_related("account").with_rights(request.user)
+    return get_visible(rows, request.user, "instance", pk=pk)
+
+
 def _context(template: InstanceTemplate, here: str, **extra: Any) -> dict[str, Any]:
-    own = (template.name, template.get_absolute_url())
     return {
         "instance": template.instance,
         "template": template,
-        "breadcrumbs": [*trail(template.instance), own, (here, None)],
+        "breadcrumbs": breadcrumbs(template.instance, template, here),
         "tab": "templates",
         **extra,
     }
 
 
-def _number(request: HtmxHttpRequest, name: str, default: int) -> int:
-    text = request.GET.get(name, "")
-    return int(text) if is_number(text) else default
+def _details(version: TemplateVersion | None) -> str:
+    return details_of(services.Content.of(version)) if version is not None else ""

@@ -19,8 +19,8 @@ import django
 
 django.setup()
 
-from templates_app.presenters.parameter_fields import preview_of, submitted_fields  # noqa: E402  needs settings
-from templates_app.services.mapped import Mapped  # noqa: E402  needs settings
+from instances.services.mappings import MappedValues  # noqa: E402  needs settings
+from templates_app.presenters.parameter_fields import parameter_context, submitted_values  # noqa: E402  needs settings
 
 SIZE, TARGET_MS, ROUNDS = 100_000, 50.0, 15
 _BLOCK = """
@@ -48,10 +48,10 @@ def main() -> int:
     sql = (_BLOCK * (SIZE // len(_BLOCK) + 1))[:SIZE]
     campaigns = [str(10**17 + number) for number in range(500)]
     posted = {"value:start_date": "2026-01-01", "value:brand": "O'Neill", "value:advertiser": "Northwind"}
-    mapped = Mapped(campaigns=campaigns)
+    mapped = MappedValues(campaigns=campaigns)
 
     def keystroke() -> object:
-        return preview_of(sql, submitted_fields(sql, posted, mapped))
+        return parameter_context(sql, submitted_values(sql, posted, mapped))
 
     taken, floor = median_ms(keystroke), median_ms(sql.splitlines)
     sys.stdout.write(f"keystroke on {len(sql):,} characters: {taken:.1f} ms, {taken / floor:.0f} x splitlines\n")

@@ -95,7 +95,7 @@ def build(count: int) -> None:
     account = AccountFactory.create(connection__user=user)
     content = Content(name="Reach", source_sql="SELECT 1 AS x")
     templates = [
-        create_template(user=user, instance=InstanceFactory.create(account=account, user=user), content=content)
+        create_template(actor=user, instance=InstanceFactory.create(account=account, user=user), content=content)
         for _ in range(INSTANCES)
     ]
     due = timezone.now().replace(second=0, microsecond=0)

@@ -64,7 +64,7 @@ def build() -> None:
         for table in TABLES:
             sql = SQL.format(number=number, table=table)
             content = Content(name=f"{table} {number:02}", source_sql=sql)
-            create_template(user=owner, instance=instance, content=content)
+            create_template(actor=owner, instance=instance, content=content)
 
 
 def templates() -> list[InstanceTemplate]:

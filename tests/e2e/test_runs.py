@@ -29,7 +29,7 @@ sql = (
     "SELECT campaign, SUM(impressions) AS impressions, COUNT(DISTINCT user_id) AS reach "
     "FROM dsp_impressions GROUP BY 1"
 )
-template = create_template(user=alice, instance=instance, content=Content(name="Reach to run", source_sql=sql))
+template = create_template(actor=alice, instance=instance, content=Content(name="Reach to run", source_sql=sql))
 print("template", template.get_absolute_url())
 """
 # Longer than looking at a page takes.
@@ -76,7 +76,7 @@ class TestRuns:
 
     def plan_weekly(self, page: Page, template: str) -> None:
         page.goto(template)
-        page.get_by_role("link", name="Use").click()
+        page.get_by_role("link", name="Run", exact=True).click()
         on_step(page, "Template")
         page.get_by_role("button", name="Continue").click()
         on_step(page, "Type")
@@ -94,7 +94,7 @@ class TestRuns:
 
     def prepare(self, page: Page, template: str) -> None:
         page.goto(template)
-        page.get_by_role("link", name="Use").click()
+        page.get_by_role("link", name="Run", exact=True).click()
         on_step(page, "Template")
         page.get_by_role("button", name="Continue").click()
         on_step(page, "Type")

@@ -34,7 +34,7 @@ from templates_app.models import InstanceTemplate
 from templates_app.services.templates import Content, update_template
 template = InstanceTemplate.objects.get(name="Reach by campaign")
 content = Content(name=template.name, source_sql="SELECT 42 AS from_another_process")
-update_template(template=template, user=template.user, content=content, version=template.version)
+update_template(actor=template.user, template=template, content=content, version=template.version)
 """
 SQL = """SELECT campaign, SUM(purchases) AS purchases
 FROM amazon_attributed_events_by_conversion_time
@@ -116,7 +116,7 @@ class TestTemplates:
     def use(self, page: Page, product: Product, instance: str) -> None:
         page.goto(f"/instances/{instance}/templates/")
         look(page, "templates")
-        page.get_by_role("link", name="Use").click()
+        page.get_by_role("link", name="Run Reach by campaign").click()
         on_step(page, "Template")
         expect(page.locator("[data-sql-view]").first).to_have_value(FINISHED.replace("AS purchases", "AS orders"))
         look(page, "wizard-template")
@@ -124,7 +124,7 @@ class TestTemplates:
         assert done.returncode == 0, done.stderr
         for address in (page.url, f"/instances/{instance}/templates/"):
             page.goto(address)
-        page.get_by_role("link", name="Use").click()
+        page.get_by_role("link", name="Run Reach by campaign").click()
         on_step(page, "Template")
         expect(page.locator("[data-sql-view]").first).to_have_value("SELECT 42 AS from_another_process")
         page.get_by_role("button", name="Continue").click()

@@ -50,7 +50,7 @@ class ExecutionTestCase(LocalAmcTestCase):
         super().setUpTestData()
         cls.instance = InstanceFactory.create(account=cls.account, instance_id="amclocalus1", name="Northwind US")
         content = Content(name="Reach", source_sql=SQL)
-        cls.template = create_template(user=cls.alice, instance=cls.instance, content=content)
+        cls.template = create_template(actor=cls.alice, instance=cls.instance, content=content)
 
     def setUp(self) -> None:
         """Keep results in a folder of this test, and take the clock in hand."""

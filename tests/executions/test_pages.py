@@ -27,7 +27,7 @@ class ExecutionPageTests(ExecutionTestCase):
             "WHERE {{text}} = nowhere GROUP BY 1",
             parameter_values={"text": "a rather long text\nin two lines"},
         )
-        template = create_template(user=self.alice, instance=self.instance, content=content)
+        template = create_template(actor=self.alice, instance=self.instance, content=content)
         return self.drive(self.start(template=template))
 
     def test_rows_are_shown_sorted_filtered_and_searched(self) -> None:

@@ -33,7 +33,7 @@ class HeadroomTests(ExecutionTestCase):
         template = self.template
         if instance is not None:
             content = Content(name="Other", source_sql=SQL)
-            template = create_template(user=instance.user, instance=instance, content=content)
+            template = create_template(actor=instance.user, instance=instance, content=content)
         executions = [self.start(template=template, user=template.user) for _ in range(count)]
         for execution in executions:
             while self.step(execution):

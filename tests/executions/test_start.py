@@ -50,7 +50,7 @@ class StartTests(ExecutionTestCase):
         self.assertEqual(self.start(name="My run").name, "My run")
 
     def test_archived_template_is_refused(self) -> None:
-        set_archived(self.template, archived=True)
+        set_archived(self.template, actor=self.alice, archived=True)
         self.assert_refused("archived")
 
     def test_disabled_instance_is_refused(self) -> None:
@@ -80,7 +80,7 @@ class StartTests(ExecutionTestCase):
     def test_same_submission_gives_the_first_run(self) -> None:
         key = uuid.uuid4()
         first = self.start(submission_key=key)
-        set_archived(self.template, archived=True)
+        set_archived(self.template, actor=self.alice, archived=True)
         self.assertEqual(self.start(submission_key=key), first)
         self.assertEqual((Execution.objects.count(), self.usage()), (1, 1))
 
@@ -109,7 +109,7 @@ class RunAgainTests(ExecutionTestCase):
         super().setUp()
         self.old = self.start(name="The first")
         content = Content(name="Reach", source_sql=f"{SQL} HAVING SUM(impressions) > 1")
-        update_template(template=self.template, user=self.alice, content=content, version=1)
+        update_template(actor=self.alice, template=self.template, content=content, version=1)
 
     def test_as_it_was(self) -> None:
         again = run_again(self.old, user=self.alice, as_is=True)

@@ -59,7 +59,7 @@ class SuccessTests(ExecutionTestCase):
     def test_sandbox_runs_on_synthetic_data(self) -> None:
         sandbox = InstanceFactory.create(account=self.account, instance_id="amclocalsbx", instance_type="SANDBOX")
         template = create_template(
-            user=self.alice, instance=sandbox, content=Content(name="Sandbox", source_sql=SQL)
+            actor=self.alice, instance=sandbox, content=Content(name="Sandbox", source_sql=SQL)
         )
         execution = self.drive(self.start(template=template))
         self.assertEqual(execution.status, ExecutionStatus.SUCCEEDED)
@@ -68,7 +68,7 @@ class SuccessTests(ExecutionTestCase):
 
     def test_result_without_rows_is_a_success(self) -> None:
         content = Content(name="Nothing", source_sql=f"{SQL} HAVING SUM(impressions) < 0")
-        template = create_template(user=self.alice, instance=self.instance, content=content)
+        template = create_template(actor=self.alice, instance=self.instance, content=content)
         execution = self.drive(self.start(template=template))
         self.assertEqual((execution.status, execution.row_count), (ExecutionStatus.SUCCEEDED, 0))
         self.assert_stored(execution)
@@ -77,7 +77,7 @@ class SuccessTests(ExecutionTestCase):
 class EndTests(ExecutionTestCase):
     def test_sql_that_amc_rejects_is_rejected_with_its_words(self) -> None:
         content = Content(name="Wrong", source_sql="SELECT campaign FROM no_such_table")
-        template = create_template(user=self.alice, instance=self.instance, content=content)
+        template = create_template(actor=self.alice, instance=self.instance, content=content)
         execution = self.drive(self.start(template=template))
         self.assertEqual((execution.status, execution.error_code), (ExecutionStatus.REJECTED, "invalid_sql"))
         self.assertIn("no_such_table", execution.error)

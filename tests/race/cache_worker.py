@@ -32,7 +32,7 @@ def write(ids: list[str]) -> list[object] | None:
     user = User.objects.get(pk=template.user_id)
     content = Content(name=f"v{template.version + 1}", source_sql="SELECT 1 AS x")
     try:
-        saved = update_template(template=template, user=user, content=content, version=template.version)
+        saved = update_template(actor=user, template=template, content=content, version=template.version)
     except StaleTemplateError:
         return None
     return [time.monotonic_ns(), saved.template_id, saved.version]

@@ -55,7 +55,7 @@ class ExecutionRaceTests(TransactionTestCase):
         account = AccountFactory.create(connection__user=self.alice)
         self.instance = InstanceFactory.create(account=account)
         content = Content(name="Reach", source_sql=SQL)
-        self.template = create_template(user=self.alice, instance=self.instance, content=content)
+        self.template = create_template(actor=self.alice, instance=self.instance, content=content)
 
     def start(self, **changes: Any) -> Execution:
         return start_execution(

@@ -33,7 +33,7 @@ class TemplateCacheRaceTests(TransactionTestCase):
         user = UserFactory.create()
         instance = InstanceFactory.create(account__connection__user=user)
         content = Content(name="v1", source_sql="SELECT 1 AS x")
-        ids = [create_template(user=user, instance=instance, content=content).template_id for _ in range(3)]
+        ids = [create_template(actor=user, instance=instance, content=content).template_id for _ in range(3)]
         roles = [("writer", WRITES)] * WRITERS + [("reader", READS)] * READERS
         running = [self.start(role, count, str(instance.pk), ids) for role, count in roles]
         results = [self.result(process) for process in running]

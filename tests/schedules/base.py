@@ -42,7 +42,9 @@ def values(**changed: Any) -> ScheduleValues:
 def make_template(user: User, instance: AMCInstance | None = None) -> InstanceTemplate:
     """Save a template on a healthy instance of the user."""
     instance = instance or InstanceFactory.create(account__connection__user=user)
-    return create_template(user=user, instance=instance, content=Content(name="Reach", source_sql="SELECT 1 AS x"))
+    return create_template(
+        actor=user, instance=instance, content=Content(name="Reach", source_sql="SELECT 1 AS x")
+    )
 
 
 class ScheduleTestCase(CastTestCase):

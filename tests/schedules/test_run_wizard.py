@@ -54,8 +54,8 @@ class RunWizardTests(TemplateTestCase):
 
     def test_shows_what_is_saved_now(self) -> None:
         update_template(
+            actor=self.alice,
             template=self.saved,
-            user=self.alice,
             content=Content(name="Reach", source_sql="SELECT 2 AS y"),
             version=1,
         )
@@ -83,8 +83,8 @@ class RunWizardTests(TemplateTestCase):
     def test_changed_template_asks_again(self) -> None:
         self.to_review()
         update_template(
+            actor=self.alice,
             template=self.saved,
-            user=self.alice,
             content=Content(name="Reach", source_sql="SELECT 2 AS y"),
             version=1,
         )
@@ -139,7 +139,7 @@ class RunWizardTests(TemplateTestCase):
 
     def save_again(self, sql: str = "SELECT 2 AS y") -> None:
         content = Content(name="Reach", source_sql=sql)
-        update_template(template=self.saved, user=self.alice, content=content, version=self.saved.version)
+        update_template(actor=self.alice, template=self.saved, content=content, version=self.saved.version)
         self.saved.refresh_from_db()
 
     def test_page_that_asks_again_agrees_to_what_it_shows(self) -> None:
@@ -173,7 +173,7 @@ class RunWizardTests(TemplateTestCase):
 
     def test_refused_start_says_why_and_keeps_what_was_typed(self) -> None:
         self.to_review(days="60")
-        set_archived(self.saved, archived=True)
+        set_archived(self.saved, actor=self.alice, archived=True)
         refused = self.post("review", name="My own name", agreed_version=1)
         self.assertFalse(Execution.objects.exists())
         page = self.client.get(refused["Location"]) if refused.status_code == 302 else refused
@@ -195,9 +195,9 @@ class RunWizardTests(TemplateTestCase):
     def test_refused_start_leaves_the_name_to_follow_the_window(self) -> None:
         self.to_review()
         name = self.hidden(self.client.get(self.address + "review/"), "review-name")
-        set_archived(self.saved, archived=True)
+        set_archived(self.saved, actor=self.alice, archived=True)
         self.post("review", name=name, agreed_version=1)
-        set_archived(self.saved, archived=False)
+        set_archived(self.saved, actor=self.alice, archived=False)
         self.to_review(days="7")
         name = self.hidden(self.client.get(self.address + "review/"), "review-name")
         self.assertIn("2026-11-03", name)

@@ -74,7 +74,7 @@ class CreateTests(ScheduleTestCase):
 
     def test_template_archived_in_another_tab_is_refused(self) -> None:
         stale = self.template
-        set_archived(type(stale).objects.get(pk=stale.pk), archived=True)
+        set_archived(type(stale).objects.get(pk=stale.pk), actor=self.alice, archived=True)
         with self.assertRaisesMessage(NotRunnableError, "archived"):
             create_schedule(actor=self.alice, template=stale, values=values())
 

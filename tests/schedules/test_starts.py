@@ -255,7 +255,7 @@ class RefusalTests(ScheduleTestCase):
         self.assert_skipped("not connected")
 
     def test_archived_template(self) -> None:
-        set_archived(InstanceTemplate.objects.get(), archived=True)
+        set_archived(InstanceTemplate.objects.get(), actor=self.alice, archived=True)
         self.assert_skipped("template is archived")
 
     def test_unhealthy_instance_with_the_words_of_its_check(self) -> None:

@@ -44,7 +44,7 @@ class DryRunTests(ExecutionTestCase):
     def broken(self) -> InstanceTemplate:
         values = {"text": "a rather long text\nin two lines"}
         content = Content(name="Broken", source_sql=BROKEN, parameter_values=values)
-        return create_template(user=self.alice, instance=self.instance, content=content)
+        return create_template(actor=self.alice, instance=self.instance, content=content)
 
     def test_sound_sql_is_accepted_and_nothing_runs(self) -> None:
         for kind in ("once", "recurring"):
@@ -75,7 +75,7 @@ class DryRunTests(ExecutionTestCase):
         self.to_review()
         self.check()
         content = Content(name="Reach", source_sql="SELECT 2 AS y")
-        update_template(template=self.template, user=self.alice, content=content, version=1)
+        update_template(actor=self.alice, template=self.template, content=content, version=1)
         self.assertNotContains(self.client.get(self.url("review")), "AMC accepts this SQL")
 
     def test_check_that_takes_time_is_asked_about_until_it_has_ended(self) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from templates_app.services.diffs import MOST_ROWS, DiffLine, side_by_side
+from templates_app.presenters.diffs import MAX_ROWS, DiffLine, side_by_side
 
 
 def kinds(old: str, new: str) -> list[str]:
@@ -46,4 +46,4 @@ def test_a_few_lines_repeated_very_often_are_compared_in_one_piece() -> None:
 
 def test_no_more_rows_than_a_page_can_show() -> None:
     rows = side_by_side("\n".join(map(str, range(10_000))), "")
-    assert (len(rows), rows[-1].kind) == (MOST_ROWS + 1, "gap")
+    assert (len(rows), rows[-1].kind) == (MAX_ROWS + 1, "gap")

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
+from unittest import mock
 
 from django.core import serializers
 from django.urls import get_resolver, reverse
 
+from amchelper.access import OwnedQuerySet
 from instances.forms.mappings import stage
 from instances.models import AMCInstance, BrandASIN, BrandCampaign, InstanceBrand, MappingKind
 from instances.services.mappings import Entry, add_mappings, preview_replace
@@ -16,6 +20,11 @@ from tests.base import CastTestCase
 from tests.factories import InstanceFactory
 from tests.test_access import own_url_names
 
+LOOKING = {"templates:template-list", "templates:template-detail", "templates:template-versions"}
+OFFERED = (
+    "templates:template-create", "templates:template-update", "templates:template-copy", "templates:template-archive",
+    "templates:template-delete", "templates:template-restore", "schedules:run-start",
+)  # fmt: skip
 METHODS = ("get", "head", "post", "put", "patch", "delete", "options")
 SQL = "SELECT campaign, SUM(clicks) AS c FROM dsp_clicks WHERE campaign = {{word}} GROUP BY 1"
 
@@ -39,8 +48,8 @@ class ForeignAccessTests(CastTestCase):
         super().setUpTestData()
         cls.instance = InstanceFactory.create(account__connection__user=cls.alice)
         cls.own = InstanceFactory.create(account__connection__user=cls.charlie)
-        cls.template = create_template(user=cls.alice, instance=cls.instance, content=cls.content("First"))
-        update_template(template=cls.template, user=cls.alice, content=cls.content("Second"), version=1)
+        cls.template = create_template(actor=cls.alice, instance=cls.instance, content=cls.content("First"))
+        update_template(actor=cls.alice, template=cls.template, content=cls.content("Second"), version=1)
         brand = InstanceBrand.objects.create(instance=cls.instance, name="Trail", folded="trail")
         add_mappings(cls.instance, [Entry(brand.pk, MappingKind.ASIN, "B0TESTAAA1")])
         entries = [Entry(brand.pk, MappingKind.ASIN, "B0TESTAAA2")]
@@ -112,7 +121,9 @@ class ForeignAccessTests(CastTestCase):
                         for method in ("get", "post")}  # fmt: skip
             self.assertTrue(statuses & {200, 302}, name)
             InstanceTemplate.objects.filter(pk=self.template.pk).delete()
-            self.template = create_template(user=self.alice, instance=self.instance, content=self.content("Again"))
+            self.template = create_template(
+                actor=self.alice, instance=self.instance, content=self.content("Again")
+            )
 
     def test_a_copy_of_a_foreign_template_starts_empty(self) -> None:
         self.client.force_login(self.charlie)
@@ -120,3 +131,65 @@ class ForeignAccessTests(CastTestCase):
         response = self.client.get(f"{address}?from={self.template.template_id}")
         self.assertNotContains(response, "SUM(clicks)")
         self.assertNotContains(response, "Second")
+
+    def test_who_may_look_sees_pages_without_actions_and_changes_nothing(self) -> None:
+        before = self.everything()
+        self.client.force_login(self.bob)
+        with self.bob_sees():
+            for name in LOOKING:
+                page = self.client.get(self.address(name, self.instance))
+                self.assertContains(page, "Second")
+                for action in OFFERED:
+                    self.assertNotContains(page, self.address(action, self.instance))
+            self.assert_refused()
+        self.assertEqual(self.everything(), before)
+
+    def test_the_owner_is_offered_the_same_actions(self) -> None:
+        """They are what the test above does not find."""
+        pages = [self.client.get(self.address(name, self.instance)).content.decode() for name in LOOKING]
+        for action in OFFERED:
+            self.assertTrue(any(self.address(action, self.instance) in page for page in pages), action)
+
+    def test_what_may_not_be_edited_is_not_edited(self) -> None:
+        before = self.everything()
+        with self.nothing("editable_by", "runnable_by"):
+            self.assert_refused()
+        self.assertEqual(self.everything(), before)
+
+    def test_what_is_not_visible_is_not_there(self) -> None:
+        with self.nothing("visible_to", "editable_by", "runnable_by", "owned_by"):
+            wrong = {
+                key: status
+                for key, status in self.answers(self.instance).items()
+                if key[0].startswith("templates:") and status not in (404, 405)
+            }
+        self.assertEqual(wrong, {})
+
+    def test_copies_go_to_instances_one_may_edit(self) -> None:
+        address = self.address("templates:template-copy", self.instance)
+        self.assertContains(self.client.get(address), f'value="{self.instance.pk}"')
+        bobs = InstanceFactory(account__connection__user=self.bob)
+        response = self.client.post(address, {"instance": str(bobs.pk)})
+        self.assertContains(response, "Select a valid choice")
+
+    def assert_refused(self) -> None:
+        """Ask every address that changes templates, or is part of the editor, as the user who is signed in."""
+        for name in address_names():
+            if not name.startswith("templates:") or name in LOOKING:
+                continue
+            for method in ("get", "post"):
+                with self.subTest(name, method=method):
+                    data = self.posted if method == "post" else None
+                    response = getattr(self.client, method)(self.address(name, self.instance), data)
+                    if response.status_code != 405:
+                        self.assertContains(response, "but not change it", status_code=403)
+
+    @contextmanager
+    def nothing(self, *questions: str) -> Iterator[None]:
+        """Answer these questions of every QuerySet with no row."""
+
+        def none(rows: OwnedQuerySet[Any], *args: Any, **kwargs: Any) -> OwnedQuerySet[Any]:
+            return rows.none()
+
+        with mock.patch.multiple(OwnedQuerySet, **dict.fromkeys(questions, none)):
+            yield

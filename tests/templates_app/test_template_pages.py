@@ -36,7 +36,7 @@ class TemplateTestCase(CastTestCase):
 
     def template(self, **changed: Any) -> InstanceTemplate:
         values = {"name": "Reach", "source_sql": SQL, "parameter_values": {"word": "Trail"}, **changed}
-        return create_template(user=self.alice, instance=self.instance, content=Content(**values))
+        return create_template(actor=self.alice, instance=self.instance, content=Content(**values))
 
     def form(self, **changed: Any) -> dict[str, Any]:
         return {"name": "Reach", "source_sql": SQL, "value:word": "Trail", "action": "save", **changed}
@@ -218,7 +218,7 @@ class TemplatePageTests(TemplateTestCase):
         template = self.template()
         InstanceTemplate.objects.all().delete()
         with self.assertRaises(Http404):
-            set_archived(template, archived=True)
+            set_archived(template, actor=self.alice, archived=True)
 
     def test_restore_makes_a_new_version(self) -> None:
         template = self.template()

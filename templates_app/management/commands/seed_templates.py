@@ -78,4 +78,4 @@ class Command(BaseCommand):
         if user is None or instance is None or InstanceTemplate.objects.of_instance(instance).exists():
             return
         for content in TEMPLATES:
-            create_template(user=user, instance=instance, content=content)
+            create_template(actor=user, instance=instance, content=content)

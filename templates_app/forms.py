@@ -9,13 +9,11 @@ from django import forms
 from amchelper.models import User
 from instances.models import AMCInstance
 from templates_app.models import InstanceTemplate
-from templates_app.presenters.parameter_fields import MOST_FIELDS
+from templates_app.services.drafts import MAX_PARAMETERS, MAX_SQL_LENGTH
 from templates_app.services.templates import Content
 from templates_app.sql.parameters import detect
 
-# AMC documents no limit; beyond this no query is sensible, and the database and the browser suffer.
-MAX_SQL = 200_000
-MAX_TAGS, MAX_TAG = 20, 40
+MAX_TAGS, MAX_TAG_LENGTH = 20, 40
 
 
 class TemplateForm(forms.ModelForm):
@@ -49,17 +47,17 @@ class TemplateForm(forms.ModelForm):
         self.fields["source_sql"].strip = False  # type: ignore[attr-defined]  # a CharField
 
     def clean_source_sql(self) -> str:
-        """Refuse SQL nobody could mean."""
+        """Return the SQL with line feeds only; refuses what no query could be."""
         sql = str(self.cleaned_data["source_sql"]).replace("\r\n", "\n")
         if not sql.strip():
             raise forms.ValidationError(self.fields["source_sql"].error_messages["required"], code="required")
-        if len(sql) > MAX_SQL:
-            raise forms.ValidationError(f"This SQL has {len(sql):,} characters; the most is {MAX_SQL:,}.")
+        if len(sql) > MAX_SQL_LENGTH:
+            raise forms.ValidationError(f"This SQL has {len(sql):,} characters; the most is {MAX_SQL_LENGTH:,}.")
         if "\x00" in sql:
             raise forms.ValidationError("SQL must not hold the null character.")
         count = len(detect(sql))
-        if count > MOST_FIELDS:
-            raise forms.ValidationError(f"This SQL has {count:,} parameters; the most is {MOST_FIELDS}.")
+        if count > MAX_PARAMETERS:
+            raise forms.ValidationError(f"This SQL has {count:,} parameters; the most is {MAX_PARAMETERS}.")
         return sql
 
     def clean_tags(self) -> list[str]:
@@ -67,9 +65,9 @@ class TemplateForm(forms.ModelForm):
         tags: dict[str, str] = {}
         for tag in str(self.cleaned_data["tags"]).split(","):
             text = " ".join(tag.replace("|", " ").split())
-            if len(text) > MAX_TAG:
+            if len(text) > MAX_TAG_LENGTH:
                 raise forms.ValidationError(
-                    f"“{text[:MAX_TAG]}…” is too long; a tag has at most {MAX_TAG} characters."
+                    f"“{text[:MAX_TAG_LENGTH]}…” is too long; a tag has at most {MAX_TAG_LENGTH} characters."
                 )
             if text:
                 tags.setdefault(text.casefold(), text)
@@ -105,14 +103,14 @@ class CopyForm(forms.Form):
         super().__init__(*args, **kwargs)
         field = self.fields["instance"]
         if isinstance(field, forms.ModelChoiceField):
-            field.queryset = AMCInstance.objects.visible_to(user)
+            field.queryset = AMCInstance.objects.editable_by(user)
 
 
 class TemplateFilter(forms.Form):
     """Search and tag of the list."""
 
     q = forms.CharField(required=False, max_length=100)
-    tag = forms.CharField(required=False, max_length=MAX_TAG)
+    tag = forms.CharField(required=False, max_length=MAX_TAG_LENGTH)
     archived = forms.BooleanField(required=False)
 
     @property

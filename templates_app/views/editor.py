@@ -1,4 +1,4 @@
-"""The editor of a template: the page, and what is re-rendered while somebody types."""
+"""The editor of a template: the page, and what is re-rendered while its user types."""
 
 from __future__ import annotations
 
@@ -6,35 +6,37 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
-from django.http import HttpResponse, HttpResponseBadRequest, JsonResponse, QueryDict
+from django.core.exceptions import BadRequest
+from django.http import HttpResponse, JsonResponse, QueryDict
 from django.shortcuts import render
-from django.urls import reverse
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from amc_facts.functions import GROUPS
 from amc_facts.tables import TABLES
+from amchelper.access import get_to_edit
 from amchelper.htmx import HtmxHttpRequest, redirect_page, render_page
+from amchelper.numbers import parse_number
 from instances.models import AMCInstance
-from instances.services.access import get_instance_or_404
+from instances.services.mappings import MappedValues, mapped_values
 from templates_app.errors import IncompleteTemplateError, StaleTemplateError
-from templates_app.forms.templates import MAX_SQL, TemplateForm
+from templates_app.forms import TemplateForm
 from templates_app.models import InstanceTemplate
-from templates_app.presenters.parameter_fields import (
-    ParameterField,
-    autofilled,
-    fields_of,
-    grouped,
-    preview_of,
-    refreshed,
-    submitted_fields,
-    values_of,
-)
+from templates_app.presenters.diffs import details_of, side_by_side
+from templates_app.presenters.parameter_fields import parameter_context, submitted_values
 from templates_app.services import templates as services
-from templates_app.services.diffs import side_by_side
-from templates_app.services.linting import lint_for
-from templates_app.services.mapped import Mapped, mapped_for
+from templates_app.services.drafts import (
+    MAX_SQL_LENGTH,
+    ParameterValue,
+    autofilled,
+    fill_parameters,
+    lint_for,
+    refill,
+    texts_of,
+)
 from templates_app.sql.lint import apply_fix
+from templates_app.sql.values import as_text
+from templates_app.views.templates import breadcrumbs
 
 _KEYWORDS = (
     "SELECT DISTINCT FROM WHERE GROUP BY HAVING WITH AS UNION ALL INNER LEFT FULL OUTER CROSS JOIN ON AND OR NOT IN "
@@ -44,50 +46,47 @@ _KEYWORDS = (
 
 @require_http_methods(["GET", "POST"])
 def template_create(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
-    instance = get_instance_or_404(request.user, pk)
+    instance = _instance_to_edit(request, pk)
     if request.method == "POST":
         return _submitted(request, instance, None)
-    initial, fields = _starting_point(request, instance)
-    return _page(request, instance, None, TemplateForm(initial=initial), fields)
+    initial, values = _starting_point(request, instance)
+    return _page(request, instance, None, TemplateForm(initial=initial), values)
 
 
 @require_http_methods(["GET", "POST"])
 def template_update(request: HtmxHttpRequest, pk: UUID, template_id: str) -> HttpResponse:
-    template = services.get_template(request.user, pk, template_id)
+    template = services.get_template_to_edit(request.user, pk, template_id)
     if request.method == "POST":
         return _submitted(request, template.instance, template)
     form = TemplateForm(instance=template, initial={"tags": ", ".join(template.tags), "version": template.version})
-    fields = fields_of(
+    values = fill_parameters(
         template.source_sql,
-        template.parameter_values,
-        mapped_for(template.instance),
+        {name: as_text(value) for name, value in template.parameter_values.items()},
+        mapped_values(template.instance),
         auto=template.autofilled,
         # What was saved was complete; an input that is empty now belongs to a parameter saved without one.
-        touched=list(template.parameter_values),
+        touched=template.parameter_values,
     )
-    return _page(request, template.instance, template, form, fields)
+    return _page(request, template.instance, template, form, values)
 
 
 @require_POST
 def template_parameters(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
-    """Return the inputs of the parameters the SQL has now, and with them the preview."""
+    """Return the inputs of the parameters the SQL has now."""
     return _fragment(request, pk, "templates_app/_partials/parameter_panel.html")
 
 
 @require_POST
 def template_preview(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
-    """Return the finished SQL as far as it goes."""
+    """Return the finished SQL as far as it goes, and out of band how many parameters are set."""
     return _fragment(request, pk, "templates_app/_partials/preview.html")
 
 
 @require_POST
 def template_lint(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
     """Return what AMC would refuse, or what surprises."""
-    instance = get_instance_or_404(request.user, pk)
-    sql = _sql(request.POST)
-    if len(sql) > MAX_SQL:
-        return HttpResponseBadRequest("This SQL is too long.")
-    context = {"findings": lint_for(instance, sql), "has_fixes": True}
+    instance = _instance_to_edit(request, pk)
+    context = {"findings": lint_for(instance, _checked_sql(request)), "has_fixes": True}
     return render(request, "templates_app/_partials/lint.html", context)
 
 
@@ -108,19 +107,20 @@ def schema(request: HtmxHttpRequest) -> HttpResponse:
 
 
 def _submitted(request: HtmxHttpRequest, instance: AMCInstance, template: InstanceTemplate | None) -> HttpResponse:
+    """Answer the form: save it, or show it again with what its button asked for."""
     posted = request.POST.copy()
     action = posted.get("action", "save")
     if action.startswith("fix:"):
         posted["source_sql"] = _fixed(instance, _sql(posted), action)
     form = TemplateForm(posted, instance=template)
-    mapped = mapped_for(instance)
-    fields = submitted_fields(_sql(posted), _texts(posted), mapped)
+    mapped = mapped_values(instance)
+    values = submitted_values(_sql(posted), _texts(posted), mapped)
     if action == "refresh":
-        fields = refreshed(fields, mapped)
+        values = refill(values, mapped)
     if action != "save" or not form.is_valid():
         # "Update" shows what the button beside it shows by itself when scripts run.
-        return _page(request, instance, template, form, fields, shows_errors=action == "save")
-    return _save(request, instance, template, form, fields)
+        return _page(request, instance, template, form, values, shows_errors=action == "save")
+    return _save(request, instance, template, form, values)
 
 
 def _save(
@@ -128,20 +128,18 @@ def _save(
     instance: AMCInstance,
     template: InstanceTemplate | None,
     form: TemplateForm,
-    fields: list[ParameterField],
+    values: list[ParameterValue],
 ) -> HttpResponse:
-    content = form.content(values_of(fields), autofilled(fields))
+    actor, content = request.user, form.content(texts_of(values), autofilled(values))
     try:
         if template is None:
-            saved = services.create_template(user=request.user, instance=instance, content=content)
+            saved = services.create_template(actor=actor, instance=instance, content=content)
         else:
             version = form.cleaned_data["version"] or 0
-            saved = services.update_template(
-                template=template, user=request.user, content=content, version=version
-            )
+            saved = services.update_template(actor=actor, template=template, content=content, version=version)
     except IncompleteTemplateError as error:
         form.add_error("source_sql" if not error.parameter else None, f"{error.message} (line {error.line})")
-        return _page(request, instance, template, form, fields, incomplete=error)
+        return _page(request, instance, template, form, values, incomplete=error)
     except StaleTemplateError as error:
         form.add_error(None, error.message)
         # What is shown is what a second, deliberate save goes on top of.
@@ -149,9 +147,9 @@ def _save(
         current = services.Content.of(error.current)
         diffs = {
             "diff": side_by_side(current.source_sql, content.source_sql),
-            "details_diff": side_by_side(current.details(), content.details()),
+            "details_diff": side_by_side(details_of(current), details_of(content)),
         }
-        return _page(request, instance, template, form, fields, stale=error.current, **diffs)
+        return _page(request, instance, template, form, values, stale=error.current, **diffs)
     messages.success(request, f"{saved.name} is saved as version {saved.version}.")
     return redirect_page(request, saved)
 
@@ -161,21 +159,18 @@ def _page(
     instance: AMCInstance,
     template: InstanceTemplate | None,
     form: TemplateForm,
-    fields: list[ParameterField],
+    values: list[ParameterValue],
     **extra: Any,
 ) -> HttpResponse:
-    sql = str(form["source_sql"].value() or "").replace("\r\n", "\n")
-    own: list[tuple[str, str | None]] = (
-        [(template.name, template.get_absolute_url()), ("Edit", None)] if template else []
-    )
+    sql = _line_feeds(form["source_sql"].value())
     context = {
         "instance": instance,
         "template": template,
         "form": form,
-        **_parameters(sql, fields),
-        "findings": lint_for(instance, sql) if len(sql) <= MAX_SQL else [],
+        **parameter_context(sql, values),
+        "findings": lint_for(instance, sql) if len(sql) <= MAX_SQL_LENGTH else [],
         "has_fixes": True,
-        "breadcrumbs": [*trail(instance), *(own or [("New", None)])],
+        "breadcrumbs": breadcrumbs(instance, template, "Edit" if template else "New"),
         "tab": "templates",
         **extra,
     }
@@ -185,31 +180,20 @@ def _page(
 
 
 def _fragment(request: HtmxHttpRequest, pk: UUID, template_name: str) -> HttpResponse:
-    instance = get_instance_or_404(request.user, pk)
-    sql = _sql(request.POST)
-    if len(sql) > MAX_SQL:
-        return HttpResponseBadRequest("This SQL is too long.")
-    fields = submitted_fields(sql, _texts(request.POST), mapped_for(instance))
-    return render(request, template_name, {"instance": instance, "is_swap": True, **_parameters(sql, fields)})
-
-
-def _parameters(sql: str, fields: list[ParameterField]) -> dict[str, Any]:
-    """Return the context of the parameter panel and the preview."""
-    return {
-        "fields": fields,
-        "groups": grouped(fields),
-        "set_count": sum(field.is_set for field in fields),
-        "has_outdated": any(field.is_outdated for field in fields),
-        "preview": preview_of(sql, fields),
-    }
+    instance = _instance_to_edit(request, pk)
+    sql = _checked_sql(request)
+    values = submitted_values(sql, _texts(request.POST), mapped_values(instance))
+    return render(
+        request, template_name, {"instance": instance, "is_swap": True, **parameter_context(sql, values)}
+    )
 
 
 def _starting_point(
     request: HtmxHttpRequest, instance: AMCInstance
-) -> tuple[dict[str, Any], list[ParameterField]]:
+) -> tuple[dict[str, Any], list[ParameterValue]]:
     """Return what a new template begins with: nothing, or the one it is a copy of."""
     source_id = request.GET.get("from", "")
-    source = InstanceTemplate.objects.visible_to(request.user).filter(template_id=source_id).first()
+    source = InstanceTemplate.objects.editable_by(request.user).filter(template_id=source_id).first()
     if source is None:
         return {}, []
     is_here = source.instance_id == instance.pk
@@ -220,21 +204,33 @@ def _starting_point(
         "source_sql": source.source_sql,
     }
     # What came from the other instance's mappings is filled from this one's.
-    values = {
-        name: value for name, value in source.parameter_values.items() if is_here or name not in source.autofilled
+    texts = {
+        name: as_text(value)
+        for name, value in source.parameter_values.items()
+        if is_here or name not in source.autofilled
     }
-    mapped = mapped_for(instance) if not is_here else Mapped()
-    fields = fields_of(source.source_sql, values, mapped, auto=source.autofilled if is_here else ())
-    return initial, fields
+    if is_here:
+        return initial, fill_parameters(source.source_sql, texts, MappedValues(), auto=source.autofilled)
+    return initial, fill_parameters(source.source_sql, texts, mapped_values(instance))
 
 
 def _fixed(instance: AMCInstance, sql: str, action: str) -> str:
     """Apply the fix a button without JavaScript asks for: the number of its finding in the list."""
     findings = lint_for(instance, sql)
-    number = action.removeprefix("fix:")
-    if is_number(number) and int(number) < len(findings):
-        fix = findings[int(number)].fix
-        return apply_fix(sql, fix) if fix is not None else sql
+    number = parse_number(action.removeprefix("fix:"), len(findings))
+    fix = findings[number].fix if number < len(findings) else None
+    return apply_fix(sql, fix) if fix is not None else sql
+
+
+def _instance_to_edit(request: HtmxHttpRequest, pk: UUID) -> AMCInstance:
+    return get_to_edit(AMCInstance.objects.with_relations(), request.user, "instance", pk=pk)
+
+
+def _checked_sql(request: HtmxHttpRequest) -> str:
+    """Return the SQL of the form, for fragments, which have no place for its errors; raises BadRequest."""
+    sql = _sql(request.POST)
+    if len(sql) > MAX_SQL_LENGTH:
+        raise BadRequest("This SQL is too long.")
     return sql
 
 
@@ -243,18 +239,8 @@ def _texts(posted: QueryDict) -> dict[str, str]:
 
 
 def _sql(posted: QueryDict) -> str:
-    return (posted.get("source_sql") or "").replace("\r\n", "\n")
+    return _line_feeds(posted.get("source_sql"))
 
 
-def is_number(text: str) -> bool:
-    """Return whether a text of a request is a number that can count something."""
-    return text.isascii() and text.isdecimal() and len(text) < 9
-
-
-def trail(instance: AMCInstance) -> list[tuple[str, str | None]]:
-    """Return the breadcrumbs down to an instance's templates."""
-    return [
-        ("Instances", reverse("instances:instance-list")),
-        (instance.name, instance.get_absolute_url()),
-        ("Templates", reverse("templates:template-list", args=[instance.pk])),
-    ]
+def _line_feeds(text: Any) -> str:
+    return str(text or "").replace("\r\n", "\n")

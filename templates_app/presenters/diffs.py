@@ -1,4 +1,4 @@
-"""Compare two texts line by line, side by side."""
+"""What differs between two saved states, line by line and side by side."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from itertools import islice, takewhile, zip_longest
 
+from templates_app.services.templates import Content
+from templates_app.sql.values import as_text
+
 # Unchanged lines shown around a change.
 CONTEXT = 3
-# Nobody reads more, and no browser likes it.
-MOST_ROWS = 3_000
+# No reader looks at more, and browsers become slow.
+MAX_ROWS = 3_000
 # Pairs of equal lines the comparison looks at, again and again; beyond this the texts are a few lines repeated.
-_MOST_PAIRS = 200_000
+_MAX_PAIRS = 200_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +34,15 @@ def side_by_side(old: str, new: str) -> list[DiffLine]:
     """Return the rows of the comparison; long unchanged stretches become one gap. Empty when nothing differs."""
     if old == new:
         return []
-    rows = list(islice(_rows(_lines(old), _lines(new)), MOST_ROWS + 1))
-    return rows if len(rows) <= MOST_ROWS else [*rows[:MOST_ROWS], DiffLine("gap")]
+    rows = list(islice(_rows(_lines(old), _lines(new)), MAX_ROWS + 1))
+    return rows if len(rows) <= MAX_ROWS else [*rows[:MAX_ROWS], DiffLine("gap")]
+
+
+def details_of(content: Content) -> str:
+    """Return everything a user says about a template but its SQL as lines, for comparing."""
+    values = (f"{name}: {as_text(value)}" for name, value in sorted(content.parameter_values.items()))
+    said = [f"Name: {content.name}", f"Description: {content.description}", f"Tags: {', '.join(content.tags)}"]
+    return "\n".join([*said, *values])
 
 
 def _lines(text: str) -> list[str]:
@@ -61,7 +71,7 @@ def _groups(before: list[str], after: list[str]) -> Iterator[Sequence[tuple[str,
     kept = max(_equal_from_the_start(before[::-1], after[::-1]) - CONTEXT, 0)
     before, after = before[: len(before) - kept], after[: len(after) - kept]
     counts = Counter(after)
-    if sum(counts[line] for line in before) > _MOST_PAIRS:
+    if sum(counts[line] for line in before) > _MAX_PAIRS:
         # Matching would take minutes and show nothing.
         yield [("replace", 0, len(before), 0, len(after))]
     else:
