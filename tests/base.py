@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, ClassVar
 from unittest import mock
 
@@ -56,6 +56,18 @@ class CastTestCase(TestCase):
             return rows.owned_by(self.alice if user == self.bob else user)
 
         with mock.patch.object(OwnedQuerySet, "visible_to", visible_to):
+            yield
+
+    @contextmanager
+    def nobody_may(self, *doors: str) -> Iterator[None]:
+        """Let these questions of every QuerySet (`editable_by`, …) be answered with no row."""
+
+        def no_rows(rows: OwnedQuerySet[Any], *args: Any, **kwargs: Any) -> OwnedQuerySet[Any]:
+            return rows.none()
+
+        with ExitStack() as stack:
+            for door in doors:
+                stack.enter_context(mock.patch.object(OwnedQuerySet, door, no_rows))
             yield
 
     def htmx_get(self, url: str, **headers: str) -> Any:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from typing import Any
-from unittest import mock
 from uuid import uuid4
 
 from django.core.exceptions import PermissionDenied
 from django.http import Http404
 from django.urls import reverse
 
-from amchelper.access import OwnedQuerySet
 from executions.models import Execution
 from schedules.models import Schedule, ScheduleSlot
 from schedules.services.schedules import (
@@ -24,10 +22,6 @@ from schedules.services.schedules import (
     update_schedule,
 )
 from tests.schedules.base import ScheduleTestCase, values
-
-
-def nobody(rows: OwnedQuerySet[Any], *_: Any, **__: Any) -> OwnedQuerySet[Any]:
-    return rows.none()
 
 
 class ScheduleAccessTests(ScheduleTestCase):
@@ -78,15 +72,11 @@ class ScheduleAccessTests(ScheduleTestCase):
         self.assertEqual(self.rows(), before)
 
     def test_who_may_neither_edit_nor_run_is_refused_everywhere(self) -> None:
-        with (
-            mock.patch.object(OwnedQuerySet, "editable_by", nobody),
-            mock.patch.object(OwnedQuerySet, "runnable_by", nobody),
-        ):
+        with self.nobody_may("editable_by", "runnable_by"):
             self.assert_refused(403)
 
     def test_who_sees_nothing_finds_nothing(self) -> None:
-        doors = ("visible_to", "runnable_by", "editable_by", "owned_by")
-        with mock.patch.multiple(OwnedQuerySet, **dict.fromkeys(doors, nobody)):
+        with self.nobody_may("visible_to", "runnable_by", "editable_by", "owned_by"):
             self.assert_refused(404)
             for _, url in self.looking:
                 with self.subTest(url):

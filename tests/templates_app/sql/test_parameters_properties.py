@@ -283,7 +283,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize("unit", HOSTILE)
 @pytest.mark.parametrize("around", ["{}", "VALUES ({} :a"])
-def test_work_is_proportional_to_the_length(unit, around):
+def test_work_is_proportional_to_the_length(unit: str, around: str) -> None:
     def work(sql: str) -> None:
         detect(sql)
         outcome(sql, {"a": 1, "b": [2]})
