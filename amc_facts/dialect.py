@@ -34,6 +34,9 @@ _COUNTS_ROWS = frozenset(
         TokenType.FIRST, TokenType.NEXT,
     }
 )  # fmt: skip
+_BEFORE_A_QUERY = frozenset(
+    {None, TokenType.L_PAREN, TokenType.FROM, TokenType.JOIN, TokenType.UNION, TokenType.ALL}
+)
 _BEFORE_A_NAME = frozenset({TokenType.L_PAREN, TokenType.COMMA, TokenType.DOT, TokenType.SELECT, TokenType.ALIAS})
 
 _SIGN = re.compile(r"[^\w\s]+")
@@ -147,7 +150,7 @@ def _word_fault(tokens: Sequence[Token], index: int) -> Unsupported | None:
         return grammar.TOP
     if token.token_type == TokenType.FROM and before in (TokenType.SELECT, TokenType.COMMA):
         return grammar.NO_COLUMN
-    if token.token_type == TokenType.FROM and before in (None, TokenType.L_PAREN):
+    if token.token_type == TokenType.FROM and before in _BEFORE_A_QUERY:
         return grammar.NO_SELECT
     if token.token_type == TokenType.COMMA and (after is None or after in AFTER_A_LIST - {TokenType.FROM}):
         return grammar.STRAY_COMMA

@@ -146,7 +146,7 @@ NOT_A_QUERY = Unsupported("not-a-query", "Only a SELECT statement can be run", "
 NO_COLUMN = Unsupported("no-column", "Was expecting a column before FROM")
 NO_SELECT = Unsupported("no-select", "Was expecting SELECT before FROM")
 STRAY_COMMA = Unsupported("stray-comma", "Nothing follows this comma")
-NOT_CLOSED = Unsupported("not-closed", "A string or comment is not closed")
+NOT_BALANCED = Unsupported("not-balanced", "A parenthesis is never closed")
 
 # Standard SQL that Calcite and Spark share and published queries use, beside the documented functions.
 _UNDOCUMENTED = """

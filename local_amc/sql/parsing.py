@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import sqlglot
 from sqlglot import exp
 from sqlglot.errors import ParseError, TokenError
@@ -33,6 +35,10 @@ def parse(sql: str) -> exp.Query:
     tokens = _tokenize(source)
     _check_tokens(source, tokens)
     trees = _parse(source)
+    # The parser knows where most of what is wrong with parentheses stands, and lets some of it pass.
+    *_, depth = _depths(tokens)
+    if depth:
+        raise _encountered(source, tokens[-1], grammar.NOT_BALANCED)
     tree = trees[0].unnest() if len(trees) == 1 and isinstance(trees[0], exp.Subquery) else trees[0]
     if len(trees) != 1 or not isinstance(tree, exp.Select | exp.SetOperation):
         raise SqlSyntaxError("Exactly one SELECT statement is expected.")
@@ -75,7 +81,6 @@ def _check_tokens(source: Source, tokens: list[Token]) -> None:
         raise _encountered(source, tokens[0], grammar.NOT_A_QUERY)
     for unsupported, token in token_faults(tokens):
         raise _encountered(source, token, unsupported)
-    depth = deepest = 0
     for token, before in zip(tokens, [None, *tokens], strict=False):
         if token.text.lower() in _RESERVED:
             raise _encountered(source, token, _RESERVED_NAME)
@@ -83,10 +88,16 @@ def _check_tokens(source: Source, tokens: list[Token]) -> None:
             problem = literal_fault(before.text, token.text)
             if problem:
                 raise SqlSyntaxError(problem, source.span(before.start, token.end))
-        depth += {TokenType.L_PAREN: 1, TokenType.R_PAREN: -1}.get(token.token_type, 0)
-        deepest = max(deepest, depth)
-    if deepest > MAX_DEPTH:
+    if max(_depths(tokens)) > MAX_DEPTH:
         raise SqlSyntaxError(f"Parentheses are nested deeper than {MAX_DEPTH}.")
+
+
+def _depths(tokens: Sequence[Token]) -> Iterator[int]:
+    """Return how many parentheses are open behind each token."""
+    depth = 0
+    for token in tokens:
+        depth += {TokenType.L_PAREN: 1, TokenType.R_PAREN: -1}.get(token.token_type, 0)
+        yield depth
 
 
 def _parse(source: Source) -> list[exp.Expr]:

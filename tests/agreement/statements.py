@@ -153,6 +153,10 @@ REFUSED = [
     "WITH a (x, y) AS (VALUES (1)) SELECT x FROM a",
     "SELECT a FROM (VALUES (1), (SELECT 2)) AS t(a)",
     f"{CLICKS} FROM dsp_views",
+    "SELECT COUNT(*) AS c FROM FROM dsp_views",
+    "1 AS a UNION ALL SELECT 2",
+    "SELECT CAST(1 AS INTEGER AS i, CAST(2 AS BIGINT) AS j",
+    f"{BY_CAMPAIGN} WHERE i > 1 GROUP BY 1",
     "UPDATE dsp_clicks SET clicks = 1",
     "SELECT 'a\0b' AS a",
 ]  # fmt: skip
@@ -174,6 +178,7 @@ ACCEPTED = [
     f"{CLICKS} WHERE click_date >= CAST('today' AS DATE) - INTERVAL '3' DAY",
     f"{CLICKS} WHERE click_dt >= '2026-10-01' AND click_date < CURRENT_DATE",
     "SELECT CASE campaign WHEN 'a' THEN 1 ELSE 2 END AS k, COUNT(*) AS c FROM dsp_clicks GROUP BY 1",
+    "SELECT campaign, SUM(clicks) AS clicks FROM dsp_clicks WHERE clicks > 0 GROUP BY 1",
     "SELECT IF(clicks > 0, 'yes', 'no') AS k, COUNT(*) AS c FROM dsp_clicks GROUP BY 1",
     "SELECT SUBSTR(campaign, 1) AS k, COUNT(*) AS c FROM dsp_clicks GROUP BY 1",
     "SELECT campaign, SUM(clicks) AS c FROM dsp_clicks GROUP BY campaign HAVING SUM(clicks) > 1 AND c < 9",

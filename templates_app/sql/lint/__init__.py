@@ -7,9 +7,11 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import partial
 from itertools import chain, islice
 
-from sqlglot import exp
+from sqlglot import Token, TokenType, exp
 from sqlglot.errors import SqlglotError
 
+from amc_facts import grammar
+from amc_facts.dialect import STATEMENT_STARTS
 from amc_facts.tables import TABLES, Table
 from templates_app.sql.lint.amount_rules import AMOUNT_RULES
 from templates_app.sql.lint.catalogue import Catalogue
@@ -86,9 +88,12 @@ def _check(sql: str, catalogue: Catalogue, types: Collection[str] | None) -> lis
         return [*findings, unreadable.finding]
     if not statements:
         return findings
-    if not isinstance(statements[0], exp.Select | exp.SetOperation | exp.Subquery):
-        return [*findings, _not_a_query(source)]
-    return findings + _check_query(Query(source, statements[0], catalogue), types)
+    first = next(token for token in source.tokens if token.token_type != TokenType.SEMICOLON)
+    tree = statements[0]
+    # FROM without SELECT was found among the words.
+    if first.token_type not in STATEMENT_STARTS | {TokenType.FROM} or not isinstance(tree, exp.Query):
+        return [*findings, _not_a_query(source, first)]
+    return findings + _check_query(Query(source, tree, catalogue), types)
 
 
 def _check_query(query: Query, types: Collection[str] | None) -> list[Finding]:
@@ -113,9 +118,8 @@ def _run(source: Source, checks: Iterable[Callable[[], Iterator[Finding]]]) -> l
     return findings
 
 
-def _not_a_query(source: Source) -> Finding:
-    first = source.tokens[0]
-    message = f"AMC runs queries only: begin with SELECT or WITH, not with {source.word(first).upper()}."
+def _not_a_query(source: Source, first: Token) -> Finding:
+    message = f"{grammar.NOT_A_QUERY} This begins with {source.word(first).upper()}."
     return source.finding("not-a-query", "error", message, first.start, first.end + 1)
 
 

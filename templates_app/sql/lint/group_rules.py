@@ -120,6 +120,24 @@ def grouped_aggregates(query: Query) -> Iterator[Finding]:
                 yield query.source.finding("grouped-aggregate", "error", message, *query.source.span(expression))
 
 
+def aliased_aggregates(query: Query) -> Iterator[Finding]:
+    """Refuse aggregates in WHERE that stand behind the alias of an output column; tables' columns come first."""
+    for scope in query.scopes:
+        where = scope.expression.args.get("where")
+        for column in where.find_all(exp.Column) if where is not None else []:
+            is_alias = not column.table and column.parent_select is scope.expression
+            if is_alias and query.origin(scope, column) is None and not _is_open(query, scope):
+                meant = next(iter(query.aliased(scope, column.name)), None)
+                if meant is not None and _has_aggregate(meant):
+                    message = f"'{query.source.text(column)}' is an aggregate: filter it with HAVING."
+                    yield query.source.finding("aggregate-placement", "error", message, *query.source.span(column))
+
+
+def _is_open(query: Query, scope: Scope) -> bool:
+    """Return whether a table is read whose columns are not all known."""
+    return any(item.columns is None for item in query.from_items(scope).values())
+
+
 def _normal(node: exp.Expr) -> str:
     """Write an expression without qualifiers, so that `t.a` and `a` are the same."""
     plain = node.copy()
@@ -128,4 +146,4 @@ def _normal(node: exp.Expr) -> str:
     return plain.sql(comments=False)
 
 
-GROUP_RULES = (ungrouped, grouped_aggregates)
+GROUP_RULES = (ungrouped, grouped_aggregates, aliased_aggregates)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from sqlglot import exp
 from sqlglot.optimizer.scope import Scope
 
+from amc_facts import grammar
 from amc_facts.validation import is_aggregate, is_windowed
 from templates_app.sql.lint.findings import Finding, Fix
 from templates_app.sql.lint.query import Query, selects
@@ -21,10 +22,10 @@ def stars(query: Query) -> Iterator[Finding]:
                 continue
             start, end = query.source.span(projection)
             if _is_over_table(query, scope, projection):
-                message = "AMC does not export raw rows with SELECT *: name the columns and aggregate."
+                message = f"{grammar.SELECT_STAR} AMC exports no raw rows: aggregate."
                 yield query.source.finding("select-star", "error", message, start, end)
             else:
-                message = "AMC's documentation does not allow SELECT * in the output: name the columns."
+                message = f"{grammar.SELECT_STAR} AMC's documentation says so, although such queries have run."
                 fix = _star_fix(query, scope, projection, start, end)
                 yield query.source.finding("select-star", "warning", message, start, end, fix)
 
