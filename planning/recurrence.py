@@ -30,7 +30,7 @@ _NOT_ZONES = frozenset({"localtime", "Factory", "posixrules"})
 _DATEUTIL_WEEKDAYS = (rd.SU, rd.MO, rd.TU, rd.WE, rd.TH, rd.FR, rd.SA)
 _LONGEST_MONTH, _SHORTEST_MONTH = 31, 28
 # Clocks were never set back by more than a day.
-_FARTHEST_BACK = dt.timedelta(days=2)
+_MAX_SETBACK = dt.timedelta(days=2)
 _YEARS = range(2000, 2200)
 
 
@@ -178,7 +178,7 @@ class Recurrence:
     def _planned_before(self, at: dt.datetime) -> dt.datetime | None:
         """Return the planned local time of the last slot at or before `at`."""
         # After the clocks were set back, a slot that has passed can be planned later than the clocks show now.
-        newest = _local(at, self._zone).date() + _FARTHEST_BACK
+        newest = _local(at, self._zone).date() + _MAX_SETBACK
         for day in self._planned_days(min(newest, self.end or newest), direction=-1):
             slot = self._slot_of(day)
             if slot and slot <= at:

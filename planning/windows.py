@@ -1,6 +1,6 @@
 """Time windows of runs: whole local days in a zone, sent to AMC explicitly and half-open.
 
-Pure Python. People see the last day included ("1 Sep – 30 Sep"); AMC gets the midnight after it.
+Pure Python. Pages show the last day included ("1 Sep – 30 Sep"); AMC gets the midnight after it.
 """
 
 from __future__ import annotations

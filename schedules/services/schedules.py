@@ -42,7 +42,7 @@ from templates_app.models import InstanceTemplate
 logger = logging.getLogger(__name__)
 
 STALE = (
-    "Somebody saved this schedule after you opened it. Compare yours with its page, then save again to put it "
+    "This schedule was saved again after you opened it. Compare yours with its page, then save again to put it "
     "on top of it."
 )
 PAUSED_BY_USER = "Paused by hand."

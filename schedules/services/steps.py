@@ -253,7 +253,7 @@ def _judge(slot: ScheduleSlot, now: dt.datetime) -> Execution | None:
             schedule_id=schedule.pk,
         )
     except WindowError as error:
-        # Fixed dates need somebody to change them; a rolling window is only too old because the slot is so late.
+        # Fixed dates need a change by hand; a rolling window is only too old because the slot is so late.
         status = SlotStatus.FAILED if schedule.window_kind == WindowKind.FIXED else SlotStatus.SKIPPED
         slot.finish(status, ErrorCode.WINDOW_REFUSED, str(error), now)
     except NotRunnableError as error:
@@ -280,7 +280,7 @@ def _why_skip(slot: ScheduleSlot, now: dt.datetime) -> tuple[str, str] | None:
         (
             instance.user_id != schedule.created_by_id,
             SlotReason.INSTANCE_GIVEN_AWAY,
-            "The instance belongs to somebody else now.",
+            "The instance belongs to another user now.",
         ),
         (
             template.instance_id != schedule.instance_id,
@@ -349,7 +349,7 @@ def _follow(slot: ScheduleSlot, now: dt.datetime) -> None:
     elif execution.status == ExecutionStatus.SUCCEEDED:
         slot.finish(SlotStatus.SUCCEEDED, "", "", execution.finished_at)
     elif execution.status == ExecutionStatus.CANCELLED:
-        # Someone's wish, not a failure that needs a look.
+        # A user's wish, not a failure that needs a look.
         slot.finish(SlotStatus.SKIPPED, SlotReason.RUN_CANCELLED, "Its run was cancelled.", execution.finished_at)
     else:
         error = execution.error or execution.get_status_display()

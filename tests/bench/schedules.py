@@ -1,8 +1,7 @@
 """Due slots: time to claim them and queue their runs with two workers, and whether it grows in proportion.
 
 Every schedule has one slot due; two processes tick at once, as two workers do. Every slot must get exactly one run.
-Runs on SQLite, and on PostgreSQL when
-TEST_DATABASE_URL names one. Run: `.venv/bin/python tests/bench/schedules.py`.
+Runs on SQLite, and on PostgreSQL when TEST_DATABASE_URL names one. Run: `.venv/bin/python tests/bench/schedules.py`.
 """
 
 from __future__ import annotations

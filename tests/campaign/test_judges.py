@@ -11,10 +11,13 @@ from django.test import SimpleTestCase
 from django.utils import timezone
 
 from executions.models import Execution, ExecutionStatus, Trigger
+from schedules.models import ScheduleSlot
+from schedules.services.schedules import create_schedule
 from templates_app.models import InstanceTemplate
 from tests.campaign.logs import findings
 from tests.campaign.verification import violations
 from tests.executions.base import ExecutionTestCase
+from tests.schedules.base import values
 
 
 class Amc:
@@ -109,6 +112,11 @@ class VerificationTests(ExecutionTestCase):
     def test_a_slot_without_a_row_is_found(self) -> None:
         moment = timezone.now() - timedelta(days=1)
         self.assert_found("has no slot at", planned={self.run_.pk: {moment}})
+
+    def test_a_slot_that_stays_held_is_found(self) -> None:
+        schedule = create_schedule(actor=self.alice, template=self.template, values=values())
+        ScheduleSlot.objects.create(schedule=schedule, scheduled_for=timezone.now(), leased_by="a worker")
+        self.assert_found("is still held by a worker")
 
     def test_too_many_open_at_once_are_found(self) -> None:
         self.assert_found("had 11 runs open at once", most_open={"amclocalus1": 11})

@@ -123,6 +123,8 @@ def _misplanned(planned: Mapping[UUID, set[datetime]]) -> Iterator[str]:
         run = slot.execution
         if slot.status != SlotStatus.SUCCEEDED or run is None or run.schedule_id != slot.schedule_id:
             yield f"slot {slot.pk} is {slot.status}: {slot.reason}"
+        if slot.lease_until is not None or slot.leased_by:
+            yield f"slot {slot.pk} is still held by {slot.leased_by}"
 
 
 def _damaged() -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Time windows: what AMC gets, what people see, what is refused and what is warned about."""
+"""Time windows: what AMC gets, what pages show, what is refused and what is warned about."""
 
 from __future__ import annotations
 

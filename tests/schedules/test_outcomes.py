@@ -16,7 +16,7 @@ from tests.schedules.base import ScheduleTestCase, moment
 
 
 class OutcomeTests(ScheduleTestCase):
-    def settled(self, status: str, **fields: object) -> ScheduleSlot:
+    def ended(self, status: str, **fields: object) -> ScheduleSlot:
         """Return the slot after its run ended."""
         self.schedule()
         self.tick("2026-03-02 09:00")
@@ -32,16 +32,16 @@ class OutcomeTests(ScheduleTestCase):
         self.assertEqual(ScheduleSlot.objects.get().status, "STARTED")
 
     def test_slot_succeeds_with_its_run(self) -> None:
-        slot = self.settled(ExecutionStatus.SUCCEEDED)
+        slot = self.ended(ExecutionStatus.SUCCEEDED)
         self.assertEqual((slot.status, slot.finished_at), ("SUCCEEDED", moment("2026-03-02 09:07")))
 
     def test_slot_fails_with_the_words_of_its_run(self) -> None:
-        slot = self.settled(ExecutionStatus.REJECTED, error="Object 'x' not found", error_code="invalid_sql")
+        slot = self.ended(ExecutionStatus.REJECTED, error="Object 'x' not found", error_code="invalid_sql")
         self.assertEqual((slot.status, slot.reason), ("FAILED", "Object 'x' not found"))
         self.assertEqual(Schedule.objects.get().consecutive_failures, 1)
 
     def test_cancelled_run_is_no_success(self) -> None:
-        slot = self.settled(ExecutionStatus.CANCELLED)
+        slot = self.ended(ExecutionStatus.CANCELLED)
         self.assertEqual((slot.status, slot.reason), ("SKIPPED", "Its run was cancelled."))
         self.assertEqual(Schedule.objects.get().consecutive_failures, 0)
 
@@ -52,8 +52,8 @@ class OutcomeTests(ScheduleTestCase):
         sync_slots()
         self.assertEqual(ScheduleSlot.objects.get().status, "FAILED")
 
-    def test_settling_twice_counts_once(self) -> None:
-        self.settled(ExecutionStatus.REJECTED, error="No")
+    def test_syncing_twice_counts_once(self) -> None:
+        self.ended(ExecutionStatus.REJECTED, error="No")
         sync_slots()
         self.assertEqual(Schedule.objects.get().consecutive_failures, 1)
 

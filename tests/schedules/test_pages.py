@@ -225,7 +225,7 @@ class ScheduleEditTests(ScheduleTestCase):
         stale = self.form(schedule, name="Second")
         self.client.post(url("update", schedule.schedule_id), self.form(schedule, name="First"))
         response = self.client.post(url("update", schedule.schedule_id), stale)
-        self.assertContains(response, "Somebody saved this schedule after you opened it.")
+        self.assertContains(response, "This schedule was saved again after you opened it.")
         self.assertContains(response, 'value="Second"')
         self.assertEqual(Schedule.objects.get().name, "First")
         self.client.post(url("update", schedule.schedule_id), {**stale, "seen": response.context["seen"]})
@@ -258,7 +258,7 @@ class ScheduleEditTests(ScheduleTestCase):
         for seen in ("", "yesterday", "2020-01-01T00:00:00"):
             with self.subTest(seen):
                 response = self.client.post(url("update", schedule.schedule_id), self.form(schedule, seen=seen))
-                self.assertContains(response, "Somebody saved this schedule")
+                self.assertContains(response, "This schedule was saved again")
 
     def test_preview_saves_nothing(self) -> None:
         schedule = self.schedule()

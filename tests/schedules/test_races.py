@@ -17,7 +17,7 @@ from executions.models import Execution, ExecutionStatus
 from schedules.models import Schedule, ScheduleSlot
 from schedules.services.schedules import create_schedule
 from schedules.services.slots import claim_due
-from schedules.services.steps import start_claimed, sync_slots
+from schedules.services.steps import run_due_slots, start_claimed, sync_slots
 from tests.factories import UserFactory
 from tests.schedules.base import make_template, values
 
@@ -50,7 +50,7 @@ class RaceTests(TransactionTestCase):
         with ThreadPoolExecutor(WORKERS) as pool:
             return sum(pool.map(work, range(WORKERS)))
 
-    def test_every_slot_is_claimed_started_and_settled_once(self) -> None:
+    def test_every_slot_is_claimed_started_and_synced_once(self) -> None:
         self.assertEqual(self.together(claim_due, self.now), SCHEDULES)
         self.assertEqual(ScheduleSlot.objects.filter(status="CLAIMED").count(), SCHEDULES)
         self.assertFalse(Schedule.objects.due(self.now).exists())
@@ -62,6 +62,17 @@ class RaceTests(TransactionTestCase):
         Execution.objects.update(status=ExecutionStatus.REJECTED, finished_at=timezone.now(), error="No")
         self.assertEqual(self.together(sync_slots, self.now), SCHEDULES)
         self.assertEqual(set(Schedule.objects.values_list("consecutive_failures", flat=True)), {1})
+
+    def test_whole_ticks_together_start_every_slot_once(self) -> None:
+        def tick(now: dt.datetime) -> int:
+            run_due_slots(now)
+            return 0
+
+        for _ in range(2):
+            self.together(tick, self.now)
+        self.assertEqual(Execution.objects.count(), SCHEDULES)
+        self.assertEqual(ScheduleSlot.objects.filter(status="STARTED").count(), SCHEDULES)
+        self.assertFalse(ScheduleSlot.objects.exclude(leased_by="", lease_until=None).exists())
 
     def test_failing_schedules_are_paused_and_told_once(self) -> None:
         Schedule.objects.update(consecutive_failures=5)

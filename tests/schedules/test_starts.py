@@ -262,9 +262,9 @@ class RefusalTests(ScheduleTestCase):
         AMCInstance.objects.update(health_status="UNHEALTHY", health_error="AMC terms not accepted")
         self.assert_skipped("AMC terms not accepted")
 
-    def test_instance_that_went_to_somebody_else(self) -> None:
+    def test_instance_that_went_to_another_user(self) -> None:
         AMCInstance.objects.update(user=self.charlie)
-        self.assert_skipped("somebody else")
+        self.assert_skipped("another user")
 
     def test_template_of_another_instance(self) -> None:
         other = type(self.instance).objects.create(
