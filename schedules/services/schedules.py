@@ -110,37 +110,40 @@ class ScheduleValues:
 
 
 def get_schedule(user: User, schedule_id: str) -> Schedule:
-    """Return a schedule the user sees, with instance and template; raises Http404."""
-    return get_visible(Schedule.objects.with_relations(), user, "schedule", schedule_id=schedule_id)
+    """Return a schedule to look at, with instance and template; it knows the user's rights. Raises Http404."""
+    return get_visible(
+        Schedule.objects.with_relations().with_rights(user), user, "schedule", schedule_id=schedule_id
+    )
 
 
 def get_schedule_to_edit(user: User, schedule_id: str) -> Schedule:
-    """Return a schedule the user may change; raises Http404, PermissionDenied for one that is only visible."""
+    """Return a schedule to change; raises Http404, PermissionDenied for who may only look at it."""
     return get_to_edit(Schedule.objects.with_relations(), user, "schedule", schedule_id=schedule_id)
 
 
 def get_schedule_to_run(user: User, schedule_id: str) -> Schedule:
-    """Return a schedule the user may run by hand; raises Http404, PermissionDenied for one that is only visible."""
+    """Return a schedule to run by hand; raises Http404, PermissionDenied for who may only look at it."""
     return get_to_run(Schedule.objects.with_relations(), user, "schedule", schedule_id=schedule_id)
 
 
 def create_schedule(
-    *, actor: User, template: InstanceTemplate, values: ScheduleValues, submission_key: UUID | None = None
+    *, actor: User | None, template: InstanceTemplate, values: ScheduleValues, submission_key: UUID | None = None
 ) -> Schedule:
     """Plan a template; the same submission twice gives the first schedule.
 
-    Its slots start runs for `actor`. Raises Http404 for a template the actor does not see, PermissionDenied for one
-    that is only visible, NotRunnableError.
+    Its slots start runs for `actor`; what the system plans runs for the instance's owner. Raises Http404 for a
+    template the actor does not see, PermissionDenied for one that is only visible, NotRunnableError.
     """
     key = submission_key or uuid4()
-    made = Schedule.objects.filter(submission_key=key, created_by=actor).first()
+    creator = actor or template.instance.user
+    made = Schedule.objects.filter(submission_key=key, created_by=creator).first()
     if made is not None:
         return made
-    current = _plannable_template(actor, template.pk)
+    current = _plannable_template(creator, template.pk)
     now = timezone.now()
     first = _first_slot(values, now)
     schedule = Schedule(
-        created_by=actor,
+        created_by=creator,
         instance=current.instance,
         template=current,
         submission_key=key,
@@ -153,7 +156,7 @@ def create_schedule(
             schedule.save(force_insert=True)
     except IntegrityError:
         # The same submission arrived at the same moment, and the other one was first.
-        made = Schedule.objects.filter(submission_key=key, created_by=actor).first()
+        made = Schedule.objects.filter(submission_key=key, created_by=creator).first()
         if made is None:
             raise
         return made
@@ -301,9 +304,9 @@ def _log(done: str, schedule: Schedule, actor: User | None) -> None:
     logger.info("schedule %s schedule=%s actor=%s", done, schedule.schedule_id, actor and actor.pk)
 
 
-def _plannable_template(actor: User, pk: UUID) -> InstanceTemplate:
+def _plannable_template(creator: User, pk: UUID) -> InstanceTemplate:
     """Read the template again: it may be archived or gone since the page was loaded."""
-    template = get_to_run(InstanceTemplate.objects.select_related("instance"), actor, "template", pk=pk)
+    template = get_to_run(InstanceTemplate.objects.select_related("instance"), creator, "template", pk=pk)
     if template.is_archived:
         raise NotRunnableError(
             "The template is archived. Bring it back before you plan it.", reason=ErrorCode.TEMPLATE_ARCHIVED

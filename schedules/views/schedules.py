@@ -92,11 +92,8 @@ def schedule_detail(request: HtmxHttpRequest, schedule_id: str) -> HttpResponse:
     values = services.ScheduleValues.of(schedule)
     page = Paginator(slots, SLOTS_PER_PAGE).get_page(request.GET.get("page"))
     by_hand = schedule.executions.visible_to(request.user).exclude(trigger=Trigger.SCHEDULE)
-    mine = Schedule.objects.filter(pk=schedule.pk)
     context = {
         **_context(schedule),
-        "can_edit": mine.editable_by(request.user).exists(),
-        "can_run": mine.runnable_by(request.user).exists(),
         "page": page,
         # Asking again stops by itself once nothing that is shown can change.
         "is_live": any(slot.is_open for slot in page),

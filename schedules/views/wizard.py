@@ -18,7 +18,6 @@ from formtools.wizard.views import NamedUrlSessionWizardView
 from amchelper.access import get_to_run
 from amchelper.exceptions import AmcHelperError
 from amchelper.htmx import HtmxHttpRequest, wants_fragment
-from amchelper.models import User
 from executions.models import Execution, Trigger
 from executions.services.dry_runs import DryRun, dry_run, subject_of
 from executions.services.start import run_name, start_execution
@@ -42,6 +41,7 @@ from schedules.services.schedules import create_schedule
 from templates_app.models import InstanceTemplate
 from templates_app.presenters.diffs import side_by_side
 from templates_app.services.drafts import lint_for
+from templates_app.services.templates import get_template_to_run
 
 # Wizards that were left half-way; the oldest go, or the session would grow for ever.
 _MAX_WIZARDS = 8
@@ -77,7 +77,7 @@ def run_preview(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
 @require_GET
 def run_start(request: HtmxHttpRequest, pk: UUID, template_id: str) -> HttpResponse:
     """Start a wizard with a key of its own, so that two tabs do not share one."""
-    template = _get_template(request.user, pk, template_id)
+    template = get_template_to_run(request.user, pk, template_id)
     started = [name for name in request.session.keys() if name.startswith(_PREFIX)]  # noqa: SIM118  a session, not a dict
     for name in started[: max(0, len(started) - _MAX_WIZARDS)]:
         del request.session[name]
@@ -100,7 +100,7 @@ class RunWizard(NamedUrlSessionWizardView):  # type: ignore[misc]  # the library
 
     def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
         """Read the template from the database on every step; a wizard that was submitted leads to what it made."""
-        self.template = _get_template(request.user, kwargs["pk"], kwargs["template_id"])
+        self.template = get_template_to_run(request.user, kwargs["pk"], kwargs["template_id"])
         self.key: UUID = kwargs["key"]
         made = self._already_made(request)
         if made is not None:
@@ -290,12 +290,6 @@ class RunWizard(NamedUrlSessionWizardView):  # type: ignore[misc]  # the library
             "changed_from": old,
             "diff": side_by_side(old.sql_query, self.template.sql_query) if old is not None else [],
         }
-
-
-def _get_template(user: User, pk: UUID, template_id: str) -> InstanceTemplate:
-    """Return a template the user may run; raises Http404, PermissionDenied for one that is only visible."""
-    rows = InstanceTemplate.objects.select_related("instance__account__connection")
-    return get_to_run(rows, user, "template", instance_id=pk, template_id=template_id)
 
 
 def preview_of_form(form: BaseForm, lag_days: int) -> WindowPreview | RecurrencePreview | None:

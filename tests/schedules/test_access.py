@@ -120,6 +120,10 @@ class ScheduleAccessTests(ScheduleTestCase):
                     action(schedule=self.planned, actor=self.bob)
         self.assertEqual(Schedule.objects.get().created_by, self.alice)
 
+    def test_what_the_system_plans_runs_for_the_owner_of_the_instance(self) -> None:
+        made = create_schedule(actor=None, template=self.template, values=values(name="Planned"))
+        self.assertEqual(made.created_by, self.instance.user)
+
     def test_the_system_may_change_every_schedule_that_is_not_deleted(self) -> None:
         pause(schedule=self.planned, actor=None)
         resume(schedule=self.planned, actor=None)
