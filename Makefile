@@ -92,6 +92,7 @@ format: install-dev node_modules/.installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIOME) check --write
+	$(BIN)/djangofmt templates
 	$(BIN)/djangofmt check --fix templates
 	$(BIN)/djangofmt templates
 

@@ -84,7 +84,8 @@ class AdminTests(LocalAmcTestCase):
         self.assertNotContains(self.client.get(url), "required")
         self.client.post(url, {"post": "yes"})
         self.assertEqual(
-            set(User.objects.values_list("email", flat=True)), {"charlie@example.com", "sam@example.com"}
+            set(User.objects.values_list("email", flat=True)),
+            {"bob@example.com", "charlie@example.com", "sam@example.com"},
         )
         for model in (AmazonConnection, AMCAccount, AMCInstance):
             self.assertEqual(model.objects.count(), 1)
