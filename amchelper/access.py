@@ -58,6 +58,11 @@ class OwnedQuerySet(models.QuerySet[M]):
         )
 
 
+def pk_of(actor: User | None) -> str:
+    """Return what logs name an actor by: the user's key, or "system" for what the product does by itself."""
+    return str(actor.pk) if actor else "system"
+
+
 def get_visible(rows: OwnedQuerySet[M], user: User | AnonymousUser, noun: str, **lookup: Any) -> M:
     """Return the one of `rows` that `lookup` names, if `user` sees it; raises Http404."""
     found = rows.visible_to(user).filter(**lookup).first()

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from django.contrib import admin, messages
-from django.db import transaction
 from django.db.models import Count, Model, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from amchelper.access import OwnedQuerySet
 from amchelper.exceptions import AmcHelperError
+from amchelper.models import User
+from amchelper.words import counted
 from instances.models import (
     AmazonConnection,
     AMCAccount,
@@ -24,10 +26,8 @@ from instances.models import (
     HealthRollup,
     InstanceBrand,
 )
-from instances.services.configuration import invalidate_configuration
-from instances.services.health_runs import queue_run
-from instances.services.instances import delete, disable, enable
-from instances.tasks import advance_health_run
+from instances.services.health.batches import queue_batch
+from instances.services.instances import delete, disable, enable, rename
 
 
 def link_to(obj: Model | None) -> SafeString | str:
@@ -37,6 +37,24 @@ def link_to(obj: Model | None) -> SafeString | str:
     meta = obj._meta
     url = reverse(f"admin:{meta.app_label}_{meta.model_name}_change", args=[obj.pk])
     return format_html('<a href="{}">{}</a>', url, obj)
+
+
+class OwnedAdmin(admin.ModelAdmin):
+    """Rows that somebody owns: Django's permissions let staff in, and the rows' own door decides about each."""
+
+    def editable(self, request: HttpRequest, rows: QuerySet[Any]) -> QuerySet[Any]:
+        """Return those of `rows` that the user may change here."""
+        assert isinstance(rows, OwnedQuerySet)  # noqa: S101  the models of these admins have no other
+        return rows.editable_by(_actor(request), in_admin=True)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return super().has_change_permission(request, obj) and self._is_editable(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return super().has_delete_permission(request, obj) and self._is_editable(request, obj)
+
+    def _is_editable(self, request: HttpRequest, obj: Any) -> bool:
+        return obj is None or self.editable(request, self.model._default_manager.filter(pk=obj.pk)).exists()
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):
@@ -55,7 +73,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):
         return False
 
 
-class WithHistoryAdmin(admin.ModelAdmin):
+class WithHistoryAdmin(OwnedAdmin):
     """Objects whose history goes with them when they are deleted."""
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
@@ -67,7 +85,7 @@ class WithHistoryAdmin(admin.ModelAdmin):
 
 
 @admin.register(AmazonConnection)
-class ConnectionAdmin(admin.ModelAdmin):
+class ConnectionAdmin(OwnedAdmin):
     """Amazon logins without their tokens."""
 
     list_display = ("label", "user_link", "region", "status", "connected_at", "account_count")
@@ -117,7 +135,7 @@ class ConnectionAdmin(admin.ModelAdmin):
 
 
 @admin.register(AMCAccount)
-class AccountAdmin(admin.ModelAdmin):
+class AccountAdmin(OwnedAdmin):
     """AMC accounts."""
 
     list_display = ("account_id", "account_name", "marketplace_id", "country_code", "connection_link")
@@ -195,19 +213,14 @@ class InstanceAdmin(WithHistoryAdmin):
         return link_to(obj.account)
 
     def save_model(self, request: HttpRequest, obj: AMCInstance, form: Any, change: bool) -> None:
-        """Save what the form edits, and nothing a check may have written meanwhile."""
-        with transaction.atomic():
-            obj.save(update_fields=[*form.changed_data, "updated_at"])
-            invalidate_configuration([obj.pk])
+        rename(instance=obj, actor=_actor(request))
 
     def delete_model(self, request: HttpRequest, obj: AMCInstance) -> None:
-        """Delete as the pages do."""
-        delete(obj)
+        delete(instance=obj, actor=_actor(request))
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[AMCInstance]) -> None:
-        """Delete each as the pages do."""
-        for instance in queryset:
-            delete(instance)
+        for instance in self.editable(request, queryset):
+            delete(instance=instance, actor=_actor(request))
 
     @admin.display(description="history")
     def history_link(self, obj: AMCInstance) -> SafeString:
@@ -217,14 +230,11 @@ class InstanceAdmin(WithHistoryAdmin):
 
     @admin.action(description="Check health of the selected instances", permissions=["change"])
     def check_health(self, request: HttpRequest, queryset: QuerySet[AMCInstance]) -> None:
-        """Queue a run; the workers probe, so that the page does not wait."""
-        run = queue_run(
-            queryset.values_list("pk", flat=True),
-            user=None,
-            trigger=HealthCheckBatch.Trigger.ADMIN,
-            send=advance_health_run.delay,
-        )
-        self.message_user(request, format_html("{} instances are being checked: {}", run.total, link_to(run)))
+        """Queue a batch; the workers probe, so that the page does not wait."""
+        pks = self.editable(request, queryset).values_list("pk", flat=True)
+        batch = queue_batch(pks, actor=_actor(request), trigger=HealthCheckBatch.Trigger.ADMIN)
+        text = format_html("{} are being checked: {}", counted(batch.total, "instance"), link_to(batch))
+        self.message_user(request, text)
 
     @admin.action(description="Enable the selected instances", permissions=["change"])
     def enable_instances(self, request: HttpRequest, queryset: QuerySet[AMCInstance]) -> None:
@@ -238,13 +248,17 @@ class InstanceAdmin(WithHistoryAdmin):
 
     def _each(self, request: HttpRequest, instances: QuerySet[AMCInstance], act: Any, done: str) -> None:
         count = 0
-        for instance in instances:
+        for instance in self.editable(request, instances):
             try:
-                act(instance=instance, user=None)
+                act(instance=instance, actor=_actor(request))
                 count += 1
             except AmcHelperError as error:
                 self.message_user(request, f"{instance}: {error.message}", messages.ERROR)
-        self.message_user(request, f"{count} instances {done}.")
+        self.message_user(request, f"{counted(count, 'instance')} {done}.")
+
+
+def _actor(request: HttpRequest) -> User:
+    return cast(User, request.user)  # the admin lets nobody else in
 
 
 @admin.register(HealthCheckBatch)

@@ -11,9 +11,9 @@ from instances.models import AmazonConnection
 
 
 def reconnect_connections(request: HttpRequest) -> dict[str, Any]:
-    """Return the user's logins that must be connected again; lazy, so fragments do not pay for it."""
+    """Return the logins that the user must connect again; lazy, so fragments do not pay for it."""
 
     def find() -> list[AmazonConnection]:
-        return list(AmazonConnection.objects.visible_to(request.user).needing_reconnect().only("pk", "label"))
+        return list(AmazonConnection.objects.editable_by(request.user).needing_reconnect().only("pk", "label"))
 
     return {"reconnect_connections": SimpleLazyObject(find)}

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from celery import shared_task
 
-from instances.services import health_runs
+from instances.services.health import batches, history
 
 
 @shared_task
-def advance_health_run(run_id: str) -> None:
-    """Check what a run has left."""
-    health_runs.advance_run(run_id)
+def advance_health_batch(pk: str) -> None:
+    """Check what a batch has left."""
+    batches.advance_batch(UUID(pk))
 
 
 @shared_task
 def tick_health() -> None:
-    """Start the scheduled run when it is due and go on with runs that got stuck."""
-    health_runs.tick(send=advance_health_run.delay)
+    """Start the scheduled batch when it is due and go on with batches that got stuck."""
+    batches.tick()
 
 
 @shared_task
 def prune_health() -> None:
     """Turn old probes into hourly summaries."""
-    health_runs.prune()
+    history.prune()

@@ -18,7 +18,6 @@ from executions.models import AT_AMC, Execution, ExecutionStatus, Trigger
 from executions.services.fetching import NOT_FETCHED
 from executions.services.messages import send_admission, send_steps
 from executions.services.readiness import ensure_startable
-from instances.models import AMCInstance
 from planning.naming import MAX_LENGTH, execution_name
 from planning.windows import Window
 from templates_app.models import InstanceTemplate
@@ -100,7 +99,7 @@ def make_execution(
         source_sql=template.source_sql,
         parameter_values=template.parameter_values,
         sql_query=template.sql_query,
-        requires_synthetic_data=_is_sandbox(template.instance),
+        requires_synthetic_data=template.instance.has_synthetic_data,
         **_window_fields(window),
     )
 
@@ -159,7 +158,7 @@ def run_again(execution: Execution, *, user: User, as_is: bool, submission_key: 
         instance=old.instance,
         template=old.template,
         trigger=Trigger.RERUN,
-        requires_synthetic_data=_is_sandbox(old.instance),
+        requires_synthetic_data=old.instance.has_synthetic_data,
         **{field: getattr(old, field) for field in copied},
         **_window_fields(old.window),
     )
@@ -231,10 +230,6 @@ def _queue(execution: Execution, submission_key: UUID | None) -> Execution:
             raise
         return first
     return execution
-
-
-def _is_sandbox(instance: AMCInstance) -> bool:
-    return instance.instance_type.upper() == "SANDBOX"
 
 
 def _tell_workers(executions: Sequence[Execution]) -> None:

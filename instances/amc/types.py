@@ -84,6 +84,11 @@ class AmcInstance:
     call: CallInfo
 
     @property
+    def has_synthetic_data(self) -> bool:
+        """Return whether this is a sandbox."""
+        return is_sandbox(self.instance_type)
+
+    @property
     def is_usable(self) -> bool:
         """Return whether Amazon finished creating the instance."""
         return self.creation_status in _USABLE
@@ -97,6 +102,11 @@ class AmcInstance:
     def has_failed(self) -> bool:
         """Return whether Amazon gave up creating the instance."""
         return self.creation_status == "FAILED"
+
+
+def is_sandbox(instance_type: str) -> bool:
+    """Return whether instances of a type hold synthetic data, which every run must ask for."""
+    return instance_type.upper() == "SANDBOX"
 
 
 def parse_account(raw: Mapping[str, Any]) -> AmcAccount:

@@ -11,6 +11,7 @@ from django.core.validators import RegexValidator
 from amchelper.models import User
 from instances.amc.hosts import MARKETPLACES, country_of
 from instances.models import AmazonConnection, AMCAccount, Region
+from instances.services.connections import ACCOUNT_TAKEN, NAME_TAKEN
 
 OTHER_MARKETPLACE = "other"
 
@@ -48,16 +49,17 @@ class ConnectionForm(forms.ModelForm):
         self.user = user
 
     def clean_label(self) -> str:
-        """Refuse a name the user has already, in any case and alphabet."""
+        """Refuse a name the login's owner has already, in any case and alphabet."""
         label: str = self.cleaned_data["label"].strip()
-        others = AmazonConnection.objects.visible_to(self.user).exclude(pk=self.instance.pk)
+        owner = self.user if self.instance._state.adding else self.instance.user
+        others = AmazonConnection.objects.owned_by(owner).exclude(pk=self.instance.pk)
         if label.casefold() in {other.casefold() for other in others.values_list("label", flat=True)}:
-            raise ValidationError("You have a connection with this name already.")
+            raise ValidationError(NAME_TAKEN)
         return label
 
 
 class RefreshTokenForm(ConnectionForm):
-    """A refresh token somebody already has; for an existing connection only the token is asked for."""
+    """A refresh token its owner already has; for an existing connection only the token is asked for."""
 
     refresh_token = forms.CharField(
         label="Refresh token",
@@ -134,7 +136,7 @@ class AccountForm(forms.ModelForm):
             connection=self.instance.connection, account_id=account_id, marketplace_id=marketplace
         )
         if same.exists():
-            self.add_error("account_id", "This login has this account and marketplace already.")
+            self.add_error("account_id", ACCOUNT_TAKEN)
         self.instance.marketplace_id = marketplace
         self.instance.country_code = country_of(marketplace, default="")
         return data

@@ -25,8 +25,8 @@ class InstanceChoiceField(forms.ModelChoiceField):
             self.limit_to(user)
 
     def limit_to(self, user: User) -> None:
-        """Offer what `user` may see; a form calls this when it learns who asks."""
-        instances = AMCInstance.objects.visible_to(user)
+        """Offer what `user` may run something on; a form calls this when it learns who asks."""
+        instances = AMCInstance.objects.runnable_by(user)
         self.queryset = instances if self.include_inactive else instances.active()
 
     def label_from_instance(self, obj: Any) -> str:
@@ -62,8 +62,8 @@ class AccountChoiceField(forms.ModelChoiceField):
         super().__init__(queryset=AMCAccount.objects.none(), **kwargs)
 
     def limit_to(self, user: User) -> None:
-        """Offer the accounts of the user's logins."""
-        self.queryset = AMCAccount.objects.visible_to(user).select_related("connection")
+        """Offer the accounts that `user` may link instances to."""
+        self.queryset = AMCAccount.objects.editable_by(user).select_related("connection")
 
     def label_from_instance(self, obj: Any) -> str:
         """Return name, entity ID and place."""

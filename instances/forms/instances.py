@@ -76,7 +76,8 @@ class InstanceForm(forms.ModelForm):
             InstanceRef(instance_id=instance_id, account=AccountRef("", ""))
         except ValueError as error:
             raise forms.ValidationError(str(error)) from error
-        twins = AMCInstance.objects.filter(user=self.user, instance_id=instance_id).exclude(pk=self.instance.pk)
+        owner = self.user.pk if self.instance._state.adding else self.instance.user_id
+        twins = AMCInstance.objects.filter(user=owner, instance_id=instance_id).exclude(pk=self.instance.pk)
         if twins.exists():
             raise forms.ValidationError(DUPLICATE)
         return instance_id

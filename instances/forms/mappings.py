@@ -13,9 +13,10 @@ from django.core import signing
 from django.core.exceptions import ValidationError
 from django.core.files.uploadedfile import UploadedFile
 
+from amchelper.words import counted
 from instances.models import AMCInstance, InstanceBrand, MappingKind
 from instances.models.mapping import ASINQuerySet, CampaignQuerySet
-from instances.services.mapping_text import MAX_FILE_BYTES, LineError, MappingKinds, decode, parse_csv, parse_list
+from instances.services.mapping_text import MAX_FILE_BYTES, LineError, PasteKind, decode, parse_csv, parse_list
 from instances.services.mappings import Entry, assign_brands, mappings_of
 
 _STAGED_SALT = "instances.forms.mappings.staged"
@@ -29,8 +30,8 @@ class MappingForm(forms.Form):
 
     brand = forms.ModelChoiceField(InstanceBrand.objects.none(), required=False, empty_label="As the file says")
     kinds = forms.ChoiceField(
-        choices=MappingKinds.choices,
-        initial=MappingKinds.ASINS,
+        choices=PasteKind.choices,
+        initial=PasteKind.ASINS,
         widget=forms.RadioSelect,
         label="What you paste",
         help_text="A file with named columns says it itself.",
@@ -84,13 +85,13 @@ class MappingForm(forms.Form):
             raise ValidationError("Paste or upload, not both: empty the text or take the file away.")
         if file is None and not text.strip():
             raise ValidationError("Paste ASINs or campaigns, or choose a file.")
-        kinds = MappingKinds(data["kinds"])
+        kinds = PasteKind(data["kinds"])
         reading = parse_list(text, kinds) if file is None else parse_csv(self._text_of(file), kinds)
         self.ignored = reading.ignored
         self.entries, self.line_errors = assign_brands(self.instance, reading, data["brand"])
         if self.line_errors:
             lines = len({error.line for error in self.line_errors})
-            raise ValidationError(f"{lines:,} line{'' if lines == 1 else 's'} cannot be taken. Nothing was saved.")
+            raise ValidationError(f"{counted(lines, 'line')} cannot be taken. Nothing was saved.")
         if not self.entries:
             raise ValidationError("There is nothing in it: no ASIN and no campaign.")
         return data
@@ -134,9 +135,9 @@ def stage(instance: AMCInstance, entries: list[Entry], fingerprint: str) -> str:
 
     Raises ValidationError when they are too many for a form.
     """
-    # Runs of one brand and kind, not one list for each: the order of rows is kept.
-    runs = groupby(entries, key=lambda entry: (entry.brand_id, entry.kind.value))
-    rows = [[brand_id, kind, [entry.value for entry in run]] for (brand_id, kind), run in runs]
+    # Neighbours of one brand and kind, not one list for each: the order of rows is kept.
+    groups = groupby(entries, key=lambda entry: (entry.brand_id, entry.kind.value))
+    rows = [[brand_id, kind, [entry.value for entry in group]] for (brand_id, kind), group in groups]
     staged = signing.dumps([str(instance.pk), fingerprint, rows], salt=_STAGED_SALT, compress=True)
     if len(staged) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE - _ROOM_IN_A_FORM:
         raise ValidationError("These are too many to replace at once. Replace brand by brand, in several files.")

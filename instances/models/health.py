@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import Any
+from typing import Any, Self
 
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
@@ -14,35 +14,30 @@ from django.db.models import OuterRef, Q, Subquery
 from django.utils import timezone
 
 from amchelper.access import OwnedQuerySet
+from amchelper.leases import LeasedModel, LeasedQuerySet
 from amchelper.models import User
 from instances.models.instance import AMCInstance, InstanceQuerySet
 from instances.models.lifecycle import Health
 
-# Longer than any stretch between two stored batches of a run.
-RUN_LEASE = timedelta(minutes=2)
 # Databases limit how many conditions one statement may hold.
 _INSTANCES_AT_A_TIME = 200
 
 
-class HealthCheckBatchQuerySet(OwnedQuerySet["HealthCheckBatch"]):
-    """Acts of checking by access."""
+class HealthCheckBatchQuerySet(  # type: ignore[override]  # the stubs give each base a manager type of its own
+    OwnedQuerySet["HealthCheckBatch"], LeasedQuerySet["HealthCheckBatch"]
+):
+    """Batches by access, and by what is left to do."""
 
     owner_path = "user"
+    lease = timedelta(minutes=2)
 
-    def unfinished(self) -> HealthCheckBatchQuerySet:
-        """Runs with work left that nobody holds a lease on."""
-        now = timezone.now()
-        free = Q(lease_expires_at__isnull=True) | Q(lease_expires_at__lt=now)
-        return self.filter(free, finished_at__isnull=True)
-
-    def claim(self, pk: uuid.UUID) -> HealthCheckBatch | None:
-        """Take the lease of an unfinished run; None when it is finished or somebody else holds it."""
-        claimed = self.unfinished().filter(pk=pk).update(lease_expires_at=timezone.now() + RUN_LEASE)
-        return self.get(pk=pk) if claimed else None
+    def unfinished(self) -> Self:
+        """Batches with instances left to probe."""
+        return self.filter(finished_at=None)
 
 
-class HealthCheckBatch(models.Model):
-    """One act of checking one or many instances."""
+class HealthCheckBatch(LeasedModel):
+    """One act of checking one or many instances; a worker holds its lease while it probes."""
 
     class Trigger(models.TextChoices):
         """Who asked."""
@@ -55,25 +50,23 @@ class HealthCheckBatch(models.Model):
         ADMIN = "admin", "Admin"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    # Empty when no single user asked (schedule, command, admin).
+    # Empty when no user asked (schedule, command).
     user = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, blank=True, related_name="health_runs"
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, blank=True, related_name="health_batches"
     )
     trigger = models.CharField(max_length=10, choices=Trigger.choices)
     instance_ids = models.JSONField(default=list)
     total = models.PositiveIntegerField()
-    # One scheduled run per interval, however many beats fire: the second insert of a slot fails.
-    # NULL for runs that people start: only slots are unique.
+    # One scheduled batch per interval, however many beats fire: the second insert of a slot fails.
+    # NULL for batches that people start: only slots are unique.
     slot = models.CharField(max_length=40, null=True, blank=True, unique=True, editable=False)
-    # A worker that holds the lease is checking; when it dies the lease ends and another goes on.
-    lease_expires_at = models.DateTimeField(null=True, blank=True, editable=False)
     started_at = models.DateTimeField(default=timezone.now)
     finished_at = models.DateTimeField(null=True, blank=True)
 
     objects = HealthCheckBatchQuerySet.as_manager()
 
     class Meta:
-        db_table = "health_runs"
+        db_table = "health_check_batches"
         ordering = ("-started_at", "id")
 
     def __str__(self) -> str:
@@ -112,10 +105,10 @@ def _since_nth_newest(instances: InstanceQuerySet, count: int) -> Q:
     Ranking whole histories instead takes seconds once they are a month long.
     """
     nth = HealthCheck.objects.filter(instance=OuterRef("pk")).order_by("-checked_at").values("checked_at")
-    borders = instances.order_by().values_list("pk", Subquery(nth[count - 1 : count]))
+    cutoffs = instances.order_by().values_list("pk", Subquery(nth[count - 1 : count]))
     condition = Q(pk__in=[])
-    for key, border in borders:
-        condition |= Q(instance=key) if border is None else Q(instance=key, checked_at__gte=border)
+    for key, cutoff in cutoffs:
+        condition |= Q(instance=key) if cutoff is None else Q(instance=key, checked_at__gte=cutoff)
     return condition
 
 
@@ -124,7 +117,7 @@ class HealthCheck(models.Model):
 
     id = models.BigAutoField(primary_key=True)
     instance = models.ForeignKey(AMCInstance, on_delete=models.CASCADE, related_name="health_checks")
-    run = models.ForeignKey(
+    batch = models.ForeignKey(
         HealthCheckBatch, on_delete=models.SET_NULL, null=True, related_name="checks", db_index=False
     )
     checked_at = models.DateTimeField(default=timezone.now)
@@ -143,8 +136,8 @@ class HealthCheck(models.Model):
         indexes = (
             models.Index(fields=["instance", "-checked_at"], name="checks_instance_time"),
             models.Index(fields=["checked_at"], name="checks_time"),
-            # Storing a batch looks every instance's probe of the run up.
-            models.Index(fields=["run", "instance"], name="checks_run_instance"),
+            # Storing results looks every instance's probe of the batch up.
+            models.Index(fields=["batch", "instance"], name="checks_batch_instance"),
         )
 
     def __str__(self) -> str:

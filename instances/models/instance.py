@@ -15,7 +15,7 @@ from django.urls import reverse
 from amc_facts.timing import ATTRIBUTION_DAYS
 from amchelper.access import OwnedQuerySet
 from amchelper.fields import EncryptedJSONField, Undecryptable
-from instances.amc.types import AccountRef, InstanceRef
+from instances.amc.types import AccountRef, InstanceRef, is_sandbox
 from instances.models.account import AMCAccount
 from instances.models.connection import Region
 from instances.models.lifecycle import Event, Health, Status, next_status
@@ -160,6 +160,11 @@ class AMCInstance(models.Model):
         """Return what AMC knows this instance by; never our UUID."""
         account = AccountRef(account_id=self.account.account_id, marketplace_id=self.account.marketplace_id)
         return InstanceRef(instance_id=self.instance_id, account=account)
+
+    @property
+    def has_synthetic_data(self) -> bool:
+        """Return whether this is a sandbox: nothing real can be found out, and no threshold hides anything."""
+        return is_sandbox(self.instance_type)
 
     def get_amc_credentials(self) -> AMCCredentials:
         """Return AMC's string and the entity ID, the only identifiers that go out in calls."""

@@ -1,4 +1,4 @@
-"""How far a run of checks is."""
+"""How far a batch of checks is."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ class Progress:
     changed: list[UUID] = field(default_factory=list)
 
 
-def progress_of(run: HealthCheckBatch, *, after: int = 0) -> Progress:
-    """Count a run's verdicts; `after` is the key of the last probe that was seen. Three queries."""
+def progress_of(batch: HealthCheckBatch, *, after: int = 0) -> Progress:
+    """Count a batch's verdicts; `after` is the key of the last probe that was seen. Three queries."""
     counts = dict.fromkeys(Health.values, 0)
     last = after
-    rows = run.checks.order_by().values_list("verdict").annotate(Count("instance", distinct=True), Max("pk"))
+    rows = batch.checks.order_by().values_list("verdict").annotate(Count("instance", distinct=True), Max("pk"))
     for verdict, count, newest in rows:
         counts[verdict] = count
         last = max(last, newest)
     changed = [] if last == after else list(
-        run.checks.filter(pk__gt=after, pk__lte=last).values_list("instance_id", flat=True).distinct().order_by()
+        batch.checks.filter(pk__gt=after, pk__lte=last).values_list("instance_id", flat=True).distinct().order_by()
     )  # fmt: skip
     done = sum(counts.values())
     return Progress(
-        done=min(done, run.total),
-        total=run.total,
+        done=min(done, batch.total),
+        total=batch.total,
         healthy=counts[Health.HEALTHY],
         unhealthy=counts[Health.UNHEALTHY],
         error=counts[Health.ERROR],
-        is_finished=run.finished_at is not None,
+        is_finished=batch.finished_at is not None,
         last=last,
         changed=changed,
     )

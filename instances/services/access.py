@@ -1,49 +1,69 @@
-"""How a page finds the one object it is about."""
+"""How a page finds the one object it is about: to show it, to change it, or to start something with it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from uuid import UUID
 
 from django.core.exceptions import PermissionDenied
 from django.http import Http404
 
+from amchelper.access import get_to_edit, get_to_run, get_visible
 from amchelper.models import User
-from instances.models import AmazonConnection, AMCAccount, AMCInstance
+from instances.models import AmazonConnection, AMCAccount, AMCInstance, HealthCheckBatch
 
 
-def get_instance(user: User, pk: UUID) -> AMCInstance:
-    """Return the user's instance with account, login and brands.
+def get_instance(user: User, pk: UUID, *, on_own_page: bool = False) -> AMCInstance:
+    """Return an instance to show, with account, login, brands and rights; raises Http404.
 
-    Raises PermissionDenied ("Access denied") for another user's instance, on the instance's own pages only;
-    everything below an instance raises Http404 through `get_instance_or_404`.
+    On an instance's own pages a foreign one raises PermissionDenied ("Access denied"); below it nothing exists.
     """
-    instance = AMCInstance.objects.visible_to(user).with_relations().filter(pk=pk).first()
-    if instance is not None:
-        return instance
-    if AMCInstance.objects.filter(pk=pk).exists():
-        raise PermissionDenied("Access denied")
-    raise Http404("There is no such instance.")
+    return _find_instance(get_visible, user, pk, on_own_page)
 
 
-def get_instance_or_404(user: User, pk: UUID) -> AMCInstance:
-    """Return the user's instance, or raise Http404 whether it is missing or another user's."""
-    instance = AMCInstance.objects.visible_to(user).with_relations().filter(pk=pk).first()
-    if instance is None:
-        raise Http404("There is no such instance.")
-    return instance
+def get_instance_to_edit(user: User, pk: UUID, *, on_own_page: bool = False) -> AMCInstance:
+    """Return an instance to change, as `get_instance` does; raises PermissionDenied for one to look at only."""
+    return _find_instance(get_to_edit, user, pk, on_own_page)
+
+
+def get_instance_to_run(user: User, pk: UUID, *, on_own_page: bool = False) -> AMCInstance:
+    """Return an instance to check or to run something on, as `get_instance_to_edit` does."""
+    return _find_instance(get_to_run, user, pk, on_own_page)
 
 
 def get_connection(user: User, pk: UUID) -> AmazonConnection:
-    """Return the user's Amazon login, or raise Http404 whether it is missing or another user's."""
-    connection = AmazonConnection.objects.visible_to(user).filter(pk=pk).first()
-    if connection is None:
-        raise Http404("There is no such connection.")
-    return connection
+    """Return an Amazon login to show, with rights; raises Http404."""
+    return get_visible(AmazonConnection.objects.with_rights(user), user, "connection", pk=pk)
 
 
-def get_account(user: User, pk: UUID) -> AMCAccount:
-    """Return the user's AMC account with its login, or raise Http404 whether it is missing or another user's."""
-    account = AMCAccount.objects.visible_to(user).select_related("connection").filter(pk=pk).first()
-    if account is None:
-        raise Http404("There is no such account.")
-    return account
+def get_connection_to_edit(user: User, pk: UUID) -> AmazonConnection:
+    """Return an Amazon login to change; raises Http404, PermissionDenied."""
+    return get_to_edit(AmazonConnection.objects.with_rights(user), user, "connection", pk=pk)
+
+
+def get_connection_to_run(user: User, pk: UUID) -> AmazonConnection:
+    """Return an Amazon login to ask Amazon with; raises Http404, PermissionDenied."""
+    return get_to_run(AmazonConnection.objects.with_rights(user), user, "connection", pk=pk)
+
+
+def get_account_to_edit(user: User, pk: UUID) -> AMCAccount:
+    """Return an AMC account with its login to change; raises Http404, PermissionDenied."""
+    return get_to_edit(AMCAccount.objects.select_related("connection"), user, "account", pk=pk)
+
+
+def get_batch(user: User, pk: UUID) -> HealthCheckBatch:
+    """Return a batch of health checks to show; raises Http404."""
+    return get_visible(HealthCheckBatch.objects.all(), user, "health check", pk=pk)
+
+
+def _find_instance(get: Callable[..., AMCInstance], user: User, pk: UUID, on_own_page: bool) -> AMCInstance:
+    try:
+        return get(AMCInstance.objects.with_relations().with_rights(user), user, "instance", pk=pk)
+    except Http404:
+        if on_own_page and AMCInstance.objects.filter(pk=pk).exists():
+            raise PermissionDenied("Access denied") from None
+        raise
+
+
+# The name that pages of other apps use.
+get_instance_or_404 = get_instance

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from types import TracebackType
+from typing import Self
 from uuid import UUID
 
 from django.conf import settings
@@ -54,48 +56,70 @@ def token_source(connection: AmazonConnection) -> TokenSource:
     return source
 
 
+class LoginSession:
+    """What is open of one login while Amazon is asked: one token, and one client for every region.
+
+    On leaving it keeps a refreshed token and notes a revoked login. Raises what `token_source` raises. No
+    transaction may be open: the calls inside wait for Amazon. Entered and left in one thread; the clients may be
+    used in many.
+    """
+
+    def __init__(
+        self, connection: AmazonConnection, *, policy: RetryPolicy = INTERACTIVE, pool_size: int = 4
+    ) -> None:
+        self.connection, self.policy, self.pool_size = connection, policy, pool_size
+        self._source = token_source(connection)
+        self._tokens_before = self._source.current
+        self._clients: dict[str, AmcClient] = {}
+        self._revoked = ""
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._stack.close()
+        # A rejected access token alone does not end the grant.
+        if isinstance(error, AmcAuthError) and error.reason == "reconnect_required":
+            self.note_revoked(error.message)
+        if self._revoked:
+            self.connection.require_reconnect(self._revoked)
+        tokens = self._source.current
+        if tokens is not None and tokens is not self._tokens_before:
+            # What the row holds: the source may have moved on to a rotated token already.
+            self.connection.keep_refreshed(tokens=tokens, used_refresh_token=self.connection.refresh_token)
+
+    def client(self, region: str) -> AmcClient:
+        """Return the login's client for a region, opened when it is first asked for."""
+        if region not in self._clients:
+            hosts = hosts_for(region, settings.LOCAL_AMC_URL)
+            self._clients[region] = self._stack.enter_context(
+                AmcClient(
+                    hosts,
+                    settings.AMAZON_CLIENT_ID,
+                    self._source,
+                    local_url=settings.LOCAL_AMC_URL,
+                    throttle=get_throttle(hosts.api, str(self.connection.pk)),
+                    policy=self.policy,
+                    pool_size=self.pool_size,
+                )
+            )
+        return self._clients[region]
+
+    def note_revoked(self, message: str) -> None:
+        """Remember that Amazon said the grant is gone; the login is marked on leaving."""
+        self._revoked = message
+
+
 @contextmanager
 def amc_client(
     connection: AmazonConnection, region: str, *, policy: RetryPolicy = INTERACTIVE, pool_size: int = 4
 ) -> Iterator[AmcClient]:
-    """Open a client for one login and region; afterwards keep a refreshed token and note a revoked login.
-
-    Raises what `token_source` raises. No transaction may be open: the calls inside wait for Amazon.
-    """
-    source = token_source(connection)
-    before = source.current
-    hosts = hosts_for(region, settings.LOCAL_AMC_URL)
-    client = AmcClient(
-        hosts,
-        settings.AMAZON_CLIENT_ID,
-        source,
-        local_url=settings.LOCAL_AMC_URL,
-        throttle=get_throttle(hosts.api, str(connection.pk)),
-        policy=policy,
-        pool_size=pool_size,
-    )
-    try:
-        with client:
-            yield client
-    except AmcAuthError as error:
-        note_auth_error(connection, error)
-        raise
-    finally:
-        if source.current is not None and source.current is not before:
-            keep_tokens(connection, source)
-
-
-def keep_tokens(connection: AmazonConnection, source: TokenSource) -> None:
-    """Store the tokens that a refresh brought."""
-    if source.current is not None:
-        # What the row holds: the source may have moved on to a rotated token already.
-        connection.keep_refreshed(tokens=source.current, used_refresh_token=connection.refresh_token)
-
-
-def note_auth_error(connection: AmazonConnection, error: AmcAuthError) -> None:
-    """Mark the login when Amazon said its grant is gone; a rejected access token alone does not."""
-    if error.reason == "reconnect_required":
-        connection.require_reconnect(error.message)
+    """Open a client for one login and region, with what a `LoginSession` keeps, notes and raises."""
+    with LoginSession(connection, policy=policy, pool_size=pool_size) as session:
+        yield session.client(region)
 
 
 def forget_tokens(connection: AmazonConnection) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import unicodedata
 from collections.abc import Iterable
 
 from django.db import transaction
 
+from amchelper.access import pk_of
 from amchelper.models import User
 from instances.errors import InvalidInstanceConfiguration
 from instances.models import AMCInstance, InstanceBrand
+
+logger = logging.getLogger(__name__)
 
 MAX_LENGTH = 100
 _SHOWN_OF_A_LONG_NAME = 40
@@ -44,7 +48,7 @@ def clean_names(names: Iterable[str]) -> list[str]:
     return list(by_folded.values())
 
 
-def replace_brands(instance: AMCInstance, names: Iterable[str]) -> None:
+def replace_brands(instance: AMCInstance, names: Iterable[str], *, actor: User | None) -> None:
     """Make `names` the instance's brands; rows that stay keep their key.
 
     Raises InvalidInstanceConfiguration before anything is changed.
@@ -66,6 +70,7 @@ def replace_brands(instance: AMCInstance, names: Iterable[str]) -> None:
             for folded, name in wanted.items()
             if folded not in present
         )
+    logger.info("brands replaced instance=%s actor=%s count=%s", instance.pk, pk_of(actor), len(wanted))
 
 
 def suggest_brands(user: User, text: str = "", *, limit: int = 20) -> list[str]:

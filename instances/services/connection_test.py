@@ -16,7 +16,7 @@ from instances.models import AmazonConnection
 from instances.models.reasons import reason_of
 from instances.services.amazon import amc_client
 from instances.services.diagnosis import AccountInventory, other_inventories, suggestion
-from instances.services.probes import ProbeResult, result_of_answer, result_of_error
+from instances.services.health.probing import ProbeResult, result_of_answer, result_of_error
 
 LABELS = {
     "token": "Amazon login",

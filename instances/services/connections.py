@@ -16,6 +16,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import RestrictedError
 from django.utils import timezone
 
+from amchelper.access import pk_of
 from amchelper.exceptions import AmcHelperError, InvalidStateError
 from amchelper.models import User
 from instances.amc.auth import Tokens, pkce_pair
@@ -29,8 +30,10 @@ logger = logging.getLogger(__name__)
 CONSENT_SECONDS = 600
 _SESSION_KEY = "amazon_consents"
 # One per open tab; more can only be left over.
-_MOST_PENDING = 10
+_MAX_PENDING = 10
 
+NAME_TAKEN = "You have a connection with this name already."
+ACCOUNT_TAKEN = "This login has this account and marketplace already."
 _NOT_APPROVED = (
     "Amazon does not allow this deployment's client to use the Ads API. An administrator must ask Amazon to "
     "approve the client."
@@ -73,7 +76,7 @@ class ConsentError(AmcHelperError):
 def start_consent(
     *,
     session: SessionBase,
-    user: User,
+    actor: User,
     redirect_uri: str,
     label: str,
     region: str,
@@ -87,7 +90,7 @@ def start_consent(
     state = secrets.token_urlsafe(32)
     verifier, challenge = pkce_pair()
     consent = Consent(
-        user=str(user.pk),
+        user=str(actor.pk),
         verifier=verifier,
         redirect_uri=redirect_uri,
         label=label,
@@ -96,18 +99,18 @@ def start_consent(
         started_at=timezone.now().timestamp(),
     )
     pending = {**session.get(_SESSION_KEY, {}), state: asdict(consent)}
-    session[_SESSION_KEY] = dict(list(pending.items())[-_MOST_PENDING:])
+    session[_SESSION_KEY] = dict(list(pending.items())[-_MAX_PENDING:])
     return login_client(region).authorize_url(redirect_uri, state, challenge)
 
 
 def finish_consent(
-    *, session: SessionBase, user: User, answer: Mapping[str, str]
+    *, session: SessionBase, actor: User, answer: Mapping[str, str]
 ) -> tuple[AmazonConnection, bool]:
     """Redeem Amazon's answer; returns the connection and whether it is new.
 
     Raises ConsentError for an answer that cannot be used, AmcError when Amazon cannot be asked.
     """
-    consent = _take_consent(session, user, answer.get("state", ""))
+    consent = _take_consent(session, actor, answer.get("state", ""))
     if "error" in answer:
         raise ConsentError(_refusal(answer["error"]), consent)
     if not answer.get("code"):
@@ -121,7 +124,7 @@ def finish_consent(
     if not tokens.refresh_token:
         raise ConsentError("Amazon sent no refresh token, so nothing was connected. Connect again.", consent)
     return _keep(
-        user=user,
+        actor=actor,
         tokens=tokens,
         label=consent.label,
         region=consent.region,
@@ -130,7 +133,7 @@ def finish_consent(
 
 
 def connect_with_refresh_token(
-    *, user: User, refresh_token: str, label: str, region: str, connection: AmazonConnection | None = None
+    *, actor: User, refresh_token: str, label: str, region: str, connection: AmazonConnection | None = None
 ) -> tuple[AmazonConnection, bool]:
     """Prove a pasted token with a refresh at Amazon, then keep it; returns the connection and whether it is new.
 
@@ -144,17 +147,29 @@ def connect_with_refresh_token(
             "Amazon does not accept this refresh token: it was revoked, is incomplete, or was issued to another "
             "client ID. Paste it again, or connect with Amazon instead."
         ) from None
-    return _keep(user=user, tokens=tokens, label=label, region=region, pk=connection.pk if connection else None)
+    return _keep(actor=actor, tokens=tokens, label=label, region=region, pk=connection.pk if connection else None)
 
 
-def disconnect(connection: AmazonConnection) -> None:
+def update_connection(connection: AmazonConnection, *, actor: User | None) -> None:
+    """Save another name and region; raises InvalidStateError when another tab took the name."""
+    try:
+        with transaction.atomic():
+            # Named fields: a token that was refreshed meanwhile must not be undone.
+            connection.save(update_fields=["label", "region", "updated_at"])
+    except IntegrityError:
+        raise InvalidStateError(NAME_TAKEN) from None
+    forget_tokens(connection)
+    logger.info("connection updated connection=%s actor=%s", connection.pk, pk_of(actor))
+
+
+def disconnect(connection: AmazonConnection, *, actor: User | None) -> None:
     """Forget the tokens; accounts and instances stay."""
     connection.disconnect()
     forget_tokens(connection)
-    logger.info("connection disconnected connection=%s", connection.pk)
+    logger.info("connection disconnected connection=%s actor=%s", connection.pk, pk_of(actor))
 
 
-def delete_connection(connection: AmazonConnection) -> None:
+def delete_connection(connection: AmazonConnection, *, actor: User | None) -> None:
     """Delete a login with its accounts; raises InvalidStateError while an instance needs one of them."""
     pk = connection.pk
     try:
@@ -166,17 +181,29 @@ def delete_connection(connection: AmazonConnection) -> None:
         ) from None
     connection.pk = pk
     forget_tokens(connection)
-    logger.info("connection deleted connection=%s", pk)
+    logger.info("connection deleted connection=%s actor=%s", pk, pk_of(actor))
 
 
-def delete_account(account: AMCAccount) -> None:
+def add_account(account: AMCAccount, *, actor: User | None) -> None:
+    """Save an account that was typed by hand; raises InvalidStateError when the login has it already."""
+    try:
+        with transaction.atomic():
+            account.save(force_insert=True)
+    except IntegrityError:
+        raise InvalidStateError(ACCOUNT_TAKEN) from None
+    logger.info("account added account=%s actor=%s", account.pk, pk_of(actor))
+
+
+def delete_account(account: AMCAccount, *, actor: User | None) -> None:
     """Delete an account here; raises InvalidStateError while an instance needs it."""
+    pk = account.pk
     try:
         account.delete()
     except RestrictedError:
         raise InvalidStateError(
             f"{account} still has instances. Delete them or link them to another account first."
         ) from None
+    logger.info("account deleted account=%s actor=%s", pk, pk_of(actor))
 
 
 def _require_client() -> None:
@@ -187,7 +214,7 @@ def _require_client() -> None:
         )
 
 
-def _take_consent(session: SessionBase, user: User, state: str) -> Consent:
+def _take_consent(session: SessionBase, actor: User, state: str) -> Consent:
     """Take the consent out of the session, so that an answer works once; raises ConsentError."""
     pending: dict[str, dict[str, Any]] = dict(session.get(_SESSION_KEY, {}))
     stored = pending.pop(state, None)
@@ -198,7 +225,7 @@ def _take_consent(session: SessionBase, user: User, state: str) -> Consent:
         )
     session[_SESSION_KEY] = pending
     consent = Consent(**stored)
-    if consent.user != str(user.pk):
+    if consent.user != str(actor.pk):
         raise ConsentError("This connection was started by another user. Connect again.")
     if timezone.now().timestamp() - consent.started_at > CONSENT_SECONDS:
         raise ConsentError("Connecting took longer than ten minutes, so it was stopped. Connect again.", consent)
@@ -212,25 +239,25 @@ def _refusal(code: str) -> str:
 
 
 def _keep(
-    *, user: User, tokens: Tokens, label: str, region: str, pk: UUID | None
+    *, actor: User, tokens: Tokens, label: str, region: str, pk: UUID | None
 ) -> tuple[AmazonConnection, bool]:
     try:
-        connection, is_new = _save(user, tokens, label, region, pk)
+        connection, is_new = _save(actor, tokens, label, region, pk)
     except IntegrityError:
         # Another tab took the name between our look and our insert; the second look sees it.
-        connection, is_new = _save(user, tokens, label, region, pk)
+        connection, is_new = _save(actor, tokens, label, region, pk)
     forget_tokens(connection)
-    logger.info("connection connected connection=%s new=%s", connection.pk, is_new)
+    logger.info("connection connected connection=%s actor=%s new=%s", connection.pk, pk_of(actor), is_new)
     return connection, is_new
 
 
-def _save(user: User, tokens: Tokens, label: str, region: str, pk: UUID | None) -> tuple[AmazonConnection, bool]:
+def _save(actor: User, tokens: Tokens, label: str, region: str, pk: UUID | None) -> tuple[AmazonConnection, bool]:
     with transaction.atomic():
-        own = AmazonConnection.objects.visible_to(user)
+        editable = AmazonConnection.objects.editable_by(actor)
         # One that was deleted while its owner was at Amazon comes back as a new one.
-        existing = own.select_for_update().filter(pk=pk).first() if pk else None
+        existing = editable.select_for_update().filter(pk=pk).first() if pk else None
         connection = existing or AmazonConnection.objects.create(
-            user=user, label=_free_label(user, label), region=region, status=AmazonConnection.Status.DISCONNECTED
+            user=actor, label=_free_label(actor, label), region=region, status=AmazonConnection.Status.DISCONNECTED
         )
         connection.store_tokens(
             refresh_token=tokens.refresh_token, access_token=tokens.access_token, expires_at=tokens.expires_at
@@ -238,11 +265,11 @@ def _save(user: User, tokens: Tokens, label: str, region: str, pk: UUID | None) 
     return connection, existing is None
 
 
-def _free_label(user: User, label: str) -> str:
+def _free_label(owner: User, label: str) -> str:
     """Return `label`, numbered if another tab took it since the form was checked: a consent is not thrown away."""
-    labels = AmazonConnection.objects.visible_to(user).values_list("label", flat=True)
-    taken = {name.casefold() for name in labels}
+    labels = AmazonConnection.objects.owned_by(owner).values_list("label", flat=True)
+    others = {name.casefold() for name in labels}
     free, number = label, 2
-    while free.casefold() in taken:
+    while free.casefold() in others:
         free, number = f"{label[:90]} ({number})", number + 1
     return free

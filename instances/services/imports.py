@@ -11,15 +11,16 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
+from amchelper.access import pk_of
 from amchelper.exceptions import InvalidStateError
 from amchelper.models import User
 from instances.amc.hosts import country_of, region_of
 from instances.amc.types import AccountRef, AmcInstance
-from instances.models import AmazonConnection, AMCAccount, AMCInstance, HealthCheckBatch
+from instances.models import AmazonConnection, AMCAccount, AMCInstance
 from instances.services.configuration import invalidate_configuration
 from instances.services.discovery import AccountReading, DiscoveryKey, changes_of, is_under, read_amazon
-from instances.services.health_records import record_results
-from instances.services.probes import result_of_answer
+from instances.services.health.history import record_batch
+from instances.services.health.probing import result_of_answer
 
 logger = logging.getLogger(__name__)
 
@@ -43,9 +44,9 @@ class ImportResult:
 
 
 def import_instances(
-    *, connection: AmazonConnection, user: User, keys: Collection[DiscoveryKey] | None = None
+    *, connection: AmazonConnection, actor: User, keys: Collection[DiscoveryKey] | None = None
 ) -> ImportResult:
-    """Import the chosen instances, or everything new for None; running it twice changes nothing.
+    """Import the chosen instances for the login's owner, or everything new for None; twice changes nothing.
 
     Never enables, disables or moves an instance. Raises what `read_amazon` raises, and InvalidStateError when
     the connection was deleted meanwhile.
@@ -58,9 +59,9 @@ def import_instances(
         if not AmazonConnection.objects.select_for_update().filter(pk=connection.pk).exists():
             raise InvalidStateError("This connection was deleted meanwhile, so nothing was imported.")
         _rename_accounts(connection, readings)
-        mine = _mine(user, {key.instance_id for key in chosen})
+        mine = _mine(connection.user_id, {key.instance_id for key in chosen})
         new = {key: found for key, found in chosen.items() if key.instance_id not in mine}
-        created = _create(connection, user, new, readings)
+        created = _create(connection, new, readings)
         under = {
             key: (mine[key.instance_id], found)
             for key, found in chosen.items()
@@ -69,7 +70,7 @@ def import_instances(
         }
         # Everything new means just that: a changed name is only taken over when it was chosen.
         updated = [] if keys is None else _update(list(under.values()))
-        _record(user, [*created, *(pair for pair in updated if pair[0].is_active)])
+        _record(actor, [*created, *(pair for pair in updated if pair[0].is_active)])
     result = ImportResult(
         created=tuple(instance.pk for instance, _ in created),
         updated=len(updated),
@@ -78,7 +79,10 @@ def import_instances(
         missing=0 if keys is None else len(set(keys) - set(chosen)),
         failed=tuple(reading for reading in readings if reading.error),
     )
-    logger.info("import finished connection=%s created=%s updated=%s", connection.pk, len(created), result.updated)
+    logger.info(
+        "import finished connection=%s actor=%s created=%s updated=%s",
+        connection.pk, pk_of(actor), len(created), result.updated,
+    )  # fmt: skip
     return result
 
 
@@ -94,11 +98,10 @@ def _chosen(
     return {key: instance for key, instance in found.items() if wanted is None or key in wanted}
 
 
-def _mine(user: User, instance_ids: Collection[str]) -> dict[str, AMCInstance]:
+def _mine(owner_pk: UUID, instance_ids: Collection[str]) -> dict[str, AMCInstance]:
     # Locked where the database can: a rename in another tab must not be undone by our update.
     instances = (
-        AMCInstance.objects.visible_to(user)
-        .filter(instance_id__in=instance_ids)
+        AMCInstance.objects.filter(user=owner_pk, instance_id__in=instance_ids)
         .select_related("account")
         .select_for_update(of=("self",))
     )
@@ -119,7 +122,6 @@ def _rename_accounts(connection: AmazonConnection, readings: Iterable[AccountRea
 
 def _create(
     connection: AmazonConnection,
-    user: User,
     new: dict[DiscoveryKey, AmcInstance],
     readings: Iterable[AccountReading],
 ) -> list[Pair]:
@@ -134,7 +136,7 @@ def _create(
         account = accounts[AccountRef(key.account_id, key.marketplace_id)]
         config = {"amc": dict(found.raw)}
         instance = AMCInstance(
-            user=user,
+            user_id=connection.user_id,
             account=account,
             instance_id=found.instance_id,
             name=(found.name or found.instance_id)[:_LONGEST_NAME],
@@ -188,15 +190,8 @@ def _update(pairs: Iterable[Pair]) -> list[Pair]:
     return updated
 
 
-def _record(user: User, pairs: Sequence[Pair]) -> None:
+def _record(actor: User, pairs: Sequence[Pair]) -> None:
     """Count Amazon's description as a first probe, so that imported instances have their verdict at once."""
     if not pairs:
         return
-    run = HealthCheckBatch.objects.create(
-        user=user,
-        trigger=HealthCheckBatch.Trigger.SAVE,
-        total=len(pairs),
-        instance_ids=[str(instance.pk) for instance, _ in pairs],
-        finished_at=timezone.now(),
-    )
-    record_results(run, [result_of_answer(instance.pk, instance.ref, found) for instance, found in pairs])
+    record_batch([result_of_answer(instance.pk, instance.ref, found) for instance, found in pairs], actor=actor)

@@ -5,21 +5,25 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.db import IntegrityError, transaction
-from django.utils import timezone
 
 from amc_facts.timing import ATTRIBUTION_DAYS
+from amchelper.access import pk_of
 from amchelper.models import User
+from amchelper.words import counted
 from instances.errors import InstanceConnectionError, InvalidInstanceConfiguration, StaleInstanceError
 from instances.models import AMCAccount, AMCInstance, Event, HealthCheck, HealthCheckBatch
 from instances.services.brands import clean_names, replace_brands
 from instances.services.configuration import invalidate_configuration
 from instances.services.connection_test import ConnectionTest, run_connection_test
-from instances.services.health import check_instance
-from instances.services.health_records import record_results
+from instances.services.health.batches import check_instance
+from instances.services.health.history import record_batch
+
+logger = logging.getLogger(__name__)
 
 DUPLICATE = "You have this AMC instance already."
 STALE = (
@@ -100,13 +104,13 @@ def try_connection(values: InstanceValues) -> ConnectionTest:
 
 def save_tested(
     *,
-    user: User,
+    actor: User,
     values: InstanceValues,
     test: ConnectionTest,
     instance: AMCInstance | None = None,
     version: str = "",
 ) -> AMCInstance:
-    """Save values that `test` just proved, and record the proof as a probe.
+    """Save values that `test` just proved, and record the proof as a probe; a new instance is the actor's.
 
     Raises InstanceConnectionError when the test failed, InvalidInstanceConfiguration for values that cannot
     be, StaleInstanceError when `version` is no longer the saved one.
@@ -115,56 +119,49 @@ def save_tested(
     if not test.passed or found is None:
         failure = test.failure
         raise InstanceConnectionError(failure.message if failure else "The connection test failed.", test=test)
-    with _duplicates_explained(user, values, instance), transaction.atomic():
-        saved = _write(user, values, instance, version)
+    with _duplicates_explained(actor, values, instance), transaction.atomic():
+        saved = _write(actor, values, instance, version)
         saved.instance_type = found.instance_type[:32]
         saved.remember(found.raw)
         saved.save(update_fields=["instance_type", "config", "updated_at"])
-        run = HealthCheckBatch.objects.create(
-            user=user,
-            trigger=HealthCheckBatch.Trigger.SAVE,
-            instance_ids=[str(saved.pk)],
-            total=1,
-            finished_at=timezone.now(),
-        )
-        record_results(run, [test.result_for(saved.pk)])
+        record_batch([test.result_for(saved.pk)], actor=actor)
     saved.refresh_from_db()
     return saved
 
 
 def save_draft(
-    *, user: User, values: InstanceValues, instance: AMCInstance | None = None, version: str = ""
+    *, actor: User, values: InstanceValues, instance: AMCInstance | None = None, version: str = ""
 ) -> AMCInstance:
     """Save values without a passed test: PENDING until a check finds it healthy. Raises as `save_tested`."""
-    with _duplicates_explained(user, values, instance), transaction.atomic():
-        saved = _write(user, values, instance, version)
+    with _duplicates_explained(actor, values, instance), transaction.atomic():
+        saved = _write(actor, values, instance, version)
     saved.refresh_from_db()
     return saved
 
 
-def save_details(*, user: User, values: InstanceValues, instance: AMCInstance, version: str = "") -> AMCInstance:
+def save_details(*, actor: User, values: InstanceValues, instance: AMCInstance, version: str = "") -> AMCInstance:
     """Save name, description and brands, which need no test. Raises as `save_tested`."""
     if values.needs_test(instance):
         raise InvalidInstanceConfiguration("Another account, AMC ID or region must be tested before it is saved.")
-    return save_draft(user=user, values=values, instance=instance, version=version)
+    return save_draft(actor=actor, values=values, instance=instance, version=version)
 
 
-def relink(*, user: User, instance: AMCInstance, account: AMCAccount) -> AMCInstance:
+def relink(*, actor: User, instance: AMCInstance, account: AMCAccount) -> AMCInstance:
     """Test the instance in another account of the user and save it there. Raises as `save_tested`."""
     values = dataclasses.replace(InstanceValues.of(instance), account=account, region="")
-    _refuse_foreign_account(user, values)
-    return save_tested(user=user, values=values, test=try_connection(values), instance=instance)
+    _refuse_foreign_account(actor, values)
+    return save_tested(actor=actor, values=values, test=try_connection(values), instance=instance)
 
 
-def enable(*, instance: AMCInstance, user: User | None) -> HealthCheck:
+def enable(*, instance: AMCInstance, actor: User | None) -> HealthCheck:
     """Enable and check at once; raises InvalidStateError when it is enabled already, or as `check_instance`."""
-    _apply(instance, Event.ENABLE)
-    return check_instance(instance, user=user, trigger=HealthCheckBatch.Trigger.SAVE)
+    _apply(instance, Event.ENABLE, actor)
+    return check_instance(instance, actor=actor, trigger=HealthCheckBatch.Trigger.SAVE)
 
 
-def disable(*, instance: AMCInstance, user: User | None) -> None:
+def disable(*, instance: AMCInstance, actor: User | None) -> None:
     """Disable; raises InvalidStateError when it is disabled already."""
-    _apply(instance, Event.DISABLE)
+    _apply(instance, Event.DISABLE, actor)
 
 
 def delete_impact(instance: AMCInstance) -> list[str]:
@@ -172,34 +169,44 @@ def delete_impact(instance: AMCInstance) -> list[str]:
     brands = [brand.name for brand in instance.brands.all()]
     checks, hours = instance.health_checks.count(), instance.health_rollups.count()
     lines = (
-        (len(brands), f"{_counted(len(brands), 'brand')}: {', '.join(brands)}"),
-        (checks, f"{_counted(checks, 'health check')} of its history"),
-        (hours, f"{_counted(hours, 'hour')} of summarised history"),
+        (len(brands), f"{counted(len(brands), 'brand')}: {', '.join(brands)}"),
+        (checks, f"{counted(checks, 'health check')} of its history"),
+        (hours, f"{counted(hours, 'hour')} of summarised history"),
     )
     return [text for count, text in lines if count] or [
         "Nothing but its name and settings: it has no history yet."
     ]
 
 
-def delete(instance: AMCInstance) -> None:
+def delete(*, instance: AMCInstance, actor: User | None) -> None:
     """Delete here what belongs to the instance; at Amazon nothing changes."""
     with transaction.atomic():
         invalidate_configuration([instance.pk])
         AMCInstance.objects.filter(pk=instance.pk).delete()
+    logger.info("instance deleted instance=%s actor=%s", instance.pk, pk_of(actor))
 
 
-def _apply(instance: AMCInstance, event: Event) -> None:
+def rename(*, instance: AMCInstance, actor: User | None) -> None:
+    """Save a changed name and description, and nothing that a check may have written meanwhile."""
+    with transaction.atomic():
+        instance.save(update_fields=["name", "description", "updated_at"])
+        invalidate_configuration([instance.pk])
+    logger.info("instance renamed instance=%s actor=%s", instance.pk, pk_of(actor))
+
+
+def _apply(instance: AMCInstance, event: Event, actor: User | None) -> None:
     with transaction.atomic():
         instance.apply(event)
         invalidate_configuration([instance.pk])
+    logger.info("instance %sd instance=%s actor=%s", event.lower(), instance.pk, pk_of(actor))
 
 
-def _write(user: User, values: InstanceValues, instance: AMCInstance | None, version: str) -> AMCInstance:
+def _write(actor: User, values: InstanceValues, instance: AMCInstance | None, version: str) -> AMCInstance:
     """Write the row and its brands; inside a transaction."""
-    _refuse_foreign_account(user, values)
+    _refuse_foreign_account(actor, values)
     brands = clean_names(values.brands)
     if instance is None:
-        saved = AMCInstance(user=user)
+        saved = AMCInstance(user=actor)
         _set(saved, values)
         saved.save(force_insert=True)
     else:
@@ -211,8 +218,9 @@ def _write(user: User, values: InstanceValues, instance: AMCInstance | None, ver
         if moves:
             AMCInstance.objects.filter(pk=saved.pk).update(**_FORGOTTEN)
             saved.apply(Event.RELINK)
-    replace_brands(saved, brands)
+    replace_brands(saved, brands, actor=actor)
     invalidate_configuration([saved.pk])
+    logger.info("instance saved instance=%s actor=%s", saved.pk, pk_of(actor))
     return saved
 
 
@@ -236,16 +244,17 @@ def _set(instance: AMCInstance, values: InstanceValues) -> None:
     instance.region, instance.lag_days = values.effective_region, values.lag_days
 
 
-def _refuse_foreign_account(user: User, values: InstanceValues) -> None:
-    if not AMCAccount.objects.visible_to(user).filter(pk=values.account.pk).exists():
+def _refuse_foreign_account(actor: User, values: InstanceValues) -> None:
+    if not AMCAccount.objects.editable_by(actor).filter(pk=values.account.pk).exists():
         raise InvalidInstanceConfiguration("Choose one of your own accounts.", field="account")
 
 
 class _duplicates_explained:  # noqa: N801  reads as a clause of `with`
     """Turn the unique constraint's refusal, also in a race, into an error of the form's field."""
 
-    def __init__(self, user: User, values: InstanceValues, instance: AMCInstance | None) -> None:
-        self.user, self.values, self.instance = user, values, instance
+    def __init__(self, actor: User, values: InstanceValues, instance: AMCInstance | None) -> None:
+        self.values, self.instance = values, instance
+        self.owner_id = instance.user_id if instance else actor.pk
 
     def __enter__(self) -> None:
         pass
@@ -253,18 +262,14 @@ class _duplicates_explained:  # noqa: N801  reads as a clause of `with`
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         if not isinstance(error, IntegrityError):
             return
-        twins = AMCInstance.objects.filter(user=self.user, instance_id=self.values.instance_id)
+        twins = AMCInstance.objects.filter(user=self.owner_id, instance_id=self.values.instance_id)
         if self.instance is not None:
             twins = twins.exclude(pk=self.instance.pk)
         if twins.exists():
             raise InvalidInstanceConfiguration(DUPLICATE, field="instance_id") from error
 
 
-def _counted(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
-def differences(instance: AMCInstance, values: InstanceValues) -> Iterable[tuple[str, str, str]]:
+def changed_fields(instance: AMCInstance, values: InstanceValues) -> Iterable[tuple[str, str, str]]:
     """Return label, saved value and typed value of every field that differs."""
     saved = InstanceValues.of(instance)
     rows = (

@@ -41,7 +41,7 @@ _TOO_MANY_COLUMNS = "This line has more columns than the first. A value with a s
 _ROUNDED = "A spreadsheet rounded this ID. Format the column as text, enter the ID again and save."
 
 
-class MappingKinds(TextChoices):
+class PasteKind(TextChoices):
     """What a list without columns holds."""
 
     ASINS = "asins", "ASINs"
@@ -89,17 +89,17 @@ class Reading:
 
 def parse_asins(text: str) -> Reading:
     """Read ASINs separated by white space, commas, semicolons, quotes or brackets."""
-    return _parse_list(text, MappingKinds.ASINS)
+    return _parse_list(text, PasteKind.ASINS)
 
 
 def parse_campaigns(text: str) -> Reading:
     """Read one campaign per line, because names hold commas; a line of digits only is a row of IDs."""
-    return _parse_list(text, MappingKinds.CAMPAIGNS)
+    return _parse_list(text, PasteKind.CAMPAIGNS)
 
 
-def parse_list(text: str, kinds: MappingKinds) -> Reading:
+def parse_list(text: str, kinds: PasteKind) -> Reading:
     """Read pasted text."""
-    return parse_asins(text) if kinds == MappingKinds.ASINS else parse_campaigns(text)
+    return parse_asins(text) if kinds == PasteKind.ASINS else parse_campaigns(text)
 
 
 def decode(data: bytes) -> str:
@@ -114,7 +114,7 @@ def decode(data: bytes) -> str:
     return text
 
 
-def parse_csv(text: str, kinds: MappingKinds) -> Reading:
+def parse_csv(text: str, kinds: PasteKind) -> Reading:
     """Read a file with the columns COLUMNS, by its header or in that order.
 
     One column without a known header is a list of `kinds`.
@@ -207,7 +207,7 @@ def _first_line(text: str) -> str:
     return found[0][:_MOST_OF_A_HEADER] if found else ""
 
 
-def _parse_list(text: str, kinds: MappingKinds) -> Reading:
+def _parse_list(text: str, kinds: PasteKind) -> Reading:
     reading = Reading()
     # Not splitlines(): a name may hold one of the exotic separators that cuts at.
     for line, content in enumerate(re.split(r"\r\n|\r|\n", text), 1):
@@ -215,8 +215,8 @@ def _parse_list(text: str, kinds: MappingKinds) -> Reading:
     return _limited(reading)
 
 
-def _take_listed(reading: Reading, kinds: MappingKinds, content: str, line: int) -> None:
-    if kinds == MappingKinds.ASINS:
+def _take_listed(reading: Reading, kinds: PasteKind, content: str, line: int) -> None:
+    if kinds == PasteKind.ASINS:
         for token in ASIN_SEPARATORS.split(content):
             if token.strip(_INVISIBLE):
                 reading.take(MappingKind.ASIN, token, line)

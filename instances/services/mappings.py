@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +15,9 @@ from typing import Any, NamedTuple
 from django.db import transaction
 from django.db.models import Count
 
+from amchelper.access import pk_of
 from amchelper.exceptions import InvalidStateError
+from amchelper.models import User
 from instances.models import AMCInstance, BrandASIN, BrandCampaign, InstanceBrand, MappingKind
 from instances.models.mapping import ASINQuerySet, CampaignQuerySet, fold_campaign
 from instances.services.brands import fold
@@ -27,6 +30,8 @@ from instances.services.mapping_text import (
     parse_asins,
     parse_campaigns,
 )
+
+logger = logging.getLogger(__name__)
 
 __all__ = ["parse_asins", "parse_campaigns"]
 
@@ -156,7 +161,7 @@ def assign_brands(
     return list(_unique(entries)), sorted(errors, key=lambda error: error.line)
 
 
-def add_mappings(instance: AMCInstance, entries: Iterable[Entry]) -> Changes:
+def add_mappings(instance: AMCInstance, entries: Iterable[Entry], *, actor: User | None) -> Changes:
     """Add what is not there yet; what is there in another spelling stays as it is.
 
     Raises InvalidStateError when a brand is gone.
@@ -168,7 +173,7 @@ def add_mappings(instance: AMCInstance, entries: Iterable[Entry]) -> Changes:
         new = [entry for entry in wanted if entry.folded not in present]
         _insert(new)
         invalidate_configuration([instance.pk])
-    return Changes(added=len(new), kept=len(wanted) - len(new))
+    return _logged(instance, actor, Changes(added=len(new), kept=len(wanted) - len(new)))
 
 
 def preview_replace(instance: AMCInstance, entries: Iterable[Entry]) -> ReplacePreview:
@@ -197,7 +202,9 @@ def preview_replace(instance: AMCInstance, entries: Iterable[Entry]) -> ReplaceP
     return ReplacePreview(changes, _fingerprint(present))
 
 
-def replace_mappings(instance: AMCInstance, entries: Iterable[Entry], *, fingerprint: str = "") -> Changes:
+def replace_mappings(
+    instance: AMCInstance, entries: Iterable[Entry], *, actor: User | None, fingerprint: str = ""
+) -> Changes:
     """Make `entries` all there is in the brands and kinds they name; other brands and kinds stay.
 
     Raises InvalidStateError when a brand is gone, or `fingerprint` is not that of what is there now.
@@ -216,16 +223,17 @@ def replace_mappings(instance: AMCInstance, entries: Iterable[Entry], *, fingerp
         _delete(BrandCampaign.objects.all(), [pk for entry, pk in gone if not entry.group.is_asins])
         _insert(new)
         invalidate_configuration([instance.pk])
-    return Changes(added=len(new), removed=len(gone), kept=len(wanted) - len(new))
+    return _logged(instance, actor, Changes(added=len(new), removed=len(gone), kept=len(wanted) - len(new)))
 
 
-def remove_mappings(instance: AMCInstance, rows: ASINQuerySet | CampaignQuerySet) -> int:
-    """Remove those of `rows` that are the instance's; give how many there were. One statement."""
+def remove_mappings(instance: AMCInstance, rows: ASINQuerySet | CampaignQuerySet, *, actor: User | None) -> int:
+    """Remove those of `rows` that are the instance's; returns how many there were. One statement."""
     with transaction.atomic():
         own = rows.of_instance(instance).order_by()
         # A subquery: a DELETE cannot join the brand.
         removed, _ = rows.model._default_manager.filter(pk__in=own.values("pk")).delete()
         invalidate_configuration([instance.pk])
+    _logged(instance, actor, Changes(removed=removed))
     return removed
 
 
@@ -272,6 +280,14 @@ def export_rows(instance: AMCInstance, brand: InstanceBrand | None = None) -> It
         yield _csv_line([name, asin, "", ""])
     for name, kind, value in mappings.campaigns.values_list("brand__name", "kind", "value").iterator():
         yield _csv_line([name, "", *((value, "") if kind == MappingKind.CAMPAIGN_ID else ("", value))])
+
+
+def _logged(instance: AMCInstance, actor: User | None, changes: Changes) -> Changes:
+    logger.info(
+        "mappings changed instance=%s actor=%s added=%s removed=%s",
+        instance.pk, pk_of(actor), changes.added, changes.removed,
+    )  # fmt: skip
+    return changes
 
 
 def _csv_line(cells: Iterable[str]) -> str:

@@ -7,39 +7,38 @@ from uuid import UUID
 
 from django.conf import settings
 from django.contrib import messages
-from django.db import IntegrityError, transaction
 from django.db.models import Count, QuerySet
 from django.http import Http404, HttpResponse
 from django.shortcuts import render
-from django.urls import reverse, reverse_lazy
+from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from amchelper.exceptions import AmcHelperError
 from amchelper.htmx import HtmxHttpRequest, redirect_page
+from amchelper.http import breadcrumbs, parse_uuid
 from instances.forms.connections import AccountForm, ConnectionForm, RefreshTokenForm
 from instances.models import AmazonConnection, AMCInstance, HealthCheckBatch
-from instances.services.access import get_account, get_connection
-from instances.services.amazon import forget_tokens
+from instances.presenters.breadcrumbs import connection_breadcrumbs
+from instances.services.access import get_account_to_edit, get_connection, get_connection_to_edit
 from instances.services.connections import (
     ConsentError,
+    add_account,
     connect_with_refresh_token,
     delete_account,
     delete_connection,
     disconnect,
     finish_consent,
     start_consent,
+    update_connection,
 )
-from instances.services.health_runs import queue_run
-from instances.tasks import advance_health_run
-
-_LIST_CRUMB = ("Connections", reverse_lazy("instances:connection-list"))
+from instances.services.health.batches import queue_batch
 
 _NAMED_ON_DELETE = 10
 
 
 @require_GET
 def connection_list(request: HtmxHttpRequest) -> HttpResponse:
-    connections = list(_with_counts(AmazonConnection.objects.visible_to(request.user)))
+    connections = list(_with_counts(AmazonConnection.objects.visible_to(request.user).with_rights(request.user)))
     # What was typed before Amazon said no comes back in the address.
     initial = {name: request.GET[name] for name in ("label", "region") if name in request.GET}
     if not connections:
@@ -47,7 +46,7 @@ def connection_list(request: HtmxHttpRequest) -> HttpResponse:
     context = {
         "connections": connections,
         "form": ConnectionForm(user=request.user, initial=initial),
-        "breadcrumbs": [("Connections", None)],
+        "breadcrumbs": breadcrumbs(here="Connections"),
     }
     return render(request, "instances/connection_list.html", context)
 
@@ -60,14 +59,14 @@ def connection_start(request: HtmxHttpRequest) -> HttpResponse:
             return _to_amazon(request, label=form.cleaned_data["label"], region=form.cleaned_data["region"])
         except AmcHelperError as error:
             form.add_error(None, error.message)
-    context = {"form": form, "breadcrumbs": [_LIST_CRUMB, ("Connect with Amazon", None)]}
+    context = {"form": form, "breadcrumbs": connection_breadcrumbs(here="Connect with Amazon")}
     return render(request, "instances/connection_form.html", context)
 
 
 @require_GET
 def connection_callback(request: HtmxHttpRequest) -> HttpResponse:
     try:
-        connection, is_new = finish_consent(session=request.session, user=request.user, answer=request.GET.dict())
+        connection, is_new = finish_consent(session=request.session, actor=request.user, answer=request.GET.dict())
     except ConsentError as error:
         messages.error(request, error.message)
         return redirect_page(request, _where_it_started(request, error))
@@ -82,7 +81,7 @@ def connection_paste(request: HtmxHttpRequest) -> HttpResponse:
         data = form.cleaned_data
         try:
             kept, is_new = connect_with_refresh_token(
-                user=request.user,
+                actor=request.user,
                 refresh_token=data["refresh_token"],
                 label=connection.label if connection else data["label"],
                 region=connection.region if connection else data["region"],
@@ -91,11 +90,10 @@ def connection_paste(request: HtmxHttpRequest) -> HttpResponse:
             return _connected(request, kept, is_new=is_new)
         except AmcHelperError as error:
             form.add_error("refresh_token", error.message)
-    crumbs = [_LIST_CRUMB, *([(connection.label, connection.get_absolute_url())] if connection else [])]
     context = {
         "form": form,
         "connection": connection,
-        "breadcrumbs": [*crumbs, ("Paste a refresh token", None)],
+        "breadcrumbs": connection_breadcrumbs(connection, here="Paste a refresh token"),
     }
     return render(request, "instances/connection_paste.html", context)
 
@@ -108,25 +106,23 @@ def connection_detail(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
         "connection": connection,
         "accounts": accounts,
         "instance_count": AMCInstance.objects.filter(account__connection=connection).count(),
-        "breadcrumbs": [_LIST_CRUMB, (connection.label, None)],
+        "breadcrumbs": connection_breadcrumbs(here=connection.label),
     }
     return render(request, "instances/connection_detail.html", context)
 
 
 @require_http_methods(["GET", "POST"])
 def connection_update(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
-    connection = get_connection(request.user, pk)
+    connection = get_connection_to_edit(request.user, pk)
     label = connection.label
+    breadcrumbs_to_form = connection_breadcrumbs(connection, here="Edit")
     form = ConnectionForm(request.POST or None, user=request.user, instance=connection)
     if request.method == "POST" and form.is_valid():
         try:
-            with transaction.atomic():
-                # Named fields: a token that was refreshed meanwhile must not be undone.
-                connection.save(update_fields=["label", "region", "updated_at"])
-        except IntegrityError:
-            form.add_error("label", "You have a connection with this name already.")
+            update_connection(connection, actor=request.user)
+        except AmcHelperError as error:
+            form.add_error("label", error.message)
         else:
-            forget_tokens(connection)
             messages.success(request, f"“{connection.label}” was saved.")
             return redirect_page(request, connection)
     context = {
@@ -134,14 +130,14 @@ def connection_update(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
         "connection": connection,
         # The form has put what was typed into `connection` already.
         "label": label,
-        "breadcrumbs": [_LIST_CRUMB, (label, connection.get_absolute_url()), ("Edit", None)],
+        "breadcrumbs": breadcrumbs_to_form,
     }
     return render(request, "instances/connection_edit.html", context)
 
 
 @require_POST
 def connection_reconnect(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
-    connection = get_connection(request.user, pk)
+    connection = get_connection_to_edit(request.user, pk)
     try:
         return _to_amazon(request, label=connection.label, region=connection.region, connection=connection)
     except AmcHelperError as error:
@@ -151,27 +147,27 @@ def connection_reconnect(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 def connection_disconnect(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
-    connection = get_connection(request.user, pk)
+    connection = get_connection_to_edit(request.user, pk)
     if request.method == "POST":
-        disconnect(connection)
+        disconnect(connection, actor=request.user)
         messages.success(request, f"“{connection.label}” was disconnected. Its accounts and instances are kept.")
         return redirect_page(request, connection)
     context = {
         "connection": connection,
         "instance_count": AMCInstance.objects.filter(account__connection=connection).count(),
         "account_count": connection.accounts.count(),
-        "breadcrumbs": [_LIST_CRUMB, (connection.label, connection.get_absolute_url()), ("Disconnect", None)],
+        "breadcrumbs": connection_breadcrumbs(connection, here="Disconnect"),
     }
     return render(request, "instances/connection_disconnect.html", context)
 
 
 @require_http_methods(["GET", "POST"])
 def connection_delete(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
-    connection = get_connection(request.user, pk)
+    connection = get_connection_to_edit(request.user, pk)
     label = connection.label
     if request.method == "POST":
         try:
-            delete_connection(connection)
+            delete_connection(connection, actor=request.user)
         except AmcHelperError as error:
             messages.error(request, error.message)
             return redirect_page(request, "instances:connection-delete", pk)
@@ -183,39 +179,39 @@ def connection_delete(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
         "instances": instances[:_NAMED_ON_DELETE],
         "instance_count": instances.count(),
         "account_count": connection.accounts.count(),
-        "breadcrumbs": [_LIST_CRUMB, (label, connection.get_absolute_url()), ("Delete", None)],
+        "breadcrumbs": connection_breadcrumbs(connection, here="Delete"),
     }
     return render(request, "instances/connection_delete.html", context)
 
 
 @require_http_methods(["GET", "POST"])
 def account_create(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
-    connection = get_connection(request.user, pk)
+    connection = get_connection_to_edit(request.user, pk)
     form = AccountForm(request.POST or None, connection=connection)
     if request.method == "POST" and form.is_valid():
+        account = form.save(commit=False)
         try:
-            with transaction.atomic():
-                account = form.save()
-        except IntegrityError:
-            form.add_error("account_id", "This login has this account and marketplace already.")
+            add_account(account, actor=request.user)
+        except AmcHelperError as error:
+            form.add_error("account_id", error.message)
         else:
             messages.success(request, f"{account} was added. Discover to see its instances.")
             return redirect_page(request, connection)
     context = {
         "form": form,
         "connection": connection,
-        "breadcrumbs": [_LIST_CRUMB, (connection.label, connection.get_absolute_url()), ("Add account", None)],
+        "breadcrumbs": connection_breadcrumbs(connection, here="Add account"),
     }
     return render(request, "instances/account_form.html", context)
 
 
 @require_http_methods(["GET", "POST"])
 def account_delete(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
-    account = get_account(request.user, pk)
+    account = get_account_to_edit(request.user, pk)
     connection = account.connection
     if request.method == "POST":
         try:
-            delete_account(account)
+            delete_account(account, actor=request.user)
             messages.success(request, f"{account} was deleted here. At Amazon nothing changed.")
         except AmcHelperError as error:
             messages.error(request, error.message)
@@ -223,7 +219,7 @@ def account_delete(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
     context = {
         "account": account,
         "connection": connection,
-        "breadcrumbs": [_LIST_CRUMB, (connection.label, connection.get_absolute_url()), ("Delete account", None)],
+        "breadcrumbs": connection_breadcrumbs(connection, here="Delete account"),
     }
     return render(request, "instances/account_confirm_delete.html", context)
 
@@ -240,10 +236,10 @@ def _named_connection(request: HtmxHttpRequest) -> AmazonConnection | None:
     text = request.GET.get("connection", "")
     if not text:
         return None
-    try:
-        return get_connection(request.user, UUID(text))
-    except ValueError:
-        raise Http404("There is no such connection.") from None
+    pk = parse_uuid(text)
+    if pk is None:
+        raise Http404("There is no such connection.")
+    return get_connection_to_edit(request.user, pk)
 
 
 def _to_amazon(
@@ -256,7 +252,7 @@ def _to_amazon(
     back = request.build_absolute_uri(path) if in_demo else f"{settings.SITE_URL}{path}"
     url = start_consent(
         session=request.session,
-        user=request.user,
+        actor=request.user,
         redirect_uri=back,
         label=label,
         region=region,
@@ -269,10 +265,10 @@ def _connected(request: HtmxHttpRequest, connection: AmazonConnection, *, is_new
     if is_new:
         messages.success(request, f"“{connection.label}” is connected. Now see what it reaches.")
         return redirect_page(request, "instances:connection-discover", connection.pk)
-    instances = AMCInstance.objects.visible_to(request.user).enabled().filter(account__connection=connection)
+    instances = AMCInstance.objects.runnable_by(request.user).enabled().filter(account__connection=connection)
     pks = list(instances.values_list("pk", flat=True))
     if pks:
-        queue_run(pks, user=request.user, trigger=HealthCheckBatch.Trigger.SAVE, send=advance_health_run.delay)
+        queue_batch(pks, actor=request.user, trigger=HealthCheckBatch.Trigger.SAVE)
     checked = " Its instances are being checked." if pks else ""
     messages.success(request, f"“{connection.label}” is connected again.{checked}")
     return redirect_page(request, connection)

@@ -7,11 +7,12 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from amchelper.htmx import HtmxHttpRequest
+from amchelper.http import breadcrumbs
 from instances.models import AMCInstance, HealthCheck, HealthCheckBatch
 from instances.presenters.overview import health_tiles, hour_blocks, incidents, region_figures
 
 INCIDENTS_SHOWN = 50
-RUNS_SHOWN = 8
+BATCHES_SHOWN = 8
 
 
 @require_GET
@@ -25,7 +26,8 @@ def health_list(request: HtmxHttpRequest) -> HttpResponse:
         "blocks": hour_blocks(checks),
         "incidents": incidents(failing[:INCIDENTS_SHOWN]),
         "more_incidents": max(0, failing.count() - INCIDENTS_SHOWN),
-        "runs": HealthCheckBatch.objects.visible_to(request.user)[:RUNS_SHOWN],
-        "breadcrumbs": [("Health", None)],
+        "batches": HealthCheckBatch.objects.visible_to(request.user)[:BATCHES_SHOWN],
+        "can_run": instances.runnable_by(request.user).exists(),
+        "breadcrumbs": breadcrumbs(here="Health"),
     }
     return render(request, "instances/health_list.html", context)

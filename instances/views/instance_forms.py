@@ -12,11 +12,13 @@ from django.views.decorators.http import require_http_methods
 
 from amchelper.exceptions import AmcHelperError
 from amchelper.htmx import HtmxHttpRequest, redirect_page, render_page
+from amchelper.http import breadcrumbs
 from instances.errors import InstanceConnectionError, InvalidInstanceConfiguration, StaleInstanceError
 from instances.forms.instances import InstanceForm
 from instances.models import AMCInstance, Status
+from instances.presenters.breadcrumbs import instance_breadcrumbs
 from instances.services import instances as services
-from instances.services.access import get_instance
+from instances.services.access import get_instance_to_edit
 from instances.services.brands import suggest_brands
 from instances.services.connection_test import ConnectionTest
 
@@ -34,7 +36,7 @@ def instance_create(request: HtmxHttpRequest) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 def instance_update(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
-    instance = get_instance(request.user, pk)
+    instance = get_instance_to_edit(request.user, pk, on_own_page=True)
     if request.method == "POST":
         form = InstanceForm(request.POST, user=request.user, instance=instance)
         return _submitted(request, form, instance)
@@ -63,19 +65,19 @@ def _submitted(request: HtmxHttpRequest, form: InstanceForm, instance: AMCInstan
 
 
 def _save(request: HtmxHttpRequest, form: InstanceForm, instance: AMCInstance | None) -> tuple[AMCInstance, str]:
-    """Save as the button says, and give the sentence that tells so; raises AmcHelperError."""
+    """Save as the button says, and return it with the sentence that tells so; raises AmcHelperError."""
     values, version = form.values(), str(form.cleaned_data["version"])
     if request.POST.get("action") == "draft":
         if instance is None:
-            saved = services.save_draft(user=request.user, values=values)
+            saved = services.save_draft(actor=request.user, values=values)
         else:
-            saved = services.save_draft(user=request.user, values=values, instance=instance, version=version)
+            saved = services.save_draft(actor=request.user, values=values, instance=instance, version=version)
         return saved, f"{saved.name} is saved. Its connection was not tested."
     if instance is not None and not _is_tested_on_save(values, instance):
-        saved = services.save_details(user=request.user, values=values, instance=instance, version=version)
+        saved = services.save_details(actor=request.user, values=values, instance=instance, version=version)
         return saved, f"{saved.name} is saved."
     test = services.try_connection(values)
-    saved = services.save_tested(user=request.user, values=values, test=test, instance=instance, version=version)
+    saved = services.save_tested(actor=request.user, values=values, test=test, instance=instance, version=version)
     return saved, f"The connection works. {saved.name} is saved."
 
 
@@ -91,8 +93,8 @@ def _refuse_stale(form: InstanceForm, instance: AMCInstance | None) -> None:
 
 
 def _stale_page(request: HtmxHttpRequest, form: InstanceForm, error: AmcHelperError) -> HttpResponse:
-    current = get_instance(request.user, form.instance.pk)
-    differences = services.differences(current, form.values())
+    current = get_instance_to_edit(request.user, form.instance.pk, on_own_page=True)
+    differences = services.changed_fields(current, form.values())
     form.add_error(None, error.message)
     # What is shown is what a second, deliberate save overwrites.
     form.data = {**form.data.dict(), "version": services.version_of(current)}  # type: ignore[attr-defined]  # POST
@@ -102,11 +104,6 @@ def _stale_page(request: HtmxHttpRequest, form: InstanceForm, error: AmcHelperEr
 def _page(
     request: HtmxHttpRequest, form: InstanceForm, instance: AMCInstance | None, **extra: Any
 ) -> HttpResponse:
-    listing = ("Instances", reverse("instances:instance-list"))
-    if instance is None:
-        breadcrumbs: list[tuple[str, str | None]] = [listing, ("Add", None)]
-    else:
-        breadcrumbs = [listing, (instance.name, instance.get_absolute_url()), ("Settings", None)]
     wrong = next((name for name in form.errors if name in form.fields), None)
     if wrong:
         form.fields[wrong].widget.attrs["autofocus"] = True  # the reader goes on where something is to do
@@ -117,7 +114,9 @@ def _page(
         "has_account": form.fields["account"].queryset.exists(),  # type: ignore[attr-defined]  # a model's field
         "tests_on_save": instance is None or instance.status == Status.PENDING,
         "may_draft": bool(extra.get("test")) or (instance is not None and instance.status == Status.PENDING),
-        "breadcrumbs": breadcrumbs,
+        "breadcrumbs": instance_breadcrumbs(instance, here="Settings")
+        if instance
+        else breadcrumbs(("Instances", reverse("instances:instance-list")), here="Add"),
         "tab": "settings",
         **extra,
     }

@@ -11,20 +11,21 @@ from django.core.paginator import Paginator
 from django.db.models import Count, Max
 from django.http import HttpResponse, JsonResponse, QueryDict
 from django.shortcuts import render
-from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from amchelper.exceptions import AmcHelperError
 from amchelper.htmx import HtmxHttpRequest, redirect_page, render_page, wants_fragment
+from amchelper.http import breadcrumbs
 from amchelper.models import User
 from instances.forms.filters import InstanceFilter
 from instances.models import AmazonConnection, AMCAccount, AMCInstance, HealthCheck
 from instances.models.instance import InstanceQuerySet
 from instances.models.reasons import reason_of
+from instances.presenters.breadcrumbs import instance_breadcrumbs
 from instances.presenters.listing import CHECKS_SHOWN, instance_rows, uptime_blocks, uptime_label
 from instances.presenters.overview import health_tiles
-from instances.services.access import get_instance
+from instances.services.access import get_instance, get_instance_to_edit
 from instances.services.brands import suggest_brands
 from instances.services.instances import delete, delete_impact, disable, enable
 from instances.views.instance_forms import instance_create, instance_update
@@ -52,13 +53,17 @@ PROBES_SHOWN = 20
 def instance_list(request: HtmxHttpRequest) -> HttpResponse:
     visible = AMCInstance.objects.visible_to(request.user)
     filters = InstanceFilter(request.GET, user=request.user)
-    page = Paginator(filters.apply(visible.with_relations()), PER_PAGE).get_page(request.GET.get("page"))
+    page = Paginator(filters.apply(visible.with_relations().with_rights(request.user)), PER_PAGE).get_page(
+        request.GET.get("page")
+    )
+    rows = instance_rows(list(page), request.user)
     context = {
         "filters": filters,
         "page": page,
-        "rows": instance_rows(list(page), request.user),
+        "rows": rows,
+        "can_run": any(row.instance.can_run for row in rows),  # type: ignore[attr-defined]  # annotated
         **list_tiles(request.user, filters.chosen.get("health", "")),
-        "breadcrumbs": [],
+        "breadcrumbs": breadcrumbs(),
     }
     if not wants_fragment(request):
         context["summary"] = _summary(visible)
@@ -75,31 +80,31 @@ def instance_list(request: HtmxHttpRequest) -> HttpResponse:
 
 @require_GET
 def instance_detail(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
-    instance = get_instance(request.user, pk)
-    context = {**_panel(request, instance), "breadcrumbs": _breadcrumbs(instance), "tab": "overview"}
+    instance = get_instance(request.user, pk, on_own_page=True)
+    context = {**_panel(request, instance), "breadcrumbs": instance_breadcrumbs(instance), "tab": "overview"}
     return render(request, "instances/instance_detail.html", context)
 
 
 @require_http_methods(["GET", "POST"])
 def instance_delete(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
-    instance = get_instance(request.user, pk)
+    instance = get_instance_to_edit(request.user, pk, on_own_page=True)
     if request.method == "POST":
-        delete(instance)
+        delete(instance=instance, actor=request.user)
         messages.success(request, f"{instance.name} was deleted here. At Amazon nothing changed.")
         return redirect_page(request, "instances:instance-list")
     context = {
         "instance": instance,
         "consequences": delete_impact(instance),
-        "breadcrumbs": [*_breadcrumbs(instance, linked=True), ("Delete", None)],
+        "breadcrumbs": instance_breadcrumbs(instance, here="Delete"),
     }
     return render(request, "instances/instance_confirm_delete.html", context)
 
 
 @require_POST
 def instance_enable(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
-    instance = get_instance(request.user, pk)
+    instance = get_instance_to_edit(request.user, pk, on_own_page=True)
     try:
-        check = enable(instance=instance, user=request.user)
+        check = enable(instance=instance, actor=request.user)
     except AmcHelperError as error:
         return _refused(request, instance, error)
     text = f"{instance.name} is enabled and was checked: {check.get_verdict_display()}."
@@ -108,9 +113,9 @@ def instance_enable(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
 
 @require_POST
 def instance_disable(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
-    instance = get_instance(request.user, pk)
+    instance = get_instance_to_edit(request.user, pk, on_own_page=True)
     try:
-        disable(instance=instance, user=request.user)
+        disable(instance=instance, actor=request.user)
     except AmcHelperError as error:
         return _refused(request, instance, error)
     text = f"{instance.name} is disabled. It is no longer checked by itself."
@@ -185,8 +190,3 @@ def _panel(request: HtmxHttpRequest, instance: AMCInstance) -> dict[str, Any]:
 def health_in_address(request: HtmxHttpRequest) -> str:
     """Return the health filter of the list that sent an htmx request."""
     return QueryDict(urlsplit(request.htmx.current_url or "").query).get("health") or ""
-
-
-def _breadcrumbs(instance: AMCInstance, *, linked: bool = False) -> list[tuple[str, str | None]]:
-    own = instance.get_absolute_url() if linked else None
-    return [("Instances", reverse("instances:instance-list")), (instance.name, own)]

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
 from django.http import HttpResponse, StreamingHttpResponse
 from django.shortcuts import render
@@ -15,11 +15,14 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from amchelper.exceptions import AmcHelperError
 from amchelper.htmx import HtmxHttpRequest, redirect_page, render_page, wants_fragment
+from amchelper.numbers import parse_key
+from amchelper.words import counted
 from instances.forms.mappings import MappingFilter, MappingForm, ReplaceForm, stage
 from instances.models import AMCInstance, MappingKind
 from instances.models.mapping import ASINQuerySet, CampaignQuerySet
+from instances.presenters.breadcrumbs import instance_breadcrumbs
 from instances.services import mappings as services
-from instances.services.access import get_instance_or_404
+from instances.services.access import get_instance, get_instance_to_edit
 from instances.services.mapping_text import COLUMNS, MAX_ROWS
 
 PER_PAGE = 100
@@ -30,7 +33,7 @@ BYTE_ORDER_MARK = "\ufeff"
 
 @require_GET
 def mapping_list(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
-    instance = get_instance_or_404(request.user, pk)
+    instance = get_instance(request.user, pk)
     filters = MappingFilter(request.GET, instance=instance)
     rows = filters.rows().select_related("brand").order_by("brand__folded", *_order(filters), "pk")
     page = Paginator(rows, PER_PAGE).get_page(request.GET.get("page"))
@@ -41,7 +44,6 @@ def mapping_list(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
         "brands": brands,
         "total": sum(sum(row.kinds.values()) for row in brands),
         "tiles": _tiles(filters, brands),
-        "may_edit": _may_edit(request, instance),
         **_frame(instance),
     }
     response = render_page(
@@ -56,7 +58,7 @@ def mapping_list(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def mapping_create(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
     """Add rows at once, or show what replacing by them would change."""
-    instance = _editable(request, pk)
+    instance = get_instance_to_edit(request.user, pk)
     if request.method == "GET":
         return _form(request, instance, MappingForm(instance=instance, initial=request.GET.dict()))
     form = MappingForm(request.POST, request.FILES, instance=instance)
@@ -65,25 +67,27 @@ def mapping_create(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
     if request.POST.get("action") == "replace":
         return _preview(request, instance, form, form.entries)
     try:
-        changes = services.add_mappings(instance, form.entries)
+        changes = services.add_mappings(instance, form.entries, actor=request.user)
     except AmcHelperError as error:
         form.add_error(None, error.message)
         return _form(request, instance, form)
-    there = f" {changes.kept:,} {'was' if changes.kept == 1 else 'were'} there already." if changes.kept else ""
-    messages.success(request, f"{_counted(changes.added)} added.{there}{_ignored(form)}")
+    there = f" {counted(changes.kept, 'was', 'were')} there already." if changes.kept else ""
+    messages.success(request, f"{counted(changes.added, 'mapping')} added.{there}{_ignored(form)}")
     return _to_list(request, instance, form.entries)
 
 
 @require_POST
 def mapping_replace(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
     """Replace by the rows that `mapping_create` showed."""
-    instance = _editable(request, pk)
+    instance = get_instance_to_edit(request.user, pk)
     form = ReplaceForm(request.POST, instance=instance)
     if not form.is_valid():
         messages.error(request, " ".join(str(text) for texts in form.errors.values() for text in texts))
         return redirect_page(request, "instances:mapping-create", instance.pk)
     try:
-        changes = services.replace_mappings(instance, form.entries, fingerprint=form.fingerprint)
+        changes = services.replace_mappings(
+            instance, form.entries, actor=request.user, fingerprint=form.fingerprint
+        )
     except AmcHelperError as error:
         messages.error(request, error.message)
         return _preview(request, instance, MappingForm(instance=instance), form.entries)
@@ -96,14 +100,15 @@ def mapping_replace(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
 @require_POST
 def mapping_remove(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
     """Ask, and when the answer comes with the same number, remove the ticked rows or all that match."""
-    instance = _editable(request, pk)
+    instance = get_instance_to_edit(request.user, pk)
     filters = MappingFilter(request.POST, instance=instance)
     rows = _chosen(request, filters)
     count = rows.count()
     if not count:
         messages.warning(request, "Nothing was removed: tick at least one row.")
     elif request.POST.get("count") == str(count):
-        messages.success(request, f"{_counted(services.remove_mappings(instance, rows))} removed.")
+        removed = services.remove_mappings(instance, rows, actor=request.user)
+        messages.success(request, f"{counted(removed, 'mapping')} removed.")
     else:
         return _confirm_remove(request, instance, filters, rows, count)
     return redirect_page(request, reverse("instances:mapping-list", args=[instance.pk]) + filters.address())
@@ -111,7 +116,7 @@ def mapping_remove(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
 
 @require_GET
 def mapping_export(request: HtmxHttpRequest, pk: UUID) -> StreamingHttpResponse:
-    instance = get_instance_or_404(request.user, pk)
+    instance = get_instance(request.user, pk)
     # The mark tells spreadsheets that this is UTF-8.
     lines = (line.encode() for part in ([BYTE_ORDER_MARK], services.export_rows(instance)) for line in part)
     response = StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8")
@@ -173,20 +178,8 @@ def _chosen(request: HtmxHttpRequest, filters: MappingFilter) -> ASINQuerySet | 
     rows = filters.rows()
     if request.POST.get("all"):
         return rows
-    ticked = [int(pk) for pk in request.POST.getlist("row") if pk.isascii() and pk.isdecimal() and len(pk) < 19]
+    ticked = [key for key in map(parse_key, request.POST.getlist("row")) if key is not None]
     return rows.filter(pk__in=ticked)
-
-
-def _editable(request: HtmxHttpRequest, pk: UUID) -> AMCInstance:
-    """Return an instance whose mappings the user may change; what they may only see is refused with 403."""
-    instance = get_instance_or_404(request.user, pk)
-    if not _may_edit(request, instance):
-        raise PermissionDenied("Access denied")
-    return instance
-
-
-def _may_edit(request: HtmxHttpRequest, instance: AMCInstance) -> bool:
-    return AMCInstance.objects.all().editable_by(request.user).filter(pk=instance.pk).exists()
 
 
 def _tiles(filters: MappingFilter, brands: list[services.BrandCounts]) -> list[tuple[MappingKind, int, str]]:
@@ -210,18 +203,9 @@ def _to_list(request: HtmxHttpRequest, instance: AMCInstance, entries: list[serv
 
 
 def _frame(instance: AMCInstance, here: str = "") -> dict[str, Any]:
-    listed = reverse("instances:mapping-list", args=[instance.pk])
-    trail: list[tuple[str, str | None]] = [
-        ("Instances", reverse("instances:instance-list")),
-        (instance.name, instance.get_absolute_url() if here else None),
-    ]
-    if here:
-        trail += [("Mappings", listed), (here, None)]
-    return {"instance": instance, "tab": "mappings", "breadcrumbs": trail}
-
-
-def _counted(count: int) -> str:
-    return f"{count:,} mapping{'' if count == 1 else 's'}"
+    listed = ("Mappings", reverse("instances:mapping-list", args=[instance.pk]))
+    way = instance_breadcrumbs(instance, listed, here=here) if here else instance_breadcrumbs(instance)
+    return {"instance": instance, "tab": "mappings", "breadcrumbs": way}
 
 
 def _ignored(form: MappingForm) -> str:

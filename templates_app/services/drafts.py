@@ -19,7 +19,6 @@ from templates_app.sql.values import ValueProblem, read_items
 MAX_SQL_LENGTH = 200_000
 # Each input is three fields of a form, of which Django takes a thousand; AMC itself has 100 parameters at most.
 MAX_PARAMETERS = 300
-SANDBOX = "SANDBOX"
 # Not wrong yet: a value is still to come.
 _WAITING = ("missing", "empty")
 
@@ -127,9 +126,7 @@ def lint_for(instance: AMCInstance, sql: str) -> list[Finding]:
     if not sql.strip():
         return []
     types = get_instance_configuration(instance.pk).advertiser_types
-    return lint(
-        sql, advertiser_types=types or None, aggregation_controls=instance.instance_type.upper() != SANDBOX
-    )
+    return lint(sql, advertiser_types=types or None, aggregation_controls=not instance.has_synthetic_data)
 
 
 def _fill(parameter: Parameter, text: str, mapped: MappedValues, auto: bool, touched: bool) -> ParameterValue:

@@ -79,15 +79,15 @@ def measure() -> tuple[float, int]:
     from django.test.utils import CaptureQueriesContext
 
     from instances.models import AMCInstance, Health, HealthCheckBatch
-    from instances.services.health import check_instances, start_run
+    from instances.services.health.batches import check_instances, hold_batch
 
     with CaptureQueriesContext(connection) as queries:
         began = time.perf_counter()
         instances = list(AMCInstance.objects.for_probing())
-        run = start_run([i.pk for i in instances], user=None, trigger=HealthCheckBatch.Trigger.COMMAND)
-        results = check_instances(instances, run=run, max_workers=CONCURRENCY)
+        claim = hold_batch([i.pk for i in instances], actor=None, trigger=HealthCheckBatch.Trigger.COMMAND)
+        results = check_instances(instances, claim, max_workers=CONCURRENCY)
         seconds = time.perf_counter() - began
-    healthy = AMCInstance.objects.filter(health_status=Health.HEALTHY, last_health_check__gte=run.started_at)
+    healthy = AMCInstance.objects.filter(health_status=Health.HEALTHY, last_health_check__gte=claim.row.started_at)
     if len(results) != COUNT or healthy.count() != COUNT:
         raise SystemExit("The benchmark is void: not every instance was found healthy.")
     return seconds, len(queries)

@@ -23,7 +23,7 @@ account, _ = AMCAccount.objects.get_or_create(
     defaults=dict(account_name="Northwind Outdoor US"))
 instance, _ = AMCInstance.objects.get_or_create(
     user=alice, instance_id="NAME", defaults=dict(account=account, name="Trail Running US", region="NA"))
-replace_brands(instance, BRANDS)
+replace_brands(instance, BRANDS, actor=None)
 print("instance", instance.pk)
 """
 # What the page says about an upload, however quickly it goes by; the next page can still read it.

@@ -25,7 +25,7 @@ from instances.services.mappings import Entry, add_mappings
 add_mappings(instance, [
     Entry(brand.pk, MappingKind.ASIN, "B0TRAIL001"), Entry(brand.pk, MappingKind.ASIN, "B0TRAIL002"),
     Entry(brand.pk, MappingKind.CAMPAIGN_ID, "123456789012345678"),
-])
+], actor=None)
 print("instance", instance.pk)
 """
 # What another server process does: it saves a new version.

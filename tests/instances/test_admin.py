@@ -28,9 +28,9 @@ class AdminTests(LocalAmcTestCase):
             )
 
     def test_every_list_and_page_opens(self) -> None:
-        run = HealthCheckBatch.objects.create(trigger="admin", total=0)
-        check = HealthCheck.objects.create(instance=self.instance, run=run, verdict="HEALTHY")
-        objects = [self.connection, self.account, self.instance, run, check, self.alice]
+        batch = HealthCheckBatch.objects.create(trigger="admin", total=0)
+        check = HealthCheck.objects.create(instance=self.instance, batch=batch, verdict="HEALTHY")
+        objects = [self.connection, self.account, self.instance, batch, check, self.alice]
         for thing in objects:
             meta = thing._meta
             with self.subTest(meta.model_name):
@@ -42,11 +42,11 @@ class AdminTests(LocalAmcTestCase):
         self.assertContains(self.client.get(self.list_url), "amclocalus1")
 
     def test_check_health_queues_a_run(self) -> None:
-        with mock.patch("instances.tasks.advance_health_run.delay") as delay:
+        with mock.patch("instances.services.health.batches.send_task") as send:
             self.act("check_health")
-        run = HealthCheckBatch.objects.get(trigger="admin")
-        self.assertEqual(run.instance_ids, [str(self.instance.pk)])
-        delay.assert_called_once_with(str(run.pk))
+        batch = HealthCheckBatch.objects.get(trigger="admin")
+        self.assertEqual(batch.instance_ids, [str(self.instance.pk)])
+        send.assert_called_once_with("instances.tasks.advance_health_batch", str(batch.pk))
 
     def test_disable_and_enable_follow_the_life_cycle(self) -> None:
         self.act("disable_instances")
@@ -77,8 +77,8 @@ class AdminTests(LocalAmcTestCase):
             get_instance_configuration(self.instance.pk)
 
     def test_user_is_deleted_with_everything_that_is_theirs(self) -> None:
-        run = HealthCheckBatch.objects.create(user=self.alice, trigger="list", total=1)
-        HealthCheck.objects.create(instance=self.instance, run=run, verdict="HEALTHY")
+        batch = HealthCheckBatch.objects.create(user=self.alice, trigger="list", total=1)
+        HealthCheck.objects.create(instance=self.instance, batch=batch, verdict="HEALTHY")
         InstanceFactory.create(account__connection__user=self.charlie)
         url = reverse("admin:amchelper_user_delete", args=[self.alice.pk])
         self.assertNotContains(self.client.get(url), "required")

@@ -34,34 +34,34 @@ class BrandTests(CastTestCase):
         self.assertEqual(clean_names(["Norda", "Norda"]), ["Norda"])
 
     def test_rows_that_stay_keep_their_key(self) -> None:
-        replace_brands(self.instance, ["Norda", "Wellhome"])
+        replace_brands(self.instance, ["Norda", "Wellhome"], actor=None)
         before = self.rows()
-        replace_brands(self.instance, ["Norda", "GreenLeaf"])
+        replace_brands(self.instance, ["Norda", "GreenLeaf"], actor=None)
         after = self.rows()
         self.assertEqual(set(after), {"Norda", "GreenLeaf"})
         self.assertEqual(after["Norda"], before["Norda"])
 
     def test_other_spelling_of_a_present_brand_renames_it(self) -> None:
-        replace_brands(self.instance, ["norda"])
+        replace_brands(self.instance, ["norda"], actor=None)
         before = self.rows()["norda"]
-        replace_brands(self.instance, ["Norda"])
+        replace_brands(self.instance, ["Norda"], actor=None)
         self.assertEqual(self.rows(), {"Norda": before})
 
     def test_a_bad_name_changes_nothing(self) -> None:
-        replace_brands(self.instance, ["Norda"])
+        replace_brands(self.instance, ["Norda"], actor=None)
         with self.assertRaises(InvalidInstanceConfiguration):
-            replace_brands(self.instance, ["Wellhome", "x" * 101])
+            replace_brands(self.instance, ["Wellhome", "x" * 101], actor=None)
         self.assertEqual(set(self.rows()), {"Norda"})
 
     def test_the_database_refuses_a_second_spelling(self) -> None:
-        replace_brands(self.instance, ["Norda"])
+        replace_brands(self.instance, ["Norda"], actor=None)
         with self.assertRaises(IntegrityError), transaction.atomic():
             InstanceBrand.objects.create(instance=self.instance, name="NORDA", folded="norda")
 
     def test_suggestions_are_the_users_own(self) -> None:
-        replace_brands(self.instance, ["Norda", "Ärmel"])
+        replace_brands(self.instance, ["Norda", "Ärmel"], actor=None)
         other = AccountFactory.create(connection__user=self.charlie)
-        replace_brands(InstanceFactory.create(account=other), ["Secret"])
+        replace_brands(InstanceFactory.create(account=other), ["Secret"], actor=None)
         self.assertEqual(suggest_brands(self.alice), ["Norda", "Ärmel"])
         self.assertEqual(self.client.get("/instances/brands/?q=ÄRM").json(), {"brands": ["Ärmel"]})
         self.assertEqual(self.client.get("/instances/brands/?q=secret").json(), {"brands": []})

@@ -11,7 +11,7 @@ from django.urls import reverse
 
 from instances.models import AMCInstance, HealthCheckBatch
 from instances.models.lifecycle import Event
-from instances.services import health_runs
+from instances.services.health import batches
 from tests.base import LocalAmcTestCase
 from tests.factories import InstanceFactory
 
@@ -25,8 +25,8 @@ class CheckPagesTests(LocalAmcTestCase):
             account__connection__user=self.charlie,
             instance_id="amclocalus1",
         )
-        patcher = mock.patch("instances.tasks.advance_health_run.delay")
-        self.delay = patcher.start()
+        patcher = mock.patch("instances.services.health.batches.send_task")
+        self.send = patcher.start()
         self.addCleanup(patcher.stop)
 
     def post(self, data: dict[str, Any], *, htmx: bool = False) -> Any:
@@ -35,8 +35,8 @@ class CheckPagesTests(LocalAmcTestCase):
             return self.htmx_post(url, data) if htmx else self.client.post(url, data)
 
     def checked(self) -> set[str]:
-        run = HealthCheckBatch.objects.get()
-        return {i.instance_id for i in AMCInstance.objects.filter(pk__in=run.instance_ids, user=self.alice)}
+        batch = HealthCheckBatch.objects.get()
+        return {i.instance_id for i in AMCInstance.objects.filter(pk__in=batch.instance_ids, user=self.alice)}
 
     def test_one_instance_is_checked_at_once(self) -> None:
         url = reverse("instances:instance-check", args=[self.good.pk])
@@ -46,10 +46,10 @@ class CheckPagesTests(LocalAmcTestCase):
 
     def test_ticked_instances_are_queued_and_foreign_ones_are_not(self) -> None:
         response = self.post({"instance": [str(self.good.pk), str(self.foreign.pk), "nonsense"]})
-        run = HealthCheckBatch.objects.get()
-        self.assertRedirects(response, reverse("instances:check-detail", args=[run.pk]))
-        self.assertEqual(run.instance_ids, [str(self.good.pk)])
-        self.delay.assert_called_once_with(str(run.pk))
+        batch = HealthCheckBatch.objects.get()
+        self.assertRedirects(response, reverse("instances:check-detail", args=[batch.pk]))
+        self.assertEqual(batch.instance_ids, [str(self.good.pk)])
+        self.send.assert_called_once_with("instances.tasks.advance_health_batch", str(batch.pk))
 
     def test_check_all_follows_the_filters(self) -> None:
         self.post({"all": "1", "q": "nowhere"})
@@ -69,9 +69,9 @@ class CheckPagesTests(LocalAmcTestCase):
         started = self.post({"all": "1", "list": "1"}, htmx=True)
         self.assertContains(started, 'hx-trigger="every 1s"')
         self.assertNotContains(started, "<html")
-        run = HealthCheckBatch.objects.get()
-        health_runs.advance_run(str(run.pk))
-        response = self.htmx_get(reverse("instances:check-detail", args=[run.pk]) + "?after=0&list=1")
+        batch = HealthCheckBatch.objects.get()
+        batches.advance_batch(batch.pk)
+        response = self.htmx_get(reverse("instances:check-detail", args=[batch.pk]) + "?after=0&list=1")
         self.assertContains(response, "Finished: 1 healthy, 1 unhealthy, 0 could not be checked.")
         self.assertNotContains(response, "hx-trigger")
         # The rows and the tiles of the list come along, out of band.
@@ -81,18 +81,18 @@ class CheckPagesTests(LocalAmcTestCase):
 
     def test_page_of_a_run_shows_every_result_without_script(self) -> None:
         self.post({"all": "1"})
-        run = HealthCheckBatch.objects.get()
-        health_runs.advance_run(str(run.pk))
-        response = self.client.get(reverse("instances:check-detail", args=[run.pk]))
+        batch = HealthCheckBatch.objects.get()
+        batches.advance_batch(batch.pk)
+        response = self.client.get(reverse("instances:check-detail", args=[batch.pk]))
         self.assertContains(response, "amclocalus1")
         self.assertContains(response, "Instance not found")
 
     def test_page_of_an_old_run_shows_what_that_run_found(self) -> None:
         self.post({"instance": [str(self.bad.pk)]})
-        run = HealthCheckBatch.objects.get()
-        health_runs.advance_run(str(run.pk))
+        batch = HealthCheckBatch.objects.get()
+        batches.advance_batch(batch.pk)
         AMCInstance.objects.filter(pk=self.bad.pk).update(health_status="HEALTHY", health_reason="")
-        response = self.client.get(reverse("instances:check-detail", args=[run.pk]))
+        response = self.client.get(reverse("instances:check-detail", args=[batch.pk]))
         self.assertContains(response, "Instance not found")
         self.assertContains(response, "Unhealthy</span>")
         self.assertNotContains(response, "Healthy</span>")
@@ -108,11 +108,11 @@ class CheckPagesTests(LocalAmcTestCase):
 
     def test_tiles_keep_showing_which_one_filters(self) -> None:
         self.post({"all": "1", "list": "1"}, htmx=True)
-        run = HealthCheckBatch.objects.get()
-        health_runs.advance_run(str(run.pk))
+        batch = HealthCheckBatch.objects.get()
+        batches.advance_batch(batch.pk)
         row = f"instance-{self.good.pk}"
         check = reverse("instances:instance-check", args=[self.good.pk])
-        progress = reverse("instances:check-detail", args=[run.pk]) + "?after=0&list=1"
+        progress = reverse("instances:check-detail", args=[batch.pk]) + "?after=0&list=1"
         here = {"HX-Request": "true", "HX-Current-URL": "http://testserver/instances/?health=HEALTHY"}
         for response in (
             self.client.get(progress, headers=here),
@@ -136,10 +136,10 @@ class CheckPagesTests(LocalAmcTestCase):
 
     def test_only_news_since_the_last_look_is_sent(self) -> None:
         self.post({"all": "1"})
-        run = HealthCheckBatch.objects.get()
-        health_runs.advance_run(str(run.pk))
-        last = run.checks.order_by("-pk").values_list("pk", flat=True)[0]
-        url = reverse("instances:check-detail", args=[run.pk])
+        batch = HealthCheckBatch.objects.get()
+        batches.advance_batch(batch.pk)
+        last = batch.checks.order_by("-pk").values_list("pk", flat=True)[0]
+        url = reverse("instances:check-detail", args=[batch.pk])
         self.assertNotContains(self.htmx_get(f"{url}?after={last}"), "amclocalus1")
         self.assertEqual(self.htmx_get(f"{url}?after=x").status_code, 404)
 

@@ -341,7 +341,7 @@ class ImportTests(DiscoveryTestCase):
     def test_disabled_stays_disabled_even_when_its_changes_are_taken_over(self) -> None:
         self.take(US1)
         instance = AMCInstance.objects.get()
-        disable(instance=instance, user=self.alice)
+        disable(instance=instance, actor=self.alice)
         instance.config = {"amc": {**instance.config["amc"], "instanceName": "Old name"}}
         instance.save()
         self.assertContains(self.discover(), "Disabled here")
@@ -435,7 +435,9 @@ class ImportTests(DiscoveryTestCase):
         imports._mine = slow
         self.addCleanup(setattr, imports, "_mine", mine)
         keys = [DiscoveryKey.parse(US1), DiscoveryKey.parse(US2)]
-        result = imports.import_instances(connection=self.connection, user=self.alice, keys=[k for k in keys if k])
+        result = imports.import_instances(
+            connection=self.connection, actor=self.alice, keys=[k for k in keys if k]
+        )
         self.assertEqual((len(result.created), result.unchanged), (1, 1))
         self.assertEqual(AMCInstance.objects.get(instance_id="amclocalus1").name, "From the other tab")
 

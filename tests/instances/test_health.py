@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 from unittest import mock, skipUnless
+from uuid import UUID
 
+from celery import current_app
 from django.conf import settings
 from django.db import connection as db
 from django.test import override_settings
@@ -26,10 +28,10 @@ from instances.models import (
 from instances.models.lifecycle import Event
 from instances.models.reasons import REASONS
 from instances.presenters.overview import hour_blocks
-from instances.services import health_runs
-from instances.services.health import check_instance, check_instances, start_run
-from instances.services.health_records import record_results
-from instances.services.probes import ProbeResult
+from instances.services.health import batches, history
+from instances.services.health.batches import check_instance, check_instances, hold_batch
+from instances.services.health.history import record_results
+from instances.services.health.probing import ProbeResult
 from tests.base import LocalAmcTestCase
 from tests.factories import AccountFactory, ConnectionFactory, InstanceFactory
 
@@ -40,7 +42,7 @@ class VerdictTests(LocalAmcTestCase):
         self.instance = InstanceFactory.create(account=self.account, instance_id="amclocalus1", health_status=None)
 
     def check(self) -> HealthCheck:
-        return check_instance(self.instance, user=self.alice, trigger="page")
+        return check_instance(self.instance, actor=self.alice, trigger="page")
 
     def test_healthy_instance(self) -> None:
         check = self.check()
@@ -114,7 +116,7 @@ class VerdictTests(LocalAmcTestCase):
         from instances.amc.client import PROBE
 
         self.arm("hang", seconds=3)
-        with mock.patch("instances.services.health.PROBE", replace(PROBE, read_timeout=0.3, tries=1)):
+        with mock.patch("instances.services.health.probing.PROBE", replace(PROBE, read_timeout=0.3, tries=1)):
             check = self.check()
         self.assertEqual((check.verdict, check.reason), (Health.ERROR, "network"))
 
@@ -135,8 +137,8 @@ class VerdictTests(LocalAmcTestCase):
         AmazonConnection.objects.get(pk=self.connection.pk).store_tokens(
             refresh_token="Atzr|local-healthy", access_token="", expires_at=None
         )
-        run = start_run([instance.pk], user=self.alice, trigger="schedule")
-        (result,) = check_instances([instance], run=run)
+        claim = hold_batch([instance.pk], actor=self.alice, trigger="schedule")
+        (result,) = check_instances([instance], claim)
         self.assertEqual(result.reason, "reconnect_required")
         self.connection.refresh_from_db()
         self.assertEqual((self.connection.status, self.connection.status_reason), ("CONNECTED", ""))
@@ -163,7 +165,7 @@ class VerdictTests(LocalAmcTestCase):
                 else:
                     AMCInstance.objects.filter(pk=stale.pk).delete()
                 with self.assertRaisesMessage(InvalidStateError, "while it was being checked"):
-                    check_instance(stale, user=self.alice, trigger="page")
+                    check_instance(stale, actor=self.alice, trigger="page")
 
     def test_token_is_kept_for_the_next_process(self) -> None:
         self.check()
@@ -186,14 +188,14 @@ class VerdictTests(LocalAmcTestCase):
 
 class LifeCycleTests(LocalAmcTestCase):
     def probe(self, instance: AMCInstance, verdict: str, *, minutes: int = 0, reason: str = "network") -> None:
-        run = start_run([instance.pk], user=None, trigger="schedule")
+        claim = hold_batch([instance.pk], actor=None, trigger="schedule")
         result = ProbeResult(
             instance_pk=instance.pk,
             checked_at=timezone.now() + timedelta(minutes=minutes),
             verdict=verdict,
             reason="" if verdict == Health.HEALTHY else reason,
         )
-        record_results(run, [result])
+        record_results(claim.row, [result])
         instance.refresh_from_db()
 
     def test_one_failure_to_find_out_changes_nothing_and_two_do(self) -> None:
@@ -234,20 +236,20 @@ class LifeCycleTests(LocalAmcTestCase):
 
     def test_instance_linked_elsewhere_meanwhile_gets_no_verdict(self) -> None:
         instance = InstanceFactory.create(account=self.account)
-        run = start_run([instance.pk], user=None, trigger="schedule")
+        claim = hold_batch([instance.pk], actor=None, trigger="schedule")
         result = ProbeResult(instance.pk, timezone.now(), Health.UNHEALTHY, "not_found")
-        record_results(run, [result], keys={instance.pk: ("amcbefore1", self.account.pk)})
+        record_results(claim.row, [result], keys={instance.pk: ("amcbefore1", self.account.pk)})
         instance.refresh_from_db()
         self.assertEqual(instance.health_status, Health.HEALTHY)
         self.assertFalse(HealthCheck.objects.exists())
 
     def test_instance_deleted_meanwhile_hides_nobody_else(self) -> None:
         kept, gone = InstanceFactory.create(account=self.account), InstanceFactory.create(account=self.account)
-        run = start_run([kept.pk, gone.pk], user=None, trigger="schedule")
+        claim = hold_batch([kept.pk, gone.pk], actor=None, trigger="schedule")
         gone_pk = gone.pk
         gone.delete()
         now = timezone.now()
-        record_results(run, [ProbeResult(pk, now, Health.UNHEALTHY, "gone") for pk in (gone_pk, kept.pk)])
+        record_results(claim.row, [ProbeResult(pk, now, Health.UNHEALTHY, "gone") for pk in (gone_pk, kept.pk)])
         kept.refresh_from_db()
         self.assertEqual(kept.health_status, Health.UNHEALTHY)
 
@@ -264,10 +266,10 @@ class BulkTests(LocalAmcTestCase):
         return list(AMCInstance.objects.select_related("account__connection"))
 
     def check(self, instances: list[AMCInstance]) -> list[ProbeResult]:
-        run = start_run([i.pk for i in instances], user=None, trigger="command")
-        results = check_instances(instances, run=run)
-        run.refresh_from_db()
-        self.assertIsNotNone(run.finished_at)
+        claim = hold_batch([i.pk for i in instances], actor=None, trigger="command")
+        results = check_instances(instances, claim)
+        claim.row.refresh_from_db()
+        self.assertIsNotNone(claim.row.finished_at)
         return results
 
     def test_one_bad_instance_never_hides_the_others(self) -> None:
@@ -299,12 +301,13 @@ class BulkTests(LocalAmcTestCase):
         self.assertEqual({r.verdict for r in results}, {Health.HEALTHY})
 
     def test_statements_do_not_grow_with_the_number(self) -> None:
+        self.check(self.make(1))  # the first one also stores the login's token
         counts = []
         for size in (10, 60):
             AMCInstance.objects.all().delete()
             self.account.connection.accounts.filter(account_id="ENTITYLOCALJP1").delete()
             instances = self.make(size)
-            one_batch = mock.patch("instances.services.health.FIRST_FLUSH_SECONDS", 60)
+            one_batch = mock.patch("instances.services.health.batches.FIRST_FLUSH_SECONDS", 60)
             with one_batch, CaptureQueriesContext(db) as queries:
                 self.check(instances)
             counts.append(len(queries))
@@ -321,8 +324,12 @@ class RunTests(LocalAmcTestCase):
         self.sent: list[str] = []
 
     def tick(self, **later: int) -> None:
-        with self.captureOnCommitCallbacks(execute=True):
-            health_runs.tick(send=self.sent.append, now=timezone.now() + timedelta(**later))
+        def send(task: str, pk: str) -> None:
+            self.sent.append(pk)
+
+        patched = mock.patch.object(batches, "send_task", send)
+        with patched, self.captureOnCommitCallbacks(execute=True):
+            batches.tick(now=timezone.now() + timedelta(**later))
 
     def test_two_beats_start_one_run(self) -> None:
         self.tick()
@@ -342,18 +349,17 @@ class RunTests(LocalAmcTestCase):
         self.assertEqual(self.sent, [])
 
     def test_queue_that_cannot_be_reached_loses_nothing(self) -> None:
-        def unreachable(run_id: str) -> None:
-            raise OperationalError("no broker")
-
-        with self.assertLogs("django.test", "ERROR"), self.captureOnCommitCallbacks(execute=True):
-            run = health_runs.queue_run([self.instance.pk], user=self.alice, trigger="list", send=unreachable)
+        unreachable = mock.patch.object(current_app, "send_task", side_effect=OperationalError("no broker"))
+        logged = self.assertLogs("amchelper.queue", "WARNING")
+        with unreachable, logged, self.captureOnCommitCallbacks(execute=True):
+            batch = batches.queue_batch([self.instance.pk], actor=self.alice, trigger="list")
         self.tick(seconds=40)
-        self.assertIn(str(run.pk), self.sent)
+        self.assertIn(str(batch.pk), self.sent)
 
     def test_doubled_message_checks_once(self) -> None:
         self.tick()
-        self.assertTrue(health_runs.advance_run(self.sent[0]))
-        self.assertFalse(health_runs.advance_run(self.sent[0]))
+        self.assertTrue(batches.advance_batch(UUID(self.sent[0])))
+        self.assertFalse(batches.advance_batch(UUID(self.sent[0])))
         self.assertEqual(HealthCheck.objects.count(), 1)
 
     def test_lost_message_is_sent_again(self) -> None:
@@ -364,20 +370,20 @@ class RunTests(LocalAmcTestCase):
 
     def test_killed_worker_is_succeeded_by_another_that_does_only_the_rest(self) -> None:
         other = InstanceFactory.create(account=self.account, instance_id="amclocalus2", health_status=None)
-        run = start_run([self.instance.pk, other.pk], user=None, trigger="list")
-        record_results(run, [ProbeResult(self.instance.pk, timezone.now(), Health.HEALTHY)])
-        self.assertFalse(health_runs.advance_run(str(run.pk)))  # the dead worker's lease still holds
-        HealthCheckBatch.objects.update(lease_expires_at=timezone.now() - timedelta(seconds=1))
-        self.assertTrue(health_runs.advance_run(str(run.pk)))
-        self.assertEqual(HealthCheck.objects.filter(run=run).count(), 2)
-        run.refresh_from_db()
-        self.assertIsNotNone(run.finished_at)
+        claim = hold_batch([self.instance.pk, other.pk], actor=None, trigger="list")
+        record_results(claim.row, [ProbeResult(self.instance.pk, timezone.now(), Health.HEALTHY)])
+        self.assertFalse(batches.advance_batch(claim.row.pk))  # the dead worker's lease still holds
+        HealthCheckBatch.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
+        self.assertTrue(batches.advance_batch(claim.row.pk))
+        self.assertEqual(HealthCheck.objects.filter(batch=claim.row).count(), 2)
+        claim.row.refresh_from_db()
+        self.assertIsNotNone(claim.row.finished_at)
 
     def test_run_nobody_finishes_is_given_up(self) -> None:
-        run = start_run([self.instance.pk], user=None, trigger="list")
+        claim = hold_batch([self.instance.pk], actor=None, trigger="list")
         self.tick(hours=2)
-        run.refresh_from_db()
-        self.assertIsNotNone(run.finished_at)
+        claim.row.refresh_from_db()
+        self.assertIsNotNone(claim.row.finished_at)
 
 
 class HourTests(LocalAmcTestCase):
@@ -436,7 +442,7 @@ class PruneTests(LocalAmcTestCase):
                 instance=instance, verdict="HEALTHY", checked_at=hour + timedelta(minutes=minute)
             )
         for hours in (1, 2):
-            health_runs.prune(now=hour + timedelta(days=settings.HEALTH_HISTORY_DAYS, hours=hours, minutes=5))
+            history.prune(now=hour + timedelta(days=settings.HEALTH_HISTORY_DAYS, hours=hours, minutes=5))
         self.assertEqual(HealthCheck.objects.count(), 0)
         self.assertEqual(sum(rollup.healthy for rollup in HealthRollup.objects.all()), 4)
 
@@ -446,8 +452,8 @@ class PruneTests(LocalAmcTestCase):
         for verdict, latency in (("HEALTHY", 100), ("HEALTHY", 200), ("ERROR", None)):
             HealthCheck.objects.create(instance=instance, verdict=verdict, latency_ms=latency, checked_at=old)
         HealthCheck.objects.create(instance=instance, verdict="HEALTHY")
-        self.assertEqual(health_runs.prune(), 3)
-        self.assertEqual(health_runs.prune(), 0)
+        self.assertEqual(history.prune(), 3)
+        self.assertEqual(history.prune(), 0)
         rollup = HealthRollup.objects.get()
         self.assertEqual((rollup.healthy, rollup.unhealthy, rollup.error), (2, 0, 1))
         self.assertEqual((rollup.latency_ms_sum, rollup.latency_count), (300, 2))

@@ -25,7 +25,7 @@ from instances.services.imports import import_instances
 connection = AmazonConnection.objects.select_related("user").get()
 print("ready", flush=True)
 input()
-print(len(import_instances(connection=connection, user=connection.user).created), flush=True)
+print(len(import_instances(connection=connection, actor=connection.user).created), flush=True)
 """
 
 

@@ -25,7 +25,7 @@ class ConfigurationTests(TransactionTestCase):
     def save(self, **changes: Any) -> None:
         instance = AMCInstance.objects.get(pk=self.instance.pk)
         known = {**vars(services.InstanceValues.of(instance)), **changes}
-        services.save_draft(user=instance.user, values=services.InstanceValues(**known), instance=instance)
+        services.save_draft(actor=instance.user, values=services.InstanceValues(**known), instance=instance)
 
     def cached(self) -> configuration.InstanceConfiguration:
         return get_instance_configuration(self.instance.pk)
@@ -39,7 +39,7 @@ class ConfigurationTests(TransactionTestCase):
         self.cached()
         self.save(instance_id="amcnew0001")
         self.assertEqual(self.cached().instance_id, "amcnew0001")
-        services.disable(instance=AMCInstance.objects.get(pk=self.instance.pk), user=None)
+        services.disable(instance=AMCInstance.objects.get(pk=self.instance.pk), actor=None)
         self.assertFalse(self.cached().is_active)
         with transaction.atomic():
             AMCAccount.objects.filter(pk=self.instance.account_id).update(account_id="ENTITYOTHER")
@@ -48,7 +48,7 @@ class ConfigurationTests(TransactionTestCase):
 
     def test_gone_after_delete(self) -> None:
         self.cached()
-        services.delete(self.instance)
+        services.delete(instance=self.instance, actor=None)
         with self.assertRaises(AMCInstance.DoesNotExist):
             self.cached()
 

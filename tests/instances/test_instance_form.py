@@ -49,7 +49,7 @@ class AddTests(FormTestCase):
         self.assertEqual([b.name for b in instance.brands.all()], ["Norda", "Wellhome"])
         check = HealthCheck.objects.get(instance=instance)
         assert check.run is not None
-        self.assertEqual((check.run.trigger, check.verdict), (HealthCheckBatch.Trigger.SAVE, Health.HEALTHY))
+        self.assertEqual((check.batch.trigger, check.verdict), (HealthCheckBatch.Trigger.SAVE, Health.HEALTHY))
 
     def test_a_failed_test_saves_nothing_and_keeps_what_was_typed(self) -> None:
         response = self.add(instance_id="amclocalus3")
@@ -100,7 +100,7 @@ class AddTests(FormTestCase):
         self.assertContains(self.add(account=str(foreign.pk)), "invalid-feedback")
         values = services.InstanceValues(account=foreign, instance_id="amclocalus1", name="x")
         with self.assertRaises(InvalidInstanceConfiguration):
-            services.save_draft(user=self.alice, values=values)
+            services.save_draft(actor=self.alice, values=values)
         self.assertFalse(AMCInstance.objects.exists())
 
     def test_a_brand_that_is_too_long_is_named(self) -> None:
@@ -168,10 +168,10 @@ class EditTests(FormTestCase):
             connection=self.connection, marketplace_id="A2EUQ1WTGCTBG2", country_code="CA"
         )
         with self.assertRaises(InstanceConnectionError):
-            services.relink(user=self.alice, instance=self.reread(), account=canada)
+            services.relink(actor=self.alice, instance=self.reread(), account=canada)
         self.assertEqual(self.reread().account, self.account)
         lost = InstanceFactory.create(account=canada, instance_id="amclocalus2", status=Status.ERROR)
-        services.relink(user=self.alice, instance=lost, account=self.account)
+        services.relink(actor=self.alice, instance=lost, account=self.account)
         lost.refresh_from_db()
         self.assertEqual((lost.account, lost.status), (self.account, Status.ACTIVE))
 
@@ -193,18 +193,18 @@ class EditTests(FormTestCase):
         AMCInstance.objects.filter(pk=self.instance.pk).update(name="Changed meanwhile")
         with self.assertRaises(StaleInstanceError):
             services.save_tested(
-                user=self.alice, values=values, test=services.try_connection(values),
+                actor=self.alice, values=values, test=services.try_connection(values),
                 instance=self.instance, version=version,
             )  # fmt: skip
 
     def test_checks_and_disabling_do_not_make_a_tab_stale(self) -> None:
         version = services.version_of(self.instance)
-        services.disable(instance=self.instance, user=self.alice)
-        services.enable(instance=self.instance, user=self.alice)
+        services.disable(instance=self.instance, actor=self.alice)
+        services.enable(instance=self.instance, actor=self.alice)
         self.assertEqual(services.version_of(self.reread()), version)
 
     def test_disabled_instance_stays_disabled_when_it_is_tested_and_saved(self) -> None:
-        services.disable(instance=self.instance, user=self.alice)
+        services.disable(instance=self.instance, actor=self.alice)
         self.edit(self.instance, instance_id="amclocalus2")
         self.assertEqual((self.reread().status, self.reread().instance_id), (Status.INACTIVE, "amclocalus2"))
 

@@ -32,7 +32,7 @@ class ListTestCase(CastTestCase):
     def make(self, count: int) -> None:
         for n in range(count):
             instance = InstanceFactory.create(account=self.us if n % 2 else self.jp)
-            replace_brands(instance, [f"Brand {n}", "Shared"])
+            replace_brands(instance, [f"Brand {n}", "Shared"], actor=None)
             HealthCheck.objects.bulk_create(HealthCheck(instance=instance, verdict="HEALTHY") for _ in range(3))
 
     def names(self, query: str) -> list[str]:
@@ -56,7 +56,7 @@ class FilterTests(ListTestCase):
             account=self.us, name="gamma", status=Status.PENDING, health_status=None, last_health_check=None,
             health_latency_ms=None,
         )  # fmt: skip
-        replace_brands(self.a, ["Norda", "Norda Kids"])
+        replace_brands(self.a, ["Norda", "Norda Kids"], actor=None)
         InstanceFactory.create(account__connection__user=self.charlie, name="secret")
 
     def test_each_filter(self) -> None:
@@ -193,7 +193,7 @@ class AccessTests(ListTestCase):
 
     def test_delete_shows_what_goes_and_needs_a_post(self) -> None:
         instance = InstanceFactory.create(account=self.us)
-        replace_brands(instance, ["Norda"])
+        replace_brands(instance, ["Norda"], actor=None)
         HealthCheck.objects.create(instance=instance, verdict="HEALTHY")
         url = reverse("instances:instance-delete", args=[instance.pk])
         response = self.client.get(url)

@@ -55,24 +55,24 @@ class EnableDisableTests(LocalAmcTestCase):
         return AMCInstance.objects.get(pk=self.instance.pk)
 
     def test_disabled_instance_is_inactive_and_enabling_checks_at_once(self) -> None:
-        disable(instance=self.instance, user=self.alice)
+        disable(instance=self.instance, actor=self.alice)
         self.assertEqual((self.reread().status, self.reread().is_active), (Status.INACTIVE, False))
-        check = enable(instance=self.instance, user=self.alice)
+        check = enable(instance=self.instance, actor=self.alice)
         self.assertEqual(check.verdict, Health.HEALTHY)
         self.assertEqual((self.reread().status, self.reread().is_active), (Status.ACTIVE, True))
 
     def test_enabling_a_broken_one_ends_in_error_not_in_a_crash(self) -> None:
-        disable(instance=self.instance, user=self.alice)
+        disable(instance=self.instance, actor=self.alice)
         self.arm("instance_failed")
-        self.assertEqual(enable(instance=self.instance, user=self.alice).reason, "creation_failed")
+        self.assertEqual(enable(instance=self.instance, actor=self.alice).reason, "creation_failed")
         self.assertEqual(self.reread().status, Status.ERROR)
 
     def test_doing_it_twice_is_refused(self) -> None:
         with self.assertRaises(InvalidStateError):
-            enable(instance=self.instance, user=self.alice)
-        disable(instance=self.instance, user=self.alice)
+            enable(instance=self.instance, actor=self.alice)
+        disable(instance=self.instance, actor=self.alice)
         with self.assertRaises(InvalidStateError):
-            disable(instance=self.instance, user=self.alice)
+            disable(instance=self.instance, actor=self.alice)
 
     def test_pages_say_so_instead_of_failing(self) -> None:
         url = f"/instances/{self.instance.pk}/enable/"

@@ -13,7 +13,7 @@ from amc_facts.identifiers import MAX_ID
 from instances.models import MappingKind
 from instances.services import mapping_text
 from instances.services.mapping_text import (
-    MappingKinds,
+    PasteKind,
     decode,
     escape_formula,
     parse_asins,
@@ -123,7 +123,7 @@ def test_a_campaign_that_cannot_be_says_why(line: str, reason: str) -> None:
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 def test_columns_are_found_by_name_in_any_order(delimiter: str) -> None:
     lines = [["Brand", "Note", "Campaign ID", "ASIN"], ["Norda", "x", "42", A.lower()], ["Well", "", "", B]]
-    reading = parse_csv("\r\n".join(delimiter.join(line) for line in lines), MappingKinds.ASINS)
+    reading = parse_csv("\r\n".join(delimiter.join(line) for line in lines), PasteKind.ASINS)
     assert reading.errors == []
     assert [(row.kind, row.value, row.brand, row.line) for row in reading.rows] == [
         (ID, "42", "Norda", 2),
@@ -136,19 +136,19 @@ def test_columns_are_found_by_name_in_any_order(delimiter: str) -> None:
 @pytest.mark.parametrize(
     ("text", "kinds", "expected"),
     [
-        (f"asin\n{A}\n\n{B}", MappingKinds.CAMPAIGNS, [(ASIN, A), (ASIN, B)]),
-        (f"{A}\n{B}", MappingKinds.ASINS, [(ASIN, A), (ASIN, B)]),
-        (f"{A},\n{B},", MappingKinds.ASINS, [(ASIN, A), (ASIN, B)]),
-        ("42\nSummer", MappingKinds.CAMPAIGNS, [(ID, "42"), (NAME, "Summer")]),
-        ('"Summer, sale"\n"42"', MappingKinds.CAMPAIGNS, [(NAME, "Summer, sale"), (ID, "42")]),
-        (f"{A},42,Summer,Norda", MappingKinds.ASINS, [(ASIN, A), (ID, "42"), (NAME, "Summer")]),
-        ("campaign_name\n42", MappingKinds.ASINS, [(NAME, "42")]),
-        ("campaign_name\n'=1+1", MappingKinds.ASINS, [(NAME, "=1+1")]),
-        ("", MappingKinds.ASINS, []),
-        ("\n\n", MappingKinds.ASINS, []),
+        (f"asin\n{A}\n\n{B}", PasteKind.CAMPAIGNS, [(ASIN, A), (ASIN, B)]),
+        (f"{A}\n{B}", PasteKind.ASINS, [(ASIN, A), (ASIN, B)]),
+        (f"{A},\n{B},", PasteKind.ASINS, [(ASIN, A), (ASIN, B)]),
+        ("42\nSummer", PasteKind.CAMPAIGNS, [(ID, "42"), (NAME, "Summer")]),
+        ('"Summer, sale"\n"42"', PasteKind.CAMPAIGNS, [(NAME, "Summer, sale"), (ID, "42")]),
+        (f"{A},42,Summer,Norda", PasteKind.ASINS, [(ASIN, A), (ID, "42"), (NAME, "Summer")]),
+        ("campaign_name\n42", PasteKind.ASINS, [(NAME, "42")]),
+        ("campaign_name\n'=1+1", PasteKind.ASINS, [(NAME, "=1+1")]),
+        ("", PasteKind.ASINS, []),
+        ("\n\n", PasteKind.ASINS, []),
     ],
 )
-def test_a_header_may_be_there_or_not(text: str, kinds: MappingKinds, expected: list[tuple[str, str]]) -> None:
+def test_a_header_may_be_there_or_not(text: str, kinds: PasteKind, expected: list[tuple[str, str]]) -> None:
     assert values(parse_csv(text, kinds)) == expected
 
 
@@ -166,12 +166,12 @@ def test_a_header_may_be_there_or_not(text: str, kinds: MappingKinds, expected: 
     ],
 )
 def test_a_broken_line_of_a_file_is_named(text: str, line: int, reason: str) -> None:
-    errors = parse_csv(text, MappingKinds.ASINS).errors
+    errors = parse_csv(text, PasteKind.ASINS).errors
     assert any(error.line == line and reason in error.reason for error in errors), errors
 
 
 def test_a_record_over_several_lines_counts_from_its_first() -> None:
-    reading = parse_csv(f'campaign_name,asin\n"two\nlines",\n,{A}\n,oops', MappingKinds.ASINS)
+    reading = parse_csv(f'campaign_name,asin\n"two\nlines",\n,{A}\n,oops', PasteKind.ASINS)
     assert [error.line for error in reading.errors] == [2, 5]
     assert [row.line for row in reading.rows] == [4]
 
@@ -210,7 +210,7 @@ HOSTILE = ("1", "'", ", ", '"', "B0", "\n")
 
 def read_in_every_way(text: str) -> None:
     """Read a text as every kind of file and as both kinds of paste."""
-    for kinds in MappingKinds:
+    for kinds in PasteKind:
         parse_csv(text, kinds)
     parse_asins(text), parse_campaigns(text)
 
@@ -224,7 +224,7 @@ def test_reading_takes_work_in_proportion_to_the_text(unit: str) -> None:
 def test_fifty_thousand_rows_need_little_memory() -> None:
     text = "asin,brand\n" + "\n".join(f"B{number:09d},Norda" for number in range(50_000))
     tracemalloc.start()
-    reading = parse_csv(text, MappingKinds.ASINS)
+    reading = parse_csv(text, PasteKind.ASINS)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert len(reading.rows) == 50_000

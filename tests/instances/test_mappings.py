@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django.db import IntegrityError, connection, transaction
@@ -14,7 +15,7 @@ from amchelper.exceptions import InvalidStateError
 from instances.models import AMCInstance, BrandASIN, BrandCampaign, InstanceBrand, MappingKind
 from instances.services.brands import replace_brands
 from instances.services.configuration import INSTANCE_CACHE
-from instances.services.mapping_text import MappingKinds, parse_csv
+from instances.services.mapping_text import PasteKind, parse_csv
 from instances.services.mappings import (
     Changes,
     Entry,
@@ -49,10 +50,10 @@ class MappingTestCase(CastTestCase):
     def setUpTestData(cls) -> None:
         super().setUpTestData()
         cls.instance = InstanceFactory.create(account__connection__user=cls.alice)
-        replace_brands(cls.instance, ["Norda", "Wellhome"])
+        replace_brands(cls.instance, ["Norda", "Wellhome"], actor=None)
         cls.norda, cls.wellhome = InstanceBrand.objects.filter(instance=cls.instance).order_by("name")
         other = InstanceFactory.create(account__connection__user=cls.charlie)
-        replace_brands(other, ["Secret"])
+        replace_brands(other, ["Secret"], actor=None)
         cls.secret = InstanceBrand.objects.get(instance=other)
 
     def asins(self, *asins: str, brand: InstanceBrand | None = None) -> list[Entry]:
@@ -72,46 +73,46 @@ class MappingTestCase(CastTestCase):
 class AddTests(MappingTestCase):
     def test_adding_twice_changes_nothing(self) -> None:
         entries = [*self.asins(A, B), *self.campaigns("Summer", "42")]
-        self.assertEqual(add_mappings(self.instance, entries), Changes(added=4))
+        self.assertEqual(add_mappings(self.instance, entries, actor=None), Changes(added=4))
         before = self.stored()
-        self.assertEqual(add_mappings(self.instance, entries), Changes(kept=4))
+        self.assertEqual(add_mappings(self.instance, entries, actor=None), Changes(kept=4))
         self.assertEqual(self.stored(), before)
 
     def test_one_thing_may_belong_to_two_brands_but_only_once_to_each(self) -> None:
-        add_mappings(self.instance, [*self.asins(A, A), *self.asins(A, brand=self.wellhome)])
+        add_mappings(self.instance, [*self.asins(A, A), *self.asins(A, brand=self.wellhome)], actor=None)
         self.assertEqual(self.stored(), [("Norda", A), ("Wellhome", A)])
 
     def test_names_are_the_same_in_any_case_and_the_first_spelling_stays(self) -> None:
-        add_mappings(self.instance, self.campaigns("Straße", "STRASSE", "Ärmel"))
-        self.assertEqual(add_mappings(self.instance, self.campaigns("ÄRMEL")), Changes(kept=1))
+        add_mappings(self.instance, self.campaigns("Straße", "STRASSE", "Ärmel"), actor=None)
+        self.assertEqual(add_mappings(self.instance, self.campaigns("ÄRMEL"), actor=None), Changes(kept=1))
         self.assertEqual(self.stored(), [("Norda", "Straße"), ("Norda", "Ärmel")])
 
     def test_an_id_and_a_name_of_the_same_digits_are_two_things(self) -> None:
         digits = Entry(self.norda.pk, MappingKind.CAMPAIGN_NAME, "42")
-        add_mappings(self.instance, [*self.campaigns("42"), digits])
+        add_mappings(self.instance, [*self.campaigns("42"), digits], actor=None)
         self.assertEqual(BrandCampaign.objects.count(), 2)
 
     def test_ids_keep_all_64_bits(self) -> None:
-        add_mappings(self.instance, self.campaigns(LONG_ID, "9007199254740993"))
+        add_mappings(self.instance, self.campaigns(LONG_ID, "9007199254740993"), actor=None)
         self.assertEqual(mapped_values(self.instance).campaign_ids, [LONG_ID, "9007199254740993"])
 
     def test_a_foreign_brand_is_refused_and_nothing_is_saved(self) -> None:
         for write in (add_mappings, replace_mappings):
             with self.subTest(write.__name__), self.assertRaises(InvalidStateError):
-                write(self.instance, [*self.asins(A), *self.asins(B, brand=self.secret)])
+                write(self.instance, [*self.asins(A), *self.asins(B, brand=self.secret)], actor=None)
         self.assertEqual(BrandASIN.objects.count(), 0)
 
     def test_a_broken_row_saves_none_and_is_not_swallowed(self) -> None:
         for bad in (Entry(self.norda.pk, MappingKind.ASIN, "b00000000z"), *self.asins("B1")):
             with self.subTest(bad.value), self.assertRaises(IntegrityError), transaction.atomic():
-                add_mappings(self.instance, [*self.asins(A), bad])
+                add_mappings(self.instance, [*self.asins(A), bad], actor=None)
         self.assertEqual(self.stored(), [])
 
     def test_cached_configuration_is_forgotten(self) -> None:
         writes: tuple[Callable[[], object], ...] = (
-            lambda: add_mappings(self.instance, self.asins(A)),
-            lambda: replace_mappings(self.instance, self.asins(B)),
-            lambda: remove_mappings(self.instance, mappings_of(self.instance).asins),
+            lambda: add_mappings(self.instance, self.asins(A), actor=None),
+            lambda: replace_mappings(self.instance, self.asins(B), actor=None),
+            lambda: remove_mappings(self.instance, mappings_of(self.instance).asins, actor=None),
         )
         for number, write in enumerate(writes):
             self.assertEqual(self.cached(number), number)
@@ -136,7 +137,7 @@ class ConstraintTests(MappingTestCase):
         self.refused(BrandASIN, asin=A.lower())
 
     def test_the_database_refuses_a_second_campaign_in_any_case(self) -> None:
-        add_mappings(self.instance, self.campaigns("Ärmel"))
+        add_mappings(self.instance, self.campaigns("Ärmel"), actor=None)
         self.refused(BrandCampaign, kind=MappingKind.CAMPAIGN_NAME, value="ÄRMEL", folded="ärmel")
 
     def test_the_database_refuses_what_has_not_the_form(self) -> None:
@@ -146,8 +147,8 @@ class ConstraintTests(MappingTestCase):
         self.refused(BrandCampaign, kind="asin", value=A, folded="x")
 
     def test_mappings_go_with_their_brand(self) -> None:
-        add_mappings(self.instance, [*self.asins(A), *self.campaigns("Summer")])
-        replace_brands(self.instance, ["Wellhome"])
+        add_mappings(self.instance, [*self.asins(A), *self.campaigns("Summer")], actor=None)
+        replace_brands(self.instance, ["Wellhome"], actor=None)
         self.assertEqual((BrandASIN.objects.count(), BrandCampaign.objects.count()), (0, 0))
 
 
@@ -157,24 +158,25 @@ class ReplaceTests(MappingTestCase):
         add_mappings(
             self.instance,
             [*self.asins(A, B), *self.campaigns("Summer", "42"), *self.asins(A, brand=self.wellhome)],
+            actor=None,
         )
 
     def test_only_the_brands_and_kinds_of_the_rows_are_replaced(self) -> None:
-        self.assertEqual(replace_mappings(self.instance, self.asins(C, B)), Changes(added=1, removed=1, kept=1))
+        changes = replace_mappings(self.instance, self.asins(C, B), actor=None)
+        self.assertEqual(changes, Changes(added=1, removed=1, kept=1))
         self.assertEqual(
             self.stored(), [("Norda", B), ("Wellhome", A), ("Norda", C), ("Norda", "Summer"), ("Norda", "42")]
         )
 
     def test_rows_that_stay_keep_their_key_and_replacing_twice_changes_nothing(self) -> None:
         key = BrandASIN.objects.get(brand=self.norda, asin=B).pk
-        replace_mappings(self.instance, self.asins(B, C))
+        replace_mappings(self.instance, self.asins(B, C), actor=None)
         self.assertEqual(BrandASIN.objects.get(brand=self.norda, asin=B).pk, key)
-        self.assertEqual(replace_mappings(self.instance, self.asins(B, C)), Changes(kept=2))
+        self.assertEqual(replace_mappings(self.instance, self.asins(B, C), actor=None), Changes(kept=2))
 
     def test_another_spelling_of_a_name_takes_its_place(self) -> None:
-        self.assertEqual(
-            replace_mappings(self.instance, self.campaigns("SUMMER", "42")), Changes(added=1, removed=1, kept=1)
-        )
+        changes = replace_mappings(self.instance, self.campaigns("SUMMER", "42"), actor=None)
+        self.assertEqual(changes, Changes(added=1, removed=1, kept=1))
         self.assertEqual(mapped_values(self.instance).campaign_names, ["SUMMER"])
 
     def test_preview_says_what_replacing_then_does(self) -> None:
@@ -188,19 +190,19 @@ class ReplaceTests(MappingTestCase):
                 ("Wellhome", True, [], [], 1, 1),
             ],
         )
-        done = replace_mappings(self.instance, entries, fingerprint=preview.fingerprint)
+        done = replace_mappings(self.instance, entries, fingerprint=preview.fingerprint, actor=None)
         self.assertEqual(done, preview.changes)
 
     def test_what_changed_since_the_preview_is_not_replaced(self) -> None:
         preview = preview_replace(self.instance, self.asins(C))
-        add_mappings(self.instance, self.campaigns("Winter"))
-        add_mappings(self.instance, self.asins(B, brand=self.wellhome))
+        add_mappings(self.instance, self.campaigns("Winter"), actor=None)
+        add_mappings(self.instance, self.asins(B, brand=self.wellhome), actor=None)
         # Neither belongs to what is replaced.
         self.assertEqual(preview_replace(self.instance, self.asins(C)).fingerprint, preview.fingerprint)
-        add_mappings(self.instance, self.asins("B00000000D"))
+        add_mappings(self.instance, self.asins("B00000000D"), actor=None)
         before = self.stored()
         with self.assertRaisesMessage(InvalidStateError, "have changed"):
-            replace_mappings(self.instance, self.asins(C), fingerprint=preview.fingerprint)
+            replace_mappings(self.instance, self.asins(C), fingerprint=preview.fingerprint, actor=None)
         self.assertEqual(self.stored(), before)
 
     def test_a_failure_half_way_leaves_everything_as_it_was(self) -> None:
@@ -208,18 +210,20 @@ class ReplaceTests(MappingTestCase):
         # The rows to remove are gone and the good ASIN is in when the database refuses the last one.
         with self.assertRaises(IntegrityError), transaction.atomic():
             replace_mappings(
-                self.instance, [*self.asins(C), Entry(self.norda.pk, MappingKind.CAMPAIGN_ID, "1" * 20)]
+                self.instance,
+                [*self.asins(C), Entry(self.norda.pk, MappingKind.CAMPAIGN_ID, "1" * 20)],
+                actor=None,
             )
         self.assertEqual(self.stored(), before)
 
 
 class RemoveTests(MappingTestCase):
     def test_removing_is_limited_to_the_instance_and_can_be_repeated(self) -> None:
-        add_mappings(self.instance, self.asins(A, B))
-        add_mappings(self.secret.instance, self.asins(A, brand=self.secret))
+        add_mappings(self.instance, self.asins(A, B), actor=None)
+        add_mappings(self.secret.instance, self.asins(A, brand=self.secret), actor=None)
         rows = BrandASIN.objects.filter(asin=A)
-        self.assertEqual(remove_mappings(self.instance, rows), 1)
-        self.assertEqual(remove_mappings(self.instance, rows), 0)
+        self.assertEqual(remove_mappings(self.instance, rows, actor=None), 1)
+        self.assertEqual(remove_mappings(self.instance, rows, actor=None), 0)
         self.assertEqual(self.stored(), [("Norda", B)])
         self.assertEqual(BrandASIN.objects.filter(brand=self.secret).count(), 1)
 
@@ -227,9 +231,9 @@ class RemoveTests(MappingTestCase):
 class ReadTests(MappingTestCase):
     def setUp(self) -> None:
         super().setUp()
-        add_mappings(self.instance, [*self.asins(B, A), *self.campaigns("Summer", LONG_ID)])
-        add_mappings(self.instance, self.asins(A, C, brand=self.wellhome))
-        add_mappings(self.instance, self.campaigns("Winter", "Summer", brand=self.wellhome))
+        add_mappings(self.instance, [*self.asins(B, A), *self.campaigns("Summer", LONG_ID)], actor=None)
+        add_mappings(self.instance, self.asins(A, C, brand=self.wellhome), actor=None)
+        add_mappings(self.instance, self.campaigns("Winter", "Summer", brand=self.wellhome), actor=None)
 
     def test_values_come_in_stored_order_and_once(self) -> None:
         with self.assertNumQueries(2):
@@ -259,25 +263,26 @@ class ReadTests(MappingTestCase):
         self.assertEqual([str(row) for row in found.campaigns.search("%")], [])
 
     def test_export_reads_back_as_it_was(self) -> None:
-        add_mappings(self.instance, self.campaigns("=1+1", "'=x", '"quoted", with comma', "-5", "@x", "'plain"))
+        campaigns = self.campaigns("=1+1", "'=x", '"quoted", with comma', "-5", "@x", "'plain")
+        add_mappings(self.instance, campaigns, actor=None)
         before = mapped_values(self.instance)
         text = "".join(export_rows(self.instance))
         cells = [cell for line in csv.reader(io.StringIO(text)) for cell in line]
         self.assertEqual([cell for cell in cells if cell.startswith(("=", "+", "-", "@", "\t", "\r"))], [])
         self.assertIn("'=1+1", cells)
-        entries, errors = assign_brands(self.instance, parse_csv(text, MappingKinds.ASINS))
+        entries, errors = assign_brands(self.instance, parse_csv(text, PasteKind.ASINS))
         self.assertEqual(errors, [])
         self.assertEqual(preview_replace(self.instance, entries).changes, Changes(kept=14))
-        remove_mappings(self.instance, mappings_of(self.instance).asins)
-        remove_mappings(self.instance, mappings_of(self.instance).campaigns)
-        add_mappings(self.instance, entries)
+        remove_mappings(self.instance, mappings_of(self.instance).asins, actor=None)
+        remove_mappings(self.instance, mappings_of(self.instance).campaigns, actor=None)
+        add_mappings(self.instance, entries, actor=None)
         after = mapped_values(self.instance)
         self.assertEqual((after.asins, after.campaigns), (before.asins, before.campaigns))
 
 
 class BrandAssignmentTests(MappingTestCase):
     def test_brands_of_lines_are_found_in_any_case_and_others_named(self) -> None:
-        reading = parse_csv(f"asin,brand\n{A},norda\n{B},\n{C},Secret\nB1,Norda", MappingKinds.ASINS)
+        reading = parse_csv(f"asin,brand\n{A},norda\n{B},\n{C},Secret\nB1,Norda", PasteKind.ASINS)
         entries, errors = assign_brands(self.instance, reading, self.wellhome)
         self.assertEqual(entries, [*self.asins(A), *self.asins(B, brand=self.wellhome)])
         self.assertEqual([(error.line, error.value) for error in errors], [(4, "Secret"), (5, "B1")])
@@ -290,9 +295,9 @@ class BrandAssignmentTests(MappingTestCase):
 class StatementTests(MappingTestCase):
     """The number of statements depends on batches, not on rows."""
 
-    def statements(self, act: Any, *args: Any) -> list[str]:
+    def statements(self, act: Any, *args: Any, **options: Any) -> list[str]:
         with CaptureQueriesContext(connection) as captured:
-            act(self.instance, *args)
+            act(self.instance, *args, **options)
         beginnings = [" ".join(query["sql"].split()[:3]) for query in captured]
         return [words for words in beginnings if "SAVEPOINT" not in words]
 
@@ -300,27 +305,28 @@ class StatementTests(MappingTestCase):
         return self.asins(*(f"B{number:09d}" for number in range(start, start + count)))
 
     def test_three_rows_or_three_thousand_cost_the_same(self) -> None:
-        for act in (add_mappings, replace_mappings, preview_replace):
+        writers: list[Any] = [partial(write, actor=None) for write in (add_mappings, replace_mappings)]
+        for act in (*writers, preview_replace):
             costs = []
             for count in (3, 3_000):
                 BrandASIN.objects.all().delete()
-                add_mappings(self.instance, self.many(count, start=900_000))
+                add_mappings(self.instance, self.many(count, start=900_000), actor=None)
                 costs.append(self.statements(act, self.many(count)))
-            with self.subTest(act.__name__):
+            with self.subTest(str(act)):
                 self.assertEqual(*costs)
                 self.assertLess(len(costs[0]), 16)
 
     def test_removing_everything_costs_what_removing_one_costs(self) -> None:
         costs = []
         for count in (1, 3_000):
-            add_mappings(self.instance, self.many(count))
-            costs.append(self.statements(remove_mappings, mappings_of(self.instance).asins))
+            add_mappings(self.instance, self.many(count), actor=None)
+            costs.append(self.statements(remove_mappings, mappings_of(self.instance).asins, actor=None))
         self.assertEqual(*costs)
         self.assertEqual(BrandASIN.objects.count(), 0)
 
     def test_fifty_thousand_rows_go_in_batches(self) -> None:
-        self.assertEqual(self.statements(add_mappings, self.many(50_000)).count('INSERT INTO "brand_asins"'), 10)
-        self.assertEqual(
-            self.statements(replace_mappings, self.many(1, start=60_000)).count('DELETE FROM "brand_asins"'), 10
-        )
+        statements = self.statements(add_mappings, self.many(50_000), actor=None)
+        self.assertEqual(statements.count('INSERT INTO "brand_asins"'), 10)
+        statements = self.statements(replace_mappings, self.many(1, start=60_000), actor=None)
+        self.assertEqual(statements.count('DELETE FROM "brand_asins"'), 10)
         self.assertEqual(self.stored(), [("Norda", "B000060000")])

@@ -47,7 +47,7 @@ class ForeignAccessTests(CastTestCase):
         cls.template = create_template(actor=cls.alice, instance=cls.instance, content=cls.content("First"))
         update_template(actor=cls.alice, template=cls.template, content=cls.content("Second"), version=1)
         brand = InstanceBrand.objects.create(instance=cls.instance, name="Trail", folded="trail")
-        add_mappings(cls.instance, [Entry(brand.pk, MappingKind.ASIN, "B0TESTAAA1")])
+        add_mappings(cls.instance, [Entry(brand.pk, MappingKind.ASIN, "B0TESTAAA1")], actor=None)
         entries = [Entry(brand.pk, MappingKind.ASIN, "B0TESTAAA2")]
         staged = stage(cls.instance, entries, preview_replace(cls.instance, entries).fingerprint)
         # What would change something at every address, if only it were let in.

@@ -254,10 +254,10 @@ class AutofillTests(TemplateTestCase):
         self.brand = InstanceBrand.objects.create(instance=self.instance, name="Trail", folded="trail")
         self.map("B0TESTAAA1", "B0TESTAAA2")
         campaign = Entry(self.brand.pk, MappingKind.CAMPAIGN_ID, "123456789012345678")
-        add_mappings(self.instance, [campaign])
+        add_mappings(self.instance, [campaign], actor=None)
 
     def map(self, *asins: str) -> None:
-        add_mappings(self.instance, [Entry(self.brand.pk, MappingKind.ASIN, asin) for asin in asins])
+        add_mappings(self.instance, [Entry(self.brand.pk, MappingKind.ASIN, asin) for asin in asins], actor=None)
 
     def panel(self, **posted: str) -> str:
         sql = "SELECT 1 FROM t WHERE a IN ({{asins}}) AND c IN ({{campaign_ids}}) AND x = {{word}}"

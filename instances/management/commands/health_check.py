@@ -8,7 +8,6 @@ from argparse import ArgumentParser
 from collections.abc import Sequence
 from functools import partial
 from typing import IO, Any, NoReturn, cast
-from uuid import UUID
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -18,11 +17,12 @@ from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
+from amchelper.http import parse_uuid, parse_uuids
 from amchelper.models import User
 from instances.models import AMCInstance, Health, HealthCheckBatch
 from instances.models.reasons import reason_of
-from instances.services.health import check_instances, start_run
-from instances.services.probes import ProbeResult
+from instances.services.health.batches import check_instances, hold_batch
+from instances.services.health.probing import ProbeResult
 
 EXIT_UNHEALTHY, EXIT_ERROR, EXIT_USAGE = 1, 2, 3
 COLOURS = {Health.HEALTHY: "green", Health.UNHEALTHY: "yellow", Health.ERROR: "red"}
@@ -79,17 +79,17 @@ class Command(BaseCommand):
     def _check(
         self, instances: Sequence[AMCInstance], concurrency: int | None, *, quiet: bool
     ) -> list[ProbeResult]:
-        run = start_run(
-            [instance.pk for instance in instances], user=None, trigger=HealthCheckBatch.Trigger.COMMAND
+        claim = hold_batch(
+            [instance.pk for instance in instances], actor=None, trigger=HealthCheckBatch.Trigger.COMMAND
         )
         # The bar goes to standard error, so that the table can be piped.
         with Progress(console=Console(stderr=True), disable=quiet, transient=True) as progress:
             task = progress.add_task("Checking", total=len(instances))
             return check_instances(
                 instances,
-                run=run,
+                claim,
                 max_workers=concurrency or settings.HEALTH_CHECK_CONCURRENCY,
-                on_results=lambda batch: progress.advance(task, len(batch)),
+                on_results=lambda results: progress.advance(task, len(results)),
             )
 
     def _print_table(self, rows: Sequence[dict[str, Any]]) -> None:
@@ -133,20 +133,12 @@ def _choose(options: dict[str, Any]) -> list[AMCInstance]:
     asked = options["instances"]
     if not asked:
         raise CommandError("Name instances, or use --all or --failing.", returncode=EXIT_USAGE)
-    uuids = [key for key in map(_uuid, asked) if key]
-    found = list(instances.filter(Q(instance_id__in=asked) | Q(pk__in=uuids)))
+    found = list(instances.filter(Q(instance_id__in=asked) | Q(pk__in=parse_uuids(asked))))
     known = {instance.instance_id for instance in found} | {str(instance.pk) for instance in found}
-    missing = [name for name in asked if name not in known and str(_uuid(name)) not in known]
+    missing = [name for name in asked if name not in known and str(parse_uuid(name)) not in known]
     if missing:
         raise CommandError(f"There is no instance {', '.join(missing)}.", returncode=EXIT_USAGE)
     return found
-
-
-def _uuid(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
 
 
 def _rows(instances: Sequence[AMCInstance], results: Sequence[ProbeResult]) -> list[dict[str, Any]]:

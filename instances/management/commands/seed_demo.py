@@ -59,14 +59,14 @@ class Command(BaseCommand):
 
     def _connect_and_import(self, user: User) -> None:
         connection, _ = connect_with_refresh_token(
-            user=user, label="Demo agency", region="NA", refresh_token=REFRESH_TOKEN
+            actor=user, label="Demo agency", region="NA", refresh_token=REFRESH_TOKEN
         )
         keys = [row.key for account in discover(connection, user) for row in account.new]
         japanese = [key for key in keys if key.instance_id.startswith("amclocaljp")]
         others = [key for key in keys if key not in japanese and key.instance_id not in LEFT_OUT]
-        import_instances(connection=connection, user=user, keys=[*others, *japanese[:JAPANESE_SHOWN]])
+        import_instances(connection=connection, actor=user, keys=[*others, *japanese[:JAPANESE_SHOWN]])
         for instance in AMCInstance.objects.visible_to(user).filter(instance_id__in=BRANDS):
-            replace_brands(instance, BRANDS[instance.instance_id])
+            replace_brands(instance, BRANDS[instance.instance_id], actor=user)
 
 
 @contextmanager

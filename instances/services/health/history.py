@@ -1,14 +1,18 @@
-"""Store probes and move their instances along the life cycle, all in a constant number of statements."""
+"""The history of probes: stored in few statements, moving instances along the life cycle; later summed up by hour."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import (
     Case,
     CharField,
+    Count,
     DateTimeField,
     Expression,
     F,
@@ -16,22 +20,31 @@ from django.db.models import (
     OuterRef,
     Q,
     Subquery,
+    Sum,
     Value,
     When,
 )
+from django.db.models.functions import TruncHour
+from django.utils import timezone
 
-from instances.models import AMCInstance, Event, Health, HealthCheck, HealthCheckBatch
+from amchelper.models import User
+from instances.models import AMCInstance, Event, Health, HealthCheck, HealthCheckBatch, HealthRollup
 from instances.models.lifecycle import TRANSITIONS, event_of
-from instances.services.probes import ProbeResult
+from instances.services.health.probing import ProbeResult
+
+logger = logging.getLogger(__name__)
+
+# What a probe was about: AMC ID and account. Another one is another instance.
+ProbedAs = tuple[str, UUID]
 
 
 def record_results(
-    run: HealthCheckBatch,
+    batch: HealthCheckBatch,
     results: Sequence[ProbeResult],
     *,
-    keys: dict[UUID, tuple[str, UUID]] | None = None,
+    keys: dict[UUID, ProbedAs] | None = None,
 ) -> None:
-    """Store `results` as probes of `run` and update their instances.
+    """Store `results` as probes of `batch` and update their instances.
 
     `keys` (AMC ID and account by instance) names what was probed: an instance that was linked elsewhere
     meanwhile does not get the verdict of the old one, and a deleted one gets none.
@@ -46,23 +59,33 @@ def record_results(
         valid = [r for r in results if _is_current(r.instance_pk, current, keys)]
         if not valid:
             return
-        HealthCheck.objects.bulk_create(_check(run, result) for result in valid)
+        HealthCheck.objects.bulk_create(_check(batch, result) for result in valid)
         pks = [result.instance_pk for result in valid]
-        _update_instances(run, pks)
+        _update_instances(batch, pks)
 
 
-def _is_current(
-    pk: UUID, current: dict[UUID, tuple[str, UUID]], keys: dict[UUID, tuple[str, UUID]] | None
-) -> bool:
+def record_batch(results: Sequence[ProbeResult], *, actor: User | None) -> None:
+    """Store what saving or importing instances found out already, as a batch that is finished."""
+    batch = HealthCheckBatch.objects.create(
+        user=actor,
+        trigger=HealthCheckBatch.Trigger.SAVE,
+        instance_ids=[str(result.instance_pk) for result in results],
+        total=len(results),
+        finished_at=timezone.now(),
+    )
+    record_results(batch, results)
+
+
+def _is_current(pk: UUID, current: dict[UUID, ProbedAs], keys: dict[UUID, ProbedAs] | None) -> bool:
     if pk not in current:
         return False
     return keys is None or pk not in keys or keys[pk] == current[pk]
 
 
-def _check(run: HealthCheckBatch, result: ProbeResult) -> HealthCheck:
+def _check(batch: HealthCheckBatch, result: ProbeResult) -> HealthCheck:
     return HealthCheck(
         instance_id=result.instance_pk,
-        run=run,
+        batch=batch,
         checked_at=result.checked_at,
         verdict=result.verdict,
         reason=result.reason,
@@ -73,9 +96,9 @@ def _check(run: HealthCheckBatch, result: ProbeResult) -> HealthCheck:
     )
 
 
-def _update_instances(run: HealthCheckBatch, pks: Sequence[UUID]) -> None:
-    """Copy each instance's newest probe of `run` onto it with one UPDATE that reads the old row's values."""
-    newest = HealthCheck.objects.filter(run=run, instance=OuterRef("pk")).order_by("-pk")
+def _update_instances(batch: HealthCheckBatch, pks: Sequence[UUID]) -> None:
+    """Copy each instance's newest probe of `batch` onto it with one UPDATE that reads the old row's values."""
+    newest = HealthCheck.objects.filter(batch=batch, instance=OuterRef("pk")).order_by("-pk")
 
     def of(name: str) -> Subquery:
         return Subquery(newest.values(name)[:1])
@@ -122,3 +145,32 @@ def _status_after_probe() -> Expression:
                 if event in events and events[Event(event)] != status
             ]
     return Case(*cases, default=F("status"), output_field=CharField())
+
+
+def prune(*, now: datetime | None = None) -> int:
+    """Turn probes older than HEALTH_HISTORY_DAYS into hourly summaries; returns how many were removed."""
+    now = now or timezone.now()
+    cutoff = (now - timedelta(days=settings.HEALTH_HISTORY_DAYS)).replace(minute=0, second=0, microsecond=0)
+    old = HealthCheck.objects.filter(checked_at__lt=cutoff)
+    with transaction.atomic():
+        hours = (
+            old.order_by()
+            # In UTC, like the cutoff: hours begin elsewhere in some zones, and twice when clocks are set back.
+            .annotate(hour=TruncHour("checked_at", tzinfo=UTC))
+            .values("instance_id", "hour")
+            .annotate(
+                healthy=Count("pk", filter=Q(verdict=Health.HEALTHY)),
+                unhealthy=Count("pk", filter=Q(verdict=Health.UNHEALTHY)),
+                error=Count("pk", filter=Q(verdict=Health.ERROR)),
+                latency_ms_sum=Sum("latency_ms", default=0),
+                latency_count=Count("latency_ms"),
+            )
+        )
+        # Whole hours before a fixed cutoff: an hour is summed up once, a second run finds nothing left.
+        HealthRollup.objects.bulk_create(
+            (HealthRollup(**hour) for hour in hours.iterator()), batch_size=500, ignore_conflicts=True
+        )
+        removed, _ = old.delete()
+        HealthCheckBatch.objects.filter(started_at__lt=cutoff, checks__isnull=True).delete()
+    logger.info("health history pruned removed=%s", removed)
+    return removed

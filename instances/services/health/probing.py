@@ -1,8 +1,11 @@
-"""One probe: ask AMC about an instance and turn whatever happens into a verdict."""
+"""Ask AMC about instances, one or many at a time, and turn whatever happens into verdicts."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -10,11 +13,12 @@ from uuid import UUID
 from django.utils import timezone
 
 from amchelper.exceptions import AmcHelperError, UndecryptableError
-from instances.amc.client import AmcClient
+from instances.amc.client import PROBE, AmcClient
 from instances.amc.errors import AmcError
 from instances.amc.types import AmcInstance, InstanceRef
-from instances.models import Health
+from instances.models import AMCInstance, Health
 from instances.models.reasons import reason_of
+from instances.services.amazon import LoginSession
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +47,58 @@ def probe(client: AmcClient, instance_pk: UUID, ref: InstanceRef) -> ProbeResult
         return result_of_error(instance_pk, error)
 
 
+def probe_all(instances: Sequence[AMCInstance], *, max_workers: int) -> Generator[ProbeResult]:
+    """Probe `instances`, which come from `for_probing()`; yields the results as they come.
+
+    The pool does network only. Every login's calls share one token and one throttle; refreshed tokens and revoked
+    logins are noted from the calling thread at the end. Closing the generator stops the probing.
+    """
+    with ExitStack() as stack:
+        sessions: dict[UUID, LoginSession | AmcHelperError] = {}
+        failed: list[ProbeResult] = []
+        targets: list[tuple[AmcClient, UUID, InstanceRef]] = []
+        by_pk: dict[UUID, LoginSession] = {}
+        for instance in instances:
+            try:
+                ref = instance.ref
+                session = by_pk[instance.pk] = _session_of(instance, sessions, stack, pool_size=max_workers)
+                targets.append((session.client(instance.region or instance.account.region), instance.pk, ref))
+            except (AmcHelperError, ValueError) as error:
+                # A login that cannot be used fails its instances without a call.
+                failed.append(result_of_error(instance.pk, error))
+        yield from failed
+        pool = stack.enter_context(ThreadPoolExecutor(max_workers=max_workers))
+        # Before the pool waits for its threads: after Ctrl-C, or without a lease, nobody needs the rest.
+        stack.callback(pool.shutdown, wait=False, cancel_futures=True)
+        for future in as_completed([pool.submit(probe, *target) for target in targets]):
+            result = future.result()
+            if result.reason == "reconnect_required":
+                by_pk[result.instance_pk].note_revoked(result.error)
+            yield result
+
+
+def _session_of(
+    instance: AMCInstance,
+    sessions: dict[UUID, LoginSession | AmcHelperError],
+    stack: ExitStack,
+    *,
+    pool_size: int,
+) -> LoginSession:
+    """Return the session of the instance's login, which is opened once; raises what opening it raised."""
+    connection = instance.account.connection
+    if connection.pk not in sessions:
+        try:
+            sessions[connection.pk] = stack.enter_context(
+                LoginSession(connection, policy=PROBE, pool_size=pool_size)
+            )
+        except AmcHelperError as error:
+            sessions[connection.pk] = error
+    session = sessions[connection.pk]
+    if isinstance(session, AmcHelperError):
+        raise session
+    return session
+
+
 def result_of_answer(instance_pk: UUID, ref: InstanceRef, found: AmcInstance) -> ProbeResult:
     """Return the verdict AMC's description of the instance stands for."""
     reason, error = "", ""
@@ -67,6 +123,11 @@ def result_of_answer(instance_pk: UUID, ref: InstanceRef, found: AmcInstance) ->
         error=error,
         found=found,
     )
+
+
+def fix_of(error: Exception | None) -> str:
+    """Return what to do about an error of Amazon's; empty where there is nothing to say."""
+    return reason_of(error.reason).fix if isinstance(error, AmcError) else ""
 
 
 def result_of_error(instance_pk: UUID, error: Exception) -> ProbeResult:

@@ -1,0 +1,1 @@
+"""Health checks: batches of instances are probed, and what was found out is kept as history."""

@@ -1,0 +1,159 @@
+"""Batches of health checks: one at once for a page, many in the background, one by itself every interval."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing, suppress
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from amchelper.access import pk_of
+from amchelper.exceptions import InvalidStateError
+from amchelper.leases import Claim, LeaseLostError, new_token
+from amchelper.models import User
+from amchelper.queue import send_task
+from instances.models import AMCInstance, HealthCheck, HealthCheckBatch
+from instances.models.health import HealthCheckBatchQuerySet
+from instances.services.health.history import record_results
+from instances.services.health.probing import ProbeResult, probe_all
+
+logger = logging.getLogger(__name__)
+
+# A batch that no worker could finish in this time is given up; the next scheduled one covers its instances.
+GIVE_UP_AFTER = timedelta(hours=1)
+# Results are stored in growing intervals: the first rows show at once, a thousand cost few statements.
+FIRST_FLUSH_SECONDS = 1.0
+FLUSH_GROWTH = 2.0
+MAX_FLUSH_SECONDS = 30.0
+_ADVANCE_TASK = "instances.tasks.advance_health_batch"
+
+
+def check_instance(instance: AMCInstance, *, actor: User | None, trigger: str) -> HealthCheck:
+    """Probe one instance now, store the result and refresh `instance`; returns the stored probe.
+
+    Raises InvalidStateError when the instance was linked elsewhere or deleted meanwhile.
+    """
+    claim = hold_batch([instance.pk], actor=actor, trigger=trigger)
+    # A worker that took over after a very long wait has stored a probe too.
+    with suppress(LeaseLostError):
+        check_instances([instance], claim)
+    check = HealthCheck.objects.filter(batch=claim.row, instance=instance).order_by("pk").last()
+    if check is None:
+        raise InvalidStateError(
+            f"{instance.name} was changed or deleted while it was being checked. Reload the page and check again."
+        )
+    instance.refresh_from_db()
+    return check
+
+
+def queue_batch(
+    pks: Iterable[UUID], *, actor: User | None, trigger: str, slot: str | None = None
+) -> HealthCheckBatch:
+    """Record a batch and tell the workers once the row is committed; the row is the truth."""
+    chosen, now = list(pks), timezone.now()
+    batch = _create(
+        chosen, actor=actor, trigger=trigger, slot=slot, sent_at=now, finished_at=None if chosen else now
+    )
+    if chosen:
+        transaction.on_commit(lambda: send_task(_ADVANCE_TASK, str(batch.pk)))
+    return batch
+
+
+def hold_batch(pks: Iterable[UUID], *, actor: User | None, trigger: str) -> Claim[HealthCheckBatch]:
+    """Record a batch that the caller is about to probe itself, and hold its lease."""
+    token = new_token(trigger)
+    lease = {"lease_until": timezone.now() + HealthCheckBatchQuerySet.lease, "leased_by": token}
+    return Claim(_create(list(pks), actor=actor, trigger=trigger, **lease), token)
+
+
+def advance_batch(pk: UUID) -> bool:
+    """Probe what a batch has left; False when it is finished or another worker holds it."""
+    token = new_token("worker")
+    batch = HealthCheckBatch.objects.claim([pk], token=token, now=timezone.now()).first()
+    if batch is None:
+        return False
+    logger.info("health batch started batch=%s trigger=%s total=%s", batch.pk, batch.trigger, batch.total)
+    try:
+        check_instances(_instances_left(batch), Claim(batch, token))
+    except LeaseLostError:
+        logger.warning("health batch taken over batch=%s", batch.pk)
+        return False
+    logger.info("health batch finished batch=%s", batch.pk)
+    return True
+
+
+def check_instances(
+    instances: Sequence[AMCInstance],
+    claim: Claim[HealthCheckBatch],
+    *,
+    max_workers: int | None = None,
+    on_results: Callable[[Sequence[ProbeResult]], None] | None = None,
+) -> list[ProbeResult]:
+    """Probe the batch's `instances`, which come from `for_probing()`, and finish it; results are stored as they come.
+
+    `on_results` is called after each stored part. Raises LeaseLostError when another worker took the batch over.
+    """
+    workers = max(1, min(max_workers or settings.HEALTH_CHECK_CONCURRENCY, len(instances)))
+    probed_as = {instance.pk: (instance.instance_id, instance.account_id) for instance in instances}
+    results: list[ProbeResult] = []
+    stored, interval, flushed_at = 0, FIRST_FLUSH_SECONDS, time.monotonic()
+
+    def flush() -> None:
+        nonlocal stored, flushed_at
+        waiting, stored, flushed_at = results[stored:], len(results), time.monotonic()
+        if waiting:
+            record_results(claim.row, waiting, keys=probed_as)
+            if on_results:
+                on_results(waiting)
+
+    with closing(probe_all(instances, max_workers=workers)) as probes:
+        for result in probes:
+            results.append(result)
+            claim.heartbeat()
+            if time.monotonic() - flushed_at >= interval:
+                flush()
+                interval = min(interval * FLUSH_GROWTH, MAX_FLUSH_SECONDS)
+    flush()
+    claim.finish(finished_at=timezone.now())
+    return results
+
+
+def tick(*, now: datetime | None = None) -> None:
+    """Start the scheduled batch of this interval, once however many beats tick, and send again what is stuck."""
+    now = now or timezone.now()
+    interval = settings.HEALTH_CHECK_INTERVAL_MINUTES * 60
+    slot = f"schedule:{interval}:{int(now.timestamp()) // interval}"
+    if not HealthCheckBatch.objects.filter(slot=slot).exists():
+        enabled = AMCInstance.objects.enabled().values_list("pk", flat=True)
+        # Another beat may be first.
+        with suppress(IntegrityError), transaction.atomic():
+            queue_batch(enabled, actor=None, trigger=HealthCheckBatch.Trigger.SCHEDULE, slot=slot)
+    batches = HealthCheckBatch.objects.unfinished()
+    batches.filter(started_at__lt=now - GIVE_UP_AFTER).update(finished_at=now, lease_until=None, leased_by="")
+    stuck = list(HealthCheckBatch.objects.to_send(now).values_list("pk", flat=True))
+    batches.filter(pk__in=stuck).update(sent_at=now)
+    for pk in stuck:
+        send_task(_ADVANCE_TASK, str(pk))
+
+
+def _create(pks: list[UUID], *, actor: User | None, trigger: str, **fields: Any) -> HealthCheckBatch:
+    batch = HealthCheckBatch.objects.create(
+        user=actor, trigger=trigger, instance_ids=[str(pk) for pk in pks], total=len(pks), **fields
+    )
+    logger.info("health batch created batch=%s actor=%s total=%s", batch.pk, pk_of(actor), batch.total)
+    return batch
+
+
+def _instances_left(batch: HealthCheckBatch) -> list[AMCInstance]:
+    """Return the batch's instances that it has not probed yet, with account and connection."""
+    with transaction.atomic():
+        done = set(batch.checks.values_list("instance_id", flat=True))
+        left = [pk for pk in map(UUID, batch.instance_ids) if pk not in done]
+        return list(AMCInstance.objects.filter(pk__in=left).for_probing())
