@@ -48,7 +48,7 @@ class AddTests(FormTestCase):
         self.assertEqual(instance.config["amc"]["instanceId"], "amclocalus2")
         self.assertEqual([b.name for b in instance.brands.all()], ["Norda", "Wellhome"])
         check = HealthCheck.objects.get(instance=instance)
-        assert check.run is not None
+        assert check.batch is not None
         self.assertEqual((check.batch.trigger, check.verdict), (HealthCheckBatch.Trigger.SAVE, Health.HEALTHY))
 
     def test_a_failed_test_saves_nothing_and_keeps_what_was_typed(self) -> None:
