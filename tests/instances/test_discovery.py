@@ -427,8 +427,8 @@ class ImportTests(DiscoveryTestCase):
         """The other tab commits between our comparison and our insert."""
         mine = imports._mine
 
-        def slow(user: Any, instance_ids: Any) -> Any:
-            found = mine(user, instance_ids)
+        def slow(owner_pk: Any, instance_ids: Any) -> Any:
+            found = mine(owner_pk, instance_ids)
             InstanceFactory.create(account=self.account, instance_id="amclocalus1", name="From the other tab")
             return found
 
