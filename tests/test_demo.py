@@ -22,7 +22,7 @@ import requests
 from instances.management.commands.seed_demo import EMAIL, PASSWORD
 from templates_app.management.commands.seed_templates import TEMPLATES
 from tests.serving import free_port, wait_for
-from tests.shared_data import DATA
+from tests.shared_data import build_data
 
 ROOT = Path(__file__).resolve().parent.parent
 SECONDS = 20
@@ -131,7 +131,7 @@ class Demo:
         """Return the Procfile with the free ports, and with runs that take no longer than they compute."""
         store = self.folder / "local_amc"
         store.mkdir()
-        (store / "data").symlink_to(DATA)
+        (store / "data").symlink_to(build_data())
         text = (ROOT / "Procfile").read_text()
         for old, new in (
             ("127.0.0.1:8000", f"127.0.0.1:{self.port}"),

@@ -29,7 +29,7 @@ from templates_app.models import InstanceTemplate
 from templates_app.services.templates import Content, create_template
 from tests.base import LocalAmcTestCase
 from tests.factories import InstanceFactory
-from tests.shared_data import DATA
+from tests.shared_data import DATA, build_data
 
 SQL = "SELECT campaign, SUM(impressions) AS impressions FROM dsp_impressions GROUP BY campaign"
 
@@ -44,6 +44,11 @@ class ExecutionTestCase(LocalAmcTestCase):
     amc_options: ClassVar[dict[str, Any]] = {"speed": 0, "data": DATA}
     instance: AMCInstance
     template: InstanceTemplate
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        build_data()
+        super().setUpClass()
 
     @classmethod
     def setUpTestData(cls) -> None:

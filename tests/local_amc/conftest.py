@@ -11,7 +11,7 @@ from local_amc.server import LocalAmcServer
 from tests.local_amc.api import NOON, Api
 from tests.local_amc.outcomes import Shell
 from tests.local_amc.shared import INSTANCE, INSTANCES, Amc, SharedData, utc_now
-from tests.shared_data import DATA
+from tests.shared_data import build_data
 
 
 @pytest.fixture(scope="session")
@@ -24,7 +24,7 @@ def amc() -> Iterator[Amc]:
 @pytest.fixture(scope="module")
 def server() -> Iterator[LocalAmcServer]:
     """A server on which runs end at once."""
-    with LocalAmcServer(speed=0, data=str(DATA)) as running:
+    with LocalAmcServer(speed=0, data=build_data()) as running:
         yield running
 
 

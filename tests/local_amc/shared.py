@@ -25,7 +25,7 @@ from local_amc.sql.functions import Run
 from local_amc.sql.parameters import declare
 from local_amc.sql.privacy import PrivacyOptions
 from local_amc.warehouse import Warehouse, connect
-from tests.shared_data import DATA
+from tests.shared_data import DATA, SEED
 
 INSTANCE = "amclocalus1"
 
@@ -107,11 +107,11 @@ class SharedData:
         """Return the warehouse on the shared folder."""
         with cls._lock:
             if cls._warehouse is None:
-                cls._warehouse = Warehouse(DATA, 7)
+                cls._warehouse = Warehouse(DATA, SEED)
             return cls._warehouse
 
 
-INSTANCES = build_instances(7)
+INSTANCES = build_instances(SEED)
 
 
 def utc_now() -> datetime:

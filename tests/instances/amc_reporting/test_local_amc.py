@@ -31,7 +31,7 @@ from instances.amc.reporting import VISIBILITY
 from instances.amc.types import AccountRef, InstanceRef
 from local_amc.fixtures import CLIENT_ID, CLIENT_SECRET, US
 from local_amc.server import LocalAmcServer
-from tests.shared_data import DATA
+from tests.shared_data import build_data
 
 INSTANCE = InstanceRef("amclocalus1", AccountRef("ENTITYLOCALUS1", US))
 SHORT = RetryPolicy(tries=3, max_wait_seconds=1, connect_timeout=2, read_timeout=10)
@@ -40,7 +40,7 @@ SQL = "SELECT campaign, SUM(impressions) AS impressions FROM sponsored_ads_traff
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[LocalAmcServer]:
-    with LocalAmcServer(speed=0, data=str(DATA)) as running:
+    with LocalAmcServer(speed=0, data=build_data()) as running:
         yield running
 
 
