@@ -231,7 +231,10 @@ class InstanceAdmin(WithHistoryAdmin):
     @admin.action(description="Check health of the selected instances", permissions=["change"])
     def check_health(self, request: HttpRequest, queryset: QuerySet[AMCInstance]) -> None:
         """Queue a batch; the workers probe, so that the page does not wait."""
-        pks = self.editable(request, queryset).values_list("pk", flat=True)
+        pks = list(self.editable(request, queryset).values_list("pk", flat=True))
+        if not pks:
+            self.message_user(request, "You may not change any of these instances.", messages.ERROR)
+            return
         batch = queue_batch(pks, actor=_actor(request), trigger=HealthCheckBatch.Trigger.ADMIN)
         text = format_html("{} are being checked: {}", counted(batch.total, "instance"), link_to(batch))
         self.message_user(request, text)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date, time
 from typing import Any
 from uuid import uuid4
 
+from django.apps import apps
+from django.contrib import admin
 from django.contrib.auth.models import AnonymousUser
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
@@ -18,82 +21,93 @@ from planning.windows import Window
 from schedules.services.schedules import ScheduleValues, create_schedule
 from templates_app.services.templates import Content, create_template
 from tests.base import CastTestCase
-from tests.factories import AccountFactory, ConnectionFactory, InstanceFactory
+from tests.factories import AccountFactory, ConnectionFactory, InstanceFactory, UserFactory
 
-# Owner's expected status, an outsider's, and the method. "connection", "instance" and "run" name the object.
-PAGES = {
-    "home": ("GET", None, 200, 200),
-    "instances:connection-list": ("GET", None, 200, 200),
-    "instances:connection-start": ("POST", None, 200, 200),
-    "instances:connection-callback": ("GET", None, 302, 302),
-    "instances:connection-paste": ("GET", None, 200, 200),
-    "instances:connection-detail": ("GET", "connection", 200, 404),
-    "instances:connection-update": ("GET", "connection", 200, 404),
-    "instances:connection-reconnect": ("POST", "connection", 302, 404),
-    "instances:connection-disconnect": ("GET", "connection", 200, 404),
-    "instances:connection-delete": ("GET", "connection", 200, 404),
-    "instances:account-create": ("GET", "connection", 200, 404),
-    "instances:account-delete": ("GET", "account", 200, 404),
-    "instances:connection-discover": ("GET", "connection", 200, 404),
-    "instances:connection-import": ("POST", "connection", 302, 404),
-    "instances:instance-list": ("GET", None, 200, 200),
-    "instances:instance-create": ("GET", None, 200, 200),
-    "instances:brand-list": ("GET", None, 200, 200),
-    "instances:check-create": ("POST", None, 302, 302),
-    "instances:check-detail": ("GET", "run", 200, 404),
+# Method, the object an address is about, and the status its owner gets, then Bob who only sees it, then an outsider.
+# What changes, starts or asks something refuses Bob, its forms and questions included.
+PAGES: dict[str, tuple[str, str | None, int, int, int]] = {
+    "home": ("GET", None, 200, 200, 200),
+    "instances:connection-list": ("GET", None, 200, 200, 200),
+    "instances:connection-start": ("POST", None, 200, 200, 200),
+    "instances:connection-callback": ("GET", None, 302, 302, 302),
+    "instances:connection-paste": ("GET", None, 200, 200, 200),
+    "instances:connection-detail": ("GET", "connection", 200, 200, 404),
+    "instances:connection-update": ("GET", "connection", 200, 403, 404),
+    "instances:connection-reconnect": ("POST", "connection", 302, 403, 404),
+    "instances:connection-disconnect": ("GET", "connection", 200, 403, 404),
+    "instances:connection-delete": ("GET", "connection", 200, 403, 404),
+    "instances:account-create": ("GET", "connection", 200, 403, 404),
+    "instances:account-delete": ("GET", "account", 200, 403, 404),
+    "instances:connection-discover": ("GET", "connection", 200, 403, 404),
+    "instances:connection-import": ("POST", "connection", 302, 403, 404),
+    "instances:instance-list": ("GET", None, 200, 200, 200),
+    "instances:instance-create": ("GET", None, 200, 200, 200),
+    "instances:brand-list": ("GET", None, 200, 200, 200),
+    "instances:check-create": ("POST", None, 302, 302, 302),
+    "instances:check-detail": ("GET", "batch", 200, 200, 404),
     # A foreign instance says so on its own pages; below it nothing exists.
-    "instances:instance-detail": ("GET", "instance", 200, 403),
-    "instances:instance-update": ("GET", "instance", 200, 403),
-    "instances:instance-delete": ("GET", "instance", 200, 403),
+    "instances:instance-detail": ("GET", "instance", 200, 200, 403),
+    "instances:instance-update": ("GET", "instance", 200, 403, 403),
+    "instances:instance-delete": ("GET", "instance", 200, 403, 403),
     # It is enabled already: the page says so in a message.
-    "instances:instance-enable": ("POST", "instance", 302, 403),
-    "instances:instance-disable": ("POST", "instance", 302, 403),
-    "instances:instance-check": ("POST", "instance", 302, 403),
+    "instances:instance-enable": ("POST", "instance", 302, 403, 403),
+    "instances:instance-disable": ("POST", "instance", 302, 403, 403),
+    "instances:instance-check": ("POST", "instance", 302, 403, 403),
     # Mappings are below an instance; without rows in the form, replacing and removing only say so.
-    "instances:mapping-list": ("GET", "instance", 200, 404),
-    "instances:mapping-create": ("GET", "instance", 200, 404),
-    "instances:mapping-replace": ("POST", "instance", 302, 404),
-    "instances:mapping-remove": ("POST", "instance", 302, 404),
-    "instances:mapping-export": ("GET", "instance", 200, 404),
-    "instances:health-list": ("GET", None, 200, 200),
-    "templates:schema": ("GET", None, 200, 200),
-    "templates:template-list": ("GET", "instance", 200, 404),
-    "templates:template-create": ("GET", "instance", 200, 404),
-    "templates:template-parameters": ("POST", "instance", 200, 404),
-    "templates:template-preview": ("POST", "instance", 200, 404),
-    "templates:template-lint": ("POST", "instance", 200, 404),
-    "executions:execution-list": ("GET", None, 200, 200),
-    "executions:execution-of-instance": ("GET", "instance", 200, 404),
-    "executions:execution-detail": ("GET", "execution", 200, 404),
+    "instances:mapping-list": ("GET", "instance", 200, 200, 404),
+    "instances:mapping-create": ("GET", "instance", 200, 403, 404),
+    "instances:mapping-replace": ("POST", "instance", 302, 403, 404),
+    "instances:mapping-remove": ("POST", "instance", 302, 403, 404),
+    "instances:mapping-export": ("GET", "instance", 200, 200, 404),
+    "instances:health-list": ("GET", None, 200, 200, 200),
+    "templates:schema": ("GET", None, 200, 200, 200),
+    "templates:template-list": ("GET", "instance", 200, 200, 404),
+    "templates:template-create": ("GET", "instance", 200, 403, 404),
+    "templates:template-parameters": ("POST", "instance", 200, 403, 404),
+    "templates:template-preview": ("POST", "instance", 200, 403, 404),
+    "templates:template-lint": ("POST", "instance", 200, 403, 404),
+    "executions:execution-list": ("GET", None, 200, 200, 200),
+    "executions:execution-of-instance": ("GET", "instance", 200, 200, 404),
+    "executions:execution-detail": ("GET", "execution", 200, 200, 404),
     # Without htmx the rows are part of the run's page.
-    "executions:execution-rows": ("GET", "execution", 302, 404),
+    "executions:execution-rows": ("GET", "execution", 302, 302, 404),
     # It has no result yet.
-    "executions:execution-statistics": ("GET", "execution", 404, 404),
-    "executions:execution-download": ("GET", "download", 404, 404),
-    "executions:execution-cancel": ("POST", "execution", 302, 404),
-    "executions:execution-again": ("POST", "execution", 302, 404),
-    "executions:execution-fetch": ("POST", "execution", 302, 404),
-    "schedules:run-preview": ("POST", "instance", 200, 404),
-    "schedules:run-start": ("GET", "template", 302, 404),
-    "schedules:run": ("GET", "wizard", 200, 404),
-    "templates:template-detail": ("GET", "template", 200, 404),
-    "templates:template-update": ("GET", "template", 200, 404),
-    "templates:template-copy": ("GET", "template", 200, 404),
-    "templates:template-archive": ("POST", "template", 302, 404),
-    "templates:template-delete": ("GET", "template", 200, 404),
-    "templates:template-versions": ("GET", "template", 200, 404),
-    "schedules:schedule-list": ("GET", None, 200, 200),
-    "schedules:schedule-calendar": ("GET", None, 200, 200),
-    "schedules:schedule-of-instance": ("GET", "instance", 200, 404),
-    "schedules:schedule-detail": ("GET", "schedule", 200, 404),
-    "schedules:schedule-update": ("GET", "schedule", 200, 404),
-    "schedules:schedule-pause": ("POST", "schedule", 302, 404),
-    "schedules:schedule-resume": ("POST", "schedule", 302, 404),
-    "schedules:schedule-run": ("POST", "schedule", 302, 404),
-    "schedules:schedule-delete": ("GET", "schedule", 200, 404),
+    "executions:execution-statistics": ("GET", "execution", 404, 404, 404),
+    "executions:execution-download": ("GET", "download", 404, 404, 404),
+    "executions:execution-cancel": ("POST", "execution", 302, 403, 404),
+    "executions:execution-again": ("POST", "execution", 302, 403, 404),
+    "executions:execution-fetch": ("POST", "execution", 302, 403, 404),
+    "schedules:run-preview": ("POST", "instance", 200, 403, 404),
+    "schedules:run-start": ("GET", "template", 302, 403, 404),
+    "schedules:run": ("GET", "wizard", 200, 403, 404),
+    "templates:template-detail": ("GET", "template", 200, 200, 404),
+    "templates:template-update": ("GET", "template", 200, 403, 404),
+    "templates:template-copy": ("GET", "template", 200, 403, 404),
+    "templates:template-archive": ("POST", "template", 302, 403, 404),
+    "templates:template-delete": ("GET", "template", 200, 403, 404),
+    "templates:template-versions": ("GET", "template", 200, 200, 404),
+    "schedules:schedule-list": ("GET", None, 200, 200, 200),
+    "schedules:schedule-calendar": ("GET", None, 200, 200, 200),
+    "schedules:schedule-of-instance": ("GET", "instance", 200, 200, 404),
+    "schedules:schedule-detail": ("GET", "schedule", 200, 200, 404),
+    "schedules:schedule-update": ("GET", "schedule", 200, 403, 404),
+    "schedules:schedule-pause": ("POST", "schedule", 302, 403, 404),
+    "schedules:schedule-resume": ("POST", "schedule", 302, 403, 404),
+    "schedules:schedule-run": ("POST", "schedule", 302, 403, 404),
+    "schedules:schedule-delete": ("GET", "schedule", 200, 403, 404),
     # It is the newest already: restoring says so in a message.
-    "templates:template-restore": ("POST", "template version", 302, 404),
+    "templates:template-restore": ("POST", "template version", 302, 403, 404),
 }
+BUSINESS_APPS = ("instances", "templates_app", "executions", "schedules")
+# Names of what Alice owns; who sees nothing of it reads none of them.
+SECRETS = (
+    "Alice's login",
+    "Alice's account",
+    "Alice's instance",
+    "Alice's reach",
+    "Alice's daily",
+    "Alice's September",
+)
 # allauth and the admin bring their own access rules; their addresses are listed by prefix.
 FOREIGN_PREFIXES = ("accounts/", "admin/")
 
@@ -116,28 +130,33 @@ def own_url_names(
 class AccessTableTests(CastTestCase):
     def setUp(self) -> None:
         super().setUp()
-        login = ConnectionFactory.create(user=self.alice, refresh_token="", status="DISCONNECTED")
-        instance = InstanceFactory.create(account=AccountFactory.create(connection=login))
-        run = HealthCheckBatch.objects.create(user=self.alice, trigger="list", total=0)
-        content = Content(name="Reach", source_sql="SELECT 1 AS x")
+        login = ConnectionFactory.create(
+            user=self.alice, label="Alice's login", refresh_token="", status="DISCONNECTED"
+        )
+        instance = InstanceFactory.create(
+            account=AccountFactory.create(connection=login, account_name="Alice's account"),
+            name="Alice's instance",
+        )
+        batch = HealthCheckBatch.objects.create(user=self.alice, trigger="list", total=0)
+        content = Content(name="Alice's reach", source_sql="SELECT 1 AS x")
         template = create_template(actor=self.alice, instance=instance, content=content)
         recurrence = Recurrence(kind="daily", time=time(9), zone="UTC")
         schedule = create_schedule(
             actor=self.alice,
             template=template,
-            values=ScheduleValues(name="Daily", recurrence=recurrence, window_days=30),
+            values=ScheduleValues(name="Alice's daily", recurrence=recurrence, window_days=30),
         )
         window = Window(date(2026, 9, 1), date(2026, 9, 30), "UTC")
         execution = Execution.objects.create(
             user=self.alice, instance=instance, template=template, template_name="Reach", template_version=1,
-            name="September", source_sql="SELECT 1 AS x", sql_query="SELECT 1 AS x",
+            name="Alice's September", source_sql="SELECT 1 AS x", sql_query="SELECT 1 AS x",
             window_start=window.start, window_end=window.end, window_zone=window.zone,
         )  # fmt: skip
         self.objects: dict[str, list[Any]] = {
             "connection": [login.pk],
             "account": [instance.account_id],
             "instance": [instance.pk],
-            "run": [run.pk],
+            "batch": [batch.pk],
             "template": [instance.pk, template.template_id],
             "execution": [execution.pk],
             "download": [execution.pk, "csv"],
@@ -146,10 +165,32 @@ class AccessTableTests(CastTestCase):
             "template version": [instance.pk, template.template_id, 1],
         }
 
-    def ask(self, name: str) -> int:
-        method, kind, *_ = PAGES[name]
-        url = reverse(name, args=self.objects[kind] if kind else [])
-        return int(getattr(self.client, method.lower())(url).status_code)
+    def address(self, name: str) -> str:
+        kind = PAGES[name][1]
+        return reverse(name, args=self.objects[kind] if kind else [])
+
+    def ask(self, name: str, method: str = "") -> int:
+        ask = getattr(self.client, (method or PAGES[name][0]).lower())
+        return int(ask(self.address(name)).status_code)
+
+    def everything(self) -> dict[str, list[dict[str, Any]]]:
+        """Return every row of every app that holds business data."""
+        models = [model for app in BUSINESS_APPS for model in apps.get_app_config(app).get_models()]
+        return {model.__name__: list(model._default_manager.order_by("pk").values()) for model in models}
+
+    @contextmanager
+    def nothing_changes(self) -> Iterator[None]:
+        before = self.everything()
+        yield
+        self.assertEqual(self.everything(), before)
+
+    def assert_writers_refuse(self) -> None:
+        """Ask every address that writes about an object, by each method it knows, and find each refused."""
+        for name, (_, kind, _, for_bob, _) in PAGES.items():
+            if kind and for_bob == 403:
+                for method in ("GET", "POST"):
+                    with self.subTest(name, method=method):
+                        self.assertIn(self.ask(name, method), (403, 405))
 
     def test_table_names_every_address(self) -> None:
         self.assertEqual(sorted(set(own_url_names(get_resolver().url_patterns))), sorted(PAGES))
@@ -163,14 +204,59 @@ class AccessTableTests(CastTestCase):
         self.client.force_login(self.charlie)
         for name, row in PAGES.items():
             with self.subTest(name):
-                self.assertEqual(self.ask(name), row[3])
+                self.assertEqual(self.ask(name), row[4])
+
+    def test_bob_who_only_sees(self) -> None:
+        self.client.force_login(self.bob)
+        with self.bob_sees():
+            for name, row in PAGES.items():
+                with self.subTest(name):
+                    self.assertEqual(self.ask(name), row[3])
+
+    def test_bob_can_write_nowhere(self) -> None:
+        self.client.force_login(self.bob)
+        with self.bob_sees(), self.nothing_changes():
+            self.assert_writers_refuse()
+            self.post_what_names_no_object()
+
+    def test_without_the_right_to_edit_and_run_every_writer_refuses(self) -> None:
+        with self.nobody_may("editable_by", "runnable_by"), self.nothing_changes():
+            self.assert_writers_refuse()
+            self.post_what_names_no_object()
+
+    def test_without_sight_every_page_is_missing_or_empty(self) -> None:
+        with self.nobody_may("visible_to", "editable_by", "runnable_by", "owned_by"), self.nothing_changes():
+            for name, (_, kind, *_, for_outsiders) in PAGES.items():
+                with self.subTest(name):
+                    response = getattr(self.client, PAGES[name][0].lower())(self.address(name))
+                    self.assertEqual(response.status_code, for_outsiders if kind else PAGES[name][2])
+                    for secret in SECRETS:
+                        self.assertNotContains(response, secret, status_code=response.status_code)
+
+    def post_what_names_no_object(self) -> None:
+        """Name Alice's objects in the forms of the addresses that are about none."""
+        instance, account = self.objects["instance"][0], self.objects["account"][0]
+        forms: list[tuple[str, str, dict[str, Any]]] = [
+            ("instances:check-create", "", {"instance": str(instance)}),
+            ("instances:check-create", "", {"all": "1"}),
+            ("instances:instance-create", "", {
+                "name": "New", "account": str(account), "instance_id": "amcnew00001", "action": "draft",
+            }),
+            ("instances:connection-paste", f"?connection={self.objects['connection'][0]}", {
+                "refresh_token": "Atzr|local-healthy",
+            }),
+        ]  # fmt: skip
+        for name, query, form in forms:
+            with self.subTest(name, form=form):
+                response = self.client.post(reverse(name) + query, form)
+                self.assertIn(response.status_code, (200, 403))
 
     def test_staff_are_outsiders_outside_the_admin(self) -> None:
         self.client.force_login(self.sam)
         for name, row in PAGES.items():
             if row[1]:
                 with self.subTest(name):
-                    self.assertEqual(self.ask(name), row[3])
+                    self.assertEqual(self.ask(name), row[4])
 
     def test_signed_out(self) -> None:
         self.client.logout()
@@ -249,3 +335,48 @@ class AdminAccessTests(CastTestCase):
                 self.assertEqual(self.client.get(url).status_code, 302)
                 self.client.force_login(self.sam)
                 self.assertEqual(self.client.get(url).status_code, 200)
+
+
+class AdminRightsTests(CastTestCase):
+    """The admin's permissions let staff in; what they may change there, the rows decide."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.instance = InstanceFactory.create(account__connection__user=self.alice)
+        self.template = create_template(
+            actor=self.alice, instance=self.instance, content=Content(name="Reach", source_sql="SELECT 1 AS x")
+        )
+        self.client.force_login(self.sam)
+
+    def everything(self) -> dict[str, list[dict[str, Any]]]:
+        models = [model for app in BUSINESS_APPS for model in apps.get_app_config(app).get_models()]
+        return {model.__name__: list(model._default_manager.order_by("pk").values()) for model in models}
+
+    def rows(self) -> Iterator[tuple[str, Any]]:
+        """Return one row of every model of ours in the admin that has one, with the name of its pages."""
+        for model in admin.site._registry:
+            if model._meta.app_label in BUSINESS_APPS and (row := model._default_manager.first()):
+                yield f"admin:{model._meta.app_label}_{model._meta.model_name}", row
+
+    def test_without_the_right_to_edit_every_page_and_action_refuses(self) -> None:
+        before = self.everything()
+        with self.nobody_may("editable_by"):
+            for name, row in self.rows():
+                for page in ("change", "delete"):
+                    with self.subTest(name, page=page):
+                        url = reverse(f"{name}_{page}", args=[row.pk])
+                        self.assertEqual(self.client.post(url, {"post": "yes", "name": "New"}).status_code, 403)
+                actions = admin.site._registry[type(row)].actions or ()
+                for action in ("delete_selected", *actions):
+                    with self.subTest(name, action=action):
+                        chosen = {"action": action, "_selected_action": [str(row.pk)], "post": "yes"}
+                        response = self.client.post(reverse(f"{name}_changelist"), chosen)
+                        self.assertIn(response.status_code, (200, 302, 403))
+        self.assertEqual(self.everything(), before)
+
+    def test_without_the_permission_of_a_model_staff_are_refused_too(self) -> None:
+        self.client.force_login(UserFactory.create(is_staff=True))
+        for name, row in self.rows():
+            with self.subTest(name):
+                response = self.client.post(reverse(f"{name}_delete", args=[row.pk]), {"post": "yes"})
+                self.assertEqual(response.status_code, 403)
