@@ -24,7 +24,7 @@ _NOT_RUNNABLE = "You may look at this {noun}, but not run anything with it. Ask 
 
 
 class OwnedQuerySet(models.QuerySet[M]):
-    """Rows that belong to somebody: to the user at the end of `owner_path`."""
+    """Rows with an owner: the user at the end of `owner_path`."""
 
     owner_path: ClassVar[str]
 

@@ -15,7 +15,6 @@ class AccountAdapter(DefaultAccountAdapter):
     """Accounts are created by an administrator only."""
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
-        """Refuse public sign-up."""
         return False
 
 
@@ -23,13 +22,10 @@ class MfaAdapter(DefaultMFAAdapter):
     """Keep TOTP seeds and recovery code seeds encrypted with our own keys."""
 
     def encrypt(self, text: str) -> str:
-        """Encrypt a secret before allauth stores it."""
         return crypto.encrypt(text)
 
     def decrypt(self, encrypted_text: str) -> str:
-        """Decrypt a secret that allauth stored."""
         return crypto.decrypt(encrypted_text)
 
     def build_totp_url(self, user: Any, secret: str) -> str:
-        """Name the account by its e-mail address in the authenticator app."""
         return str(super().build_totp_url(user, secret))

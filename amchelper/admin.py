@@ -52,13 +52,13 @@ class UserAdmin(DjangoUserAdmin):
     add_fieldsets = ((None, {"fields": ("email", "name", "usable_password", "password1", "password2")}),)
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
-        """Save; a changed address ends the old one, which allauth would go on accepting and send resets to."""
+        # A changed address ends the old one, which allauth would go on accepting and send resets to.
         with transaction.atomic():
             super().save_model(request, obj, form, change)
             if "email" in form.changed_data:
                 EmailAddress.objects.filter(user=obj).delete()
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
-        """Let a superuser delete people with all that is theirs, also what nobody may delete alone."""
+        # A superuser may delete people with all that is theirs, also what may not be deleted alone.
         objects, counts, missing, protected = super().get_deleted_objects(objs, request)
         return objects, counts, set() if getattr(request.user, "is_superuser", False) else missing, protected

@@ -19,7 +19,6 @@ class AmcHelperConfig(AppConfig):
     verbose_name = "AMC Helper"
 
     def ready(self) -> None:
-        """Import the checks so that Django knows them."""
         import amchelper.checks  # noqa: F401  registered by import, which needs loaded settings
 
         post_migrate.connect(_create_cache_table, sender=self, dispatch_uid="amchelper.cache_table")

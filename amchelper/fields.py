@@ -33,7 +33,7 @@ class EncryptedTextField(models.TextField):
     """Text that is stored encrypted; it can be tested for NULL but never searched."""
 
     def get_prep_value(self, value: Any) -> Any:
-        """Encrypt; an undecryptable value goes back exactly as it came."""
+        # An undecryptable value goes back exactly as it came.
         if isinstance(value, Undecryptable):
             return value.ciphertext
         if value is None or value == "":
@@ -41,7 +41,6 @@ class EncryptedTextField(models.TextField):
         return crypto.encrypt(self._dump(value))
 
     def from_db_value(self, value: str | None, expression: Any, connection: Any) -> Any:
-        """Decrypt, or give `Undecryptable`."""
         if value is None or value == "":
             return value
         try:
@@ -50,7 +49,7 @@ class EncryptedTextField(models.TextField):
             return Undecryptable(value)
 
     def get_lookup(self, lookup_name: str) -> Any:
-        """Allow only `isnull`: equal texts have different ciphertexts, so a search would lie."""
+        # Equal texts have different ciphertexts, so a search would lie.
         if lookup_name != "isnull":
             raise FieldError(f"{self.__class__.__name__} cannot be searched with '{lookup_name}'.")
         return super().get_lookup(lookup_name)
@@ -70,7 +69,6 @@ class EncryptedJSONField(EncryptedTextField):
     _pyi_private_get_type: Any
 
     def to_python(self, value: Any) -> Any:
-        """Accept JSON text from forms and serialisers."""
         if isinstance(value, str):
             return json.loads(value) if value else {}
         return value

@@ -26,19 +26,17 @@ class Channel(filesystem.Channel):
 
     # Kombu's own classes disagree about the second name.
     def _put(self, queue: str, message: Any, **kwargs: Any) -> None:  # type: ignore[override]
-        """Put a message onto a queue."""
         name = f"{time.time_ns():020d}_{secrets.token_hex(16)}.{queue}.msg"
         _write(Path(self.data_folder_out) / name, dumps(message))
 
     def _get(self, queue: str, timeout: float | None = None) -> Any:
-        """Take the oldest message of a queue; raises Empty."""
         folder = Path(self.data_folder_in)
         for name in sorted(os.listdir(folder)):
             if name.partition(".")[2] != f"{queue}.msg":
                 continue
             taken = folder / f"{name}.taken"
             try:
-                # Whoever renames it has it.
+                # The worker that renames it has it.
                 (folder / name).rename(taken)
                 text = taken.read_text()
                 taken.unlink()
@@ -52,7 +50,6 @@ class Channel(filesystem.Channel):
         raise Empty
 
     def _queue_bind(self, exchange: str, routing_key: str | None, pattern: str | None, queue: str) -> None:
-        """Note that messages to an exchange go to a queue."""
         value = filesystem.exchange_queue_t(routing_key or "", pattern or "", queue or "")
         self.control_folder.mkdir(parents=True, exist_ok=True)
         with (self.control_folder / "bind.lock").open("w") as lock:

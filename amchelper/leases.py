@@ -59,7 +59,7 @@ class LeasedQuerySet(models.QuerySet[M]):
         raise NotImplementedError
 
     def due(self, now: datetime, *, within: timedelta = timedelta()) -> Self:
-        """Return unfinished rows whose next step is due, now or `within` a time, and that nobody holds.
+        """Return unfinished rows whose next step is due, now or `within` a time, and that no worker holds.
 
         Whatever was written under a clock that was wrong is due too.
         """

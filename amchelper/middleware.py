@@ -19,7 +19,7 @@ class HtmxLoginRequiredMiddleware(LoginRequiredMiddleware):
     """Every view is private; a signed-out htmx request leaves the page instead of filling a table."""
 
     def handle_no_permission(self, request: HttpRequest, view_func: Callable[..., Any]) -> Any:
-        """Send to the sign-in page, and from there back to the page (not the fragment) it came from."""
+        # From the sign-in page back to the page (not the fragment) the request came from.
         response = super().handle_no_permission(request, view_func)
         htmx = getattr(request, "htmx", None)
         if not htmx:
@@ -36,7 +36,6 @@ class HtmxMessagesMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HtmxHttpRequest) -> HttpResponse:
-        """Add `_partials/messages.html` to HTML answers that htmx will swap."""
         response = self.get_response(request)
         if not self._can_carry_messages(request, response):
             return response

@@ -27,7 +27,6 @@ class UserManager(BaseUserManager["User"]):
         return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
 
     def get_by_natural_key(self, username: str | None) -> User:
-        """Find by e-mail address in any case."""
         return self.get(email__iexact=username)
 
 
@@ -62,9 +61,7 @@ class User(AbstractBaseUser, PermissionsMixin):
         return self.email
 
     def get_full_name(self) -> str:
-        """Return the name, or the address where there is none."""
         return self.name or self.email
 
     def get_short_name(self) -> str:
-        """Return the first word of the name, or the part of the address before the @."""
         return self.name.split(" ")[0] if self.name else self.email.partition("@")[0]

@@ -183,12 +183,12 @@ ACCOUNT_EMAIL_SUBJECT_PREFIX = "AMC Helper: "
 ACCOUNT_REAUTHENTICATION_REQUIRED = True
 ACCOUNT_SESSION_REMEMBER = None
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
-# Addresses are typed by an administrator and never verified; without this nobody could use TOTP.
+# Addresses are typed by an administrator and never verified; without this no user could use TOTP.
 MFA_ALLOW_UNVERIFIED_EMAIL = True
 MFA_TOTP_ISSUER = "AMC Helper"
 MFA_ADAPTER = "amchelper.accounts.MfaAdapter"
 # Without a proxy in front the client's address is REMOTE_ADDR; X-Forwarded-For counts only as far as
-# the proxies we run ourselves, otherwise anybody could escape the rate limits.
+# the proxies we run ourselves, otherwise any client could escape the rate limits.
 ALLAUTH_TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXIES", default=0)
 
 EMAIL_CONFIG = env.email_url("EMAIL_URL", default="consolemail://")

@@ -59,7 +59,7 @@ def _runs(request: HtmxHttpRequest) -> dict[str, Any]:
 
 @login_not_required
 def admin_login(request: HttpRequest) -> HttpResponse:
-    """Send to the one sign-in page; somebody signed in without the right is told so instead of going round."""
+    """Send to the one sign-in page; users signed in without the right are told so instead of going round."""
     if request.user.is_authenticated:
         raise PermissionDenied("The admin is for staff.")
     query = urlencode({"next": request.GET.get("next") or reverse("admin:index")})

@@ -29,7 +29,7 @@ class VersionInline(admin.TabularInline):
         return False  # versions come from saves
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[TemplateVersion]:
-        """Leave the SQL in the database; the version's own page shows it."""
+        # The SQL stays in the database; the version's own page shows it.
         versions: QuerySet[TemplateVersion] = super().get_queryset(request)
         return versions.select_related("user").defer("source_sql", "sql_query", "parameter_values")
 
@@ -62,7 +62,7 @@ class TemplateAdmin(WithHistoryAdmin, ReadOnlyAdmin):
         delete_template(obj, actor=_staff(request))
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[InstanceTemplate]) -> None:
-        """Delete one by one, as the product does, so that no cache keeps them; all or none."""
+        # One by one, as the product does, so that no cache keeps them; all or none.
         templates = list(queryset)
         if _editable(request).filter(pk__in=[template.pk for template in templates]).count() < len(templates):
             raise PermissionDenied

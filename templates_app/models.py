@@ -25,19 +25,19 @@ class TemplateQuerySet(OwnedQuerySet["InstanceTemplate"]):
     owner_path = "instance__user"
 
     def of_instance(self, instance: AMCInstance) -> TemplateQuerySet:
-        """Templates saved for one instance."""
+        """Return the templates saved for one instance."""
         return self.filter(instance=instance)
 
     def in_use(self) -> TemplateQuerySet:
-        """Templates that are not archived."""
+        """Return the templates that are not archived."""
         return self.filter(archived_at__isnull=True)
 
     def archived(self) -> TemplateQuerySet:
-        """Templates put away."""
+        """Return the templates put away."""
         return self.filter(archived_at__isnull=False)
 
     def search(self, text: str) -> TemplateQuerySet:
-        """Templates whose name, description or tags hold every word of `text`."""
+        """Return the templates whose name, description or tags hold every word of `text`."""
         found = self
         for word in text.split():
             found = found.filter(
@@ -46,11 +46,11 @@ class TemplateQuerySet(OwnedQuerySet["InstanceTemplate"]):
         return found
 
     def tagged(self, tag: str) -> TemplateQuerySet:
-        """Templates with a tag, whatever its case."""
+        """Return the templates with a tag, whatever its case."""
         return self.filter(tag_index__contains=tag_index([tag]))
 
     def most_used(self) -> TemplateQuerySet:
-        """Order by usage, then newest first."""
+        """Return the templates by usage, then newest first."""
         return self.order_by("-usage_count", "-created_at", "-id")
 
     def with_last_run(self) -> TemplateQuerySet:

@@ -12,17 +12,16 @@ _DECIMAL = re.compile(r"DECIMAL\((\d+), (\d+)\)")
 
 
 def total_sql(column: ResultColumn, rows: int) -> str:
-    """Write the sum of a column; as doubles only where the exact sum of so many rows could need too many digits."""
+    """Return the SQL of a column's sum; of doubles only where the exact sum of so many rows needs too many digits."""
     return f"sum({_summand(column, rows)})"
 
 
 def mean_sql(column: ResultColumn, rows: int) -> str:
-    """Write the mean of a column."""
+    """Return the SQL of a column's mean."""
     return f"avg({_summand(column, rows)})"
 
 
 def _summand(column: ResultColumn, rows: int) -> str:
-    """Write what is added up."""
     name = quote_name(column.name)
     declared = _DECIMAL.fullmatch(column.sql_type)
     if column.kind is Kind.DECIMAL and declared and int(declared[1]) + len(str(rows)) > _MAX_DIGITS:

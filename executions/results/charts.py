@@ -74,7 +74,7 @@ class ChartData:
 
 
 def suggest_chart(facts: ResultFacts) -> ChartSuggestion | None:
-    """Suggest a chart by the columns' types: over time where there is time, else by the first text; None without."""
+    """Return a chart that fits the columns: over time where there is time, else by the first text; None without."""
     numbers = [column for column in facts.columns if column.is_numeric and not column.is_identifier]
     sums = [column for column in numbers if not _RATIO_NAME.search(column.name.lower())]
     ys = tuple(column.name for column in (sums or numbers)[:_SUGGESTED_SERIES])
@@ -100,7 +100,7 @@ def chart_series(
     limit: int = _SUGGESTED_POINTS,
     timeout_seconds: float = _TIMEOUT_SECONDS,
 ) -> ChartData:
-    """Group a result by `x` into at most `limit` points (a bar chart's "Others" comes on top of that).
+    """Return a result grouped by `x` into at most `limit` points (a bar chart's "Others" comes on top of that).
 
     Times are gathered into the finest unit that fits. Bars of other columns are the highest ones by the first of `ys`
     and a bar for the rest; a line of other columns is cut. Raises ResultError for choices that make no chart.
@@ -148,7 +148,7 @@ class _Drawing:
         self._where = f"{self._key} IS NOT NULL" if x.is_temporal else "true"
 
     def draw(self) -> ChartData:
-        """Ask for the points and put the chart together."""
+        """Return the chart, its points read in one or two statements."""
         bucket = self._bucket() if self._x.is_temporal else ""
         is_ranked = self._kind == "bar" and not self._x.is_temporal
         points, groups = self._points(bucket, is_ranked=is_ranked)
@@ -174,7 +174,6 @@ class _Drawing:
         )
 
     def _figure(self, column: ResultColumn) -> str:
-        """Write the summary of one column."""
         name = quote_name(column.name)
         # One NaN would make the whole point vanish.
         finite = f" FILTER (isfinite({name}))" if column.kind is Kind.DOUBLE and self._aggregate != "count" else ""
@@ -185,7 +184,7 @@ class _Drawing:
         return f"{self._aggregate}({name}){finite}"
 
     def _bucket(self) -> str:
-        """Choose the finest unit of time that leaves few enough points; none when the values themselves are few."""
+        """Return the finest unit of time that leaves few enough points; none when the values themselves are few."""
         units = _BUCKETS[1:] if self._x.kind is Kind.DATE else _BUCKETS
         counts = ", ".join(f"count(DISTINCT date_trunc('{unit}', {self._key}))" for unit in units)
         counted = self._fetch(f"SELECT count(DISTINCT {self._key}), {counts} FROM read_parquet(?)")[0]
@@ -230,7 +229,7 @@ class _Drawing:
 
 
 def _label(value: Any, bucket: str) -> str:
-    """Write a point's label; whole days need no time."""
+    """Return a point's label; whole days need no time."""
     text = display(value) or ""
     return text if bucket in {"", "hour"} else text[:10]
 

@@ -81,7 +81,7 @@ class ResultFacts:
 
 
 def read_facts(path: Path) -> ResultFacts:
-    """Read what a Parquet file made by `convert` says about itself; raises ResultError for other files."""
+    """Return what a Parquet file made by `convert` says about itself; raises ResultError for other files."""
     with open_result(path) as (_, facts):
         return facts
 
@@ -90,7 +90,7 @@ def read_facts(path: Path) -> ResultFacts:
 def open_result(
     path: Path, *, timeout_seconds: float | None = None
 ) -> Iterator[tuple[duckdb.DuckDBPyConnection, ResultFacts]]:
-    """Open a stored result: a connection that can read it alone, and the facts; raises ResultError."""
+    """Return a connection that can read a stored result alone, and the facts; raises ResultError."""
     if not path.is_file():
         raise ResultError("The stored result is gone. Run the query again.")
     with open_files(path, timeout_seconds=timeout_seconds) as connection:
@@ -98,7 +98,7 @@ def open_result(
 
 
 def pack_columns(columns: Iterable[ResultColumn], *, csv_bytes: int) -> str:
-    """Write what the file is to say about itself."""
+    """Return what the file is to say about itself, as one text."""
     return json.dumps({"bytes": csv_bytes, "columns": [asdict(column) for column in columns]})
 
 
@@ -121,7 +121,6 @@ def unique_names(headers: Sequence[str]) -> list[str]:
 
 
 def _facts(connection: duckdb.DuckDBPyConnection, path: Path) -> ResultFacts:
-    """Read the facts from the file's footer."""
     try:
         packed = connection.execute(
             "SELECT decode(value) FROM parquet_kv_metadata(?) WHERE key = encode(?)", [str(path), METADATA_KEY]

@@ -47,12 +47,12 @@ def open_files(
 
 
 def quote_name(name: str) -> str:
-    """Write an identifier."""
+    """Return a name as an SQL identifier."""
     return '"' + name.replace('"', '""') + '"'
 
 
 def quote_text(text: str) -> str:
-    """Write a text, where a statement takes no bound value."""
+    """Return a text as an SQL literal, for statements that take no bound value."""
     return "'" + text.replace("'", "''") + "'"
 
 

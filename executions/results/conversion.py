@@ -104,7 +104,7 @@ def _copy_sql(
     choices: Sequence[Choice],
     columns: Sequence[ResultColumn],
 ) -> str:
-    """Write the statement that makes the file; it takes no bound values."""
+    """Return the statement that makes the file; it takes no bound values."""
     said = quote_text(pack_columns(columns, csv_bytes=csv_path.stat().st_size))
     selected = ", ".join(
         f"{choice.expression} AS {quote_name(column.name)}"
@@ -117,7 +117,7 @@ def _copy_sql(
 
 
 def _group_rows(csv_path: Path, shape: CsvShape) -> int:
-    """Choose the rows of a group by the length of an average row."""
+    """Return the rows of a group, fewer the longer an average row is."""
     average = csv_path.stat().st_size // max(shape.rows, 1) + 1
     return max(min(_ROW_GROUP_BYTES // average, _ROW_GROUP_ROWS), _LEAST_ROWS)
 
@@ -125,7 +125,6 @@ def _group_rows(csv_path: Path, shape: CsvShape) -> int:
 def _describe(
     header: Sequence[str], choices: Sequence[Choice], declared: Sequence[OutputColumn | None]
 ) -> tuple[ResultColumn, ...]:
-    """Put together what is known about the columns."""
     return tuple(
         ResultColumn(
             name=name,
@@ -140,7 +139,7 @@ def _describe(
 
 
 def _declared(header: Sequence[str], columns: Sequence[OutputColumn]) -> list[OutputColumn | None]:
-    """Find the declaration of every column: by place when all names agree, else by a name that is there once."""
+    """Return the declaration of every column: by place when all names agree, else by a name that is there once."""
     if [column.name.casefold() for column in columns] == [title.casefold() for title in header]:
         return list(columns)
     times = Counter(column.name.casefold() for column in columns)

@@ -13,7 +13,7 @@ _NOT_FINITE = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 
 
 def display(value: Any) -> str | None:
-    """Write a value of a result; None, for NULL, stays None."""
+    """Return a value of a result as a text; None, for NULL, stays None."""
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, bool):
@@ -29,7 +29,7 @@ def display(value: Any) -> str | None:
 
 
 def _decimal(value: Decimal) -> str:
-    """Write a decimal without an exponent and without a tail of zeros."""
+    """Return a decimal without an exponent and without a tail of zeros."""
     whole, point, places = format(value, "f").partition(".")
     if len(places) > _KEPT_PLACES:
         places = places.rstrip("0")

@@ -51,7 +51,6 @@ def _is_parquet(path: Path) -> bool:
 
 
 def _chunks(path: Path) -> Iterator[bytes]:
-    """Return a file as it is."""
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK_BYTES):
             yield chunk
@@ -80,12 +79,12 @@ def _from_parquet(path: Path, *, is_safe: bool) -> Iterator[bytes]:
 
 
 def text_sql(expression: str) -> str:
-    """Write an expression as text."""
+    """Return an SQL expression as text."""
     return f"({expression}::VARCHAR)"
 
 
 def guarded_sql(expression: str) -> str:
-    """Write an expression that makes a value safe as text."""
+    """Return an SQL expression that makes a value safe as text."""
     return _GUARDED.format(text=text_sql(expression), number=_PLAIN_NUMBER)
 
 
@@ -108,6 +107,6 @@ def _records(
 
 
 def _field(text: str) -> str:
-    """Write a field as CSV has it; NULL is nothing, an empty text is two quotes."""
+    """Return a field as CSV has it; NULL is nothing, an empty text is two quotes."""
     quoted = f"""'"' || replace({text}, '"', '""') || '"'"""
     return f"CASE WHEN regexp_matches({text}, '^$|[\",\r\n]') THEN {quoted} ELSE coalesce({text}, '') END"

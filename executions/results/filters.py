@@ -68,7 +68,7 @@ class Condition:
 
 
 def condition(facts: ResultFacts, filters: Sequence[Filter], search: str = "") -> Condition:
-    """Put filters and a search in all columns together; raises ResultError for what the result does not have."""
+    """Return the condition of filters and a search in all columns; raises ResultError for unknown columns."""
     parts = [_filter(facts.column(filter_.column), filter_) for filter_ in filters]
     if search:
         parts.append(_search(facts, search))
@@ -77,7 +77,6 @@ def condition(facts: ResultFacts, filters: Sequence[Filter], search: str = "") -
 
 
 def _filter(column: ResultColumn, filter_: Filter) -> Condition:
-    """Write one condition."""
     name = quote_name(column.name)
     try:
         operator = Operator(filter_.op)
@@ -97,7 +96,7 @@ def _filter(column: ResultColumn, filter_: Filter) -> Condition:
 
 
 def _search(facts: ResultFacts, search: str) -> Condition:
-    """Look for a text in every column, without regard to case."""
+    """Return the condition that a text is in some column, without regard to case."""
     tests = [_TEXT_TESTS[Operator.CONTAINS].format(column=quote_name(column.name)) for column in facts.columns]
     return Condition(" OR ".join(tests), (_text(search),) * len(tests))
 
@@ -118,7 +117,7 @@ def _several(filter_: Filter) -> Sequence[str]:
 
 
 def _parse(column: ResultColumn, value: str) -> Any:
-    """Read a typed value as the column's kind."""
+    """Return a typed value as the column's kind."""
     read, example = _READERS[column.kind]
     try:
         return read(value)
@@ -131,7 +130,7 @@ def _text(value: str) -> str:
 
 
 def _number(value: str) -> int | Decimal:
-    """Read a number of at most as many digits as a column can have; raises ValueError or ArithmeticError."""
+    """Return a number of at most as many digits as a column can have; raises ValueError or ArithmeticError."""
     number = Decimal(value.strip())
     if not number.is_finite() or max(number.adjusted(), 0) - min(_exponent(number), 0) >= _MAX_DIGITS:
         raise ValueError
@@ -145,7 +144,7 @@ def _exponent(number: Decimal) -> int:
 
 
 def _timestamp(value: str) -> dt.datetime:
-    """Read a time; one with a zone is moved to UTC, in which results are."""
+    """Return a time; one with a zone is moved to UTC, in which results are."""
     time = dt.datetime.fromisoformat(value.strip())
     return time.astimezone(dt.UTC).replace(tzinfo=None) if time.tzinfo else time
 

@@ -86,7 +86,7 @@ class _Candidates:
     places: int = 0
 
     def checks(self, kinds: tuple[Kind, ...]) -> list[str]:
-        """Write the aggregates that count values, the misfits of every kind, and the digits a decimal needs."""
+        """Return the aggregates that count values, the misfits of every kind, and the digits a decimal needs."""
         value = _VALUE.format(raw=self.raw)
         aggregates = [f"count({value})"]
         aggregates += [f"count_if({value} IS NOT NULL AND ({self._fits(kind)}) IS NOT TRUE)" for kind in kinds]
@@ -116,7 +116,7 @@ class _Candidates:
         return Choice(kind, sql_type, f"CAST({_VALUE.format(raw=self.raw)} AS {sql_type})")
 
     def _fits(self, kind: Kind) -> str:
-        """Write the condition under which a value keeps its meaning in a kind."""
+        """Return the condition under which a value keeps its meaning in a kind."""
         condition = _FITS.get(kind) or (_DECLARED_DOUBLE if self.declared in _DOUBLES else _LIKELY_DOUBLE)
         return condition.format(value=_VALUE.format(raw=self.raw))
 
@@ -124,7 +124,7 @@ class _Candidates:
 def choose_types(
     connection: duckdb.DuckDBPyConnection, source: str, declared: Sequence[str | None]
 ) -> tuple[Choice, ...]:
-    """Choose the types of the columns c0, c1, … of a table of texts; None stands for a column without declaration."""
+    """Return the types of the columns c0, c1, … of a table of texts; None stands for a column without declaration."""
     columns = []
     for place, data_type in enumerate(declared):
         kinds = _UNDECLARED if data_type is None else _BY_DECLARATION.get(data_type.upper(), ())

@@ -76,13 +76,13 @@ class _Query:
         self._connection, self._path, self._facts, self._where = connection, str(path), facts, where
 
     def count(self) -> int:
-        """Count the matching rows."""
+        """Return how many rows match."""
         return int(
             self._fetch(f"SELECT count(*) FROM read_parquet(?) WHERE {self._where.sql}", self._where.values)[0][0]
         )
 
     def numbers(self, order: Sequence[tuple[str, str]], offset: int, size: int, filtered: int) -> list[int]:
-        """Find which rows are on the page; only the columns asked about are read."""
+        """Return the numbers of the rows on the page; only the columns asked about are read."""
         if not order and self._where.sql == "true":
             return list(range(offset, offset + size))
         # The last page is as near as the first one, seen from the other end.
@@ -97,7 +97,7 @@ class _Query:
         return found[::-1] if is_reversed else found
 
     def rows(self, numbers: Sequence[int]) -> tuple[tuple[str | None, ...], ...]:
-        """Read the rows with these numbers, in this order."""
+        """Return the rows with these numbers, in this order."""
         if not numbers:
             return ()
         names = ", ".join(quote_name(column.name) for column in self._facts.columns)
@@ -114,7 +114,6 @@ class _Query:
 
 
 def _order(facts: ResultFacts, sort: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Check names and directions."""
     order = []
     for name, direction in sort:
         if direction not in _REVERSED:
@@ -124,7 +123,7 @@ def _order(facts: ResultFacts, sort: Sequence[tuple[str, str]]) -> list[tuple[st
 
 
 def _order_sql(order: Sequence[tuple[str, str]], is_reversed: bool) -> str:
-    """Write what stands after ORDER BY; the place in the file decides between equal rows."""
+    """Return what stands after ORDER BY; the place in the file decides between equal rows."""
     if is_reversed:
         parts = [f"{name} {_REVERSED[direction]} NULLS FIRST" for name, direction in order]
         return ", ".join([*parts, f"{ROW_NUMBER} DESC"])

@@ -77,7 +77,7 @@ def check_csv(path: Path) -> CsvShape:
 
 
 def _count_records(records: _csv.Reader, lines: _Lines, width: int) -> int:
-    """Count the records; each has `width` fields, and empty lines are at the end only."""
+    """Return how many records there are; each has `width` fields, and empty lines are at the end only."""
     rows = empty_line = 0
     began = lines.number + 1
     try:
@@ -104,7 +104,7 @@ def _malformed(line: int, what: str) -> ResultError:
 
 
 def _unreadable(problem: csv.Error, began: int, line: int) -> ResultError:
-    """Say what the reader could not make sense of; it has no codes, only sentences."""
+    """Return what the reader could not make sense of; it has no codes, only sentences."""
     text = str(problem)
     if "unexpected end" in text:
         return _malformed(began, "begins a quoted field that never ends, so the download may be incomplete")
@@ -114,7 +114,7 @@ def _unreadable(problem: csv.Error, began: int, line: int) -> ResultError:
 
 
 def read_csv_sql(path: Path, width: int, *, has_line_breaks: bool) -> str:
-    """Write the table function that reads a checked file as texts named c0, c1, …; NULL is an unquoted nothing."""
+    """Return the table function that reads a checked file as texts named c0, c1, …; NULL is an unquoted nothing."""
     names = ", ".join(f"'c{place}': 'VARCHAR'" for place in range(width))
     # Several readers must guess where a record begins, which is certain only without line breaks in fields.
     parallel = "false" if has_line_breaks else "true"

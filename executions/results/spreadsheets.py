@@ -73,7 +73,6 @@ def _names(facts: ResultFacts) -> str:
 
 
 def _check_size(facts: ResultFacts, limit: int) -> None:
-    """Raise SpreadsheetLimitError when the result does not fit."""
     if facts.rows > limit:
         raise SpreadsheetLimitError(
             f"A spreadsheet holds {limit:,} rows here and this result has {facts.rows:,}."
@@ -87,7 +86,7 @@ def _check_size(facts: ResultFacts, limit: int) -> None:
 
 
 def _long_columns(connection: duckdb.DuckDBPyConnection, path: Path, facts: ResultFacts) -> set[str]:
-    """Find columns of whole numbers too long for a spreadsheet; one of them makes a text of the whole column."""
+    """Return columns of whole numbers too long for a spreadsheet; one of them makes a text of the whole column."""
     whole = [column for column in facts.columns if column.kind is Kind.INTEGER or column.sql_type.endswith(", 0)")]
     if not whole:
         return set()
@@ -134,7 +133,7 @@ class _Sheet:
             self._sheet.write_string(0, place, column.header[:MAX_TEXT], bold)
 
     def _writer(self, column: ResultColumn, *, is_text: bool) -> Writer:
-        """Choose how the cells of a column are written."""
+        """Return what writes the cells of a column."""
         if column.is_temporal:
             return self._write_time
         if column.kind is Kind.BOOLEAN:

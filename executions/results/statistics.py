@@ -41,7 +41,7 @@ class ColumnStatistics:
 
 
 def column_statistics(path: Path, *, timeout_seconds: float = _TIMEOUT_SECONDS) -> tuple[ColumnStatistics, ...]:
-    """Sum up every column; NaN and infinity count as values but not in minimum, maximum, mean and total."""
+    """Return the figures of every column; NaN and infinity count, but not in minimum, maximum, mean and total."""
     with open_result(path, timeout_seconds=timeout_seconds) as (connection, facts):
         found: list[ColumnStatistics] = []
         for start in range(0, len(facts.columns), _COLUMNS_PER_PASS):
@@ -53,7 +53,7 @@ def column_statistics(path: Path, *, timeout_seconds: float = _TIMEOUT_SECONDS) 
 def _figures(
     connection: duckdb.DuckDBPyConnection, path: Path, columns: Sequence[ResultColumn], rows: int
 ) -> list[ColumnStatistics]:
-    """Sum up some columns in one pass, then count the commonest values of those that have them."""
+    """Return the figures of some columns: one pass, then the commonest values of those that have them."""
     selected = ", ".join(part for column in columns for part in _aggregates(column, rows))
     answers = connection.execute(f"SELECT {selected} FROM read_parquet(?)", [str(path)]).fetchone()
     answer = iter(answers or ())
@@ -78,7 +78,6 @@ def _figures(
 
 
 def _aggregates(column: ResultColumn, rows: int) -> list[str]:
-    """Write the six figures of a column."""
     name = quote_name(column.name)
     finite = f" FILTER (isfinite({name}))" if column.kind is Kind.DOUBLE else ""
     is_summed = column.is_numeric and not column.is_identifier
@@ -99,7 +98,7 @@ def _has_top_values(column: ResultColumn, distinct: int) -> bool:
 def _top_values(
     connection: duckdb.DuckDBPyConnection, path: Path, column: ResultColumn
 ) -> tuple[tuple[str, int], ...]:
-    """Count the commonest values exactly; of equally common ones the first by name."""
+    """Return the commonest values with exact counts; of equally common ones the first by name."""
     name = quote_name(column.name)
     counted: list[tuple[Any, int]] = connection.execute(
         f"SELECT {name}, count(*) AS times FROM read_parquet(?) WHERE {name} IS NOT NULL"

@@ -147,7 +147,7 @@ def delete_template(template: InstanceTemplate, *, actor: User | None) -> None:
 
 
 def delete_consequences(template: InstanceTemplate) -> list[str]:
-    """Say what goes with a template, and what stays."""
+    """Return sentences about what goes with a template, and what stays."""
     versions, schedules = template.versions.count(), template.schedules.filter(deleted_at__isnull=True).count()
     runs = template.executions.count()
     said = [f"{versions} saved version{'s' if versions != 1 else ''} will be deleted."]

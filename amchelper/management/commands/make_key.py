@@ -15,5 +15,4 @@ class Command(BaseCommand):
     requires_system_checks: list[str] = []  # it must work before the first key exists
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Write the key to standard output."""
         self.stdout.write(Fernet.generate_key().decode("ascii"))

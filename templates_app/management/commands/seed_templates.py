@@ -70,7 +70,6 @@ class Command(BaseCommand):
     help = "Give the demo's first instance some templates, if it has none."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Save what is missing."""
         if not (settings.DEBUG and settings.LOCAL_AMC_URL):
             raise CommandError("The demo needs DEBUG=true and LOCAL_AMC_URL; it is not for a real deployment.")
         user = User.objects.filter(email__iexact=EMAIL).first()
