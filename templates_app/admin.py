@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString
 
 from amchelper.models import User
 from instances.admin import ReadOnlyAdmin, WithHistoryAdmin, link_to
-from templates_app.models import InstanceTemplate, TemplateQuerySet, TemplateVersion
+from templates_app.models import InstanceTemplate, TemplateVersion
 from templates_app.services.templates import delete_template
 
 
@@ -54,20 +54,18 @@ class TemplateAdmin(WithHistoryAdmin, ReadOnlyAdmin):
     inlines = (VersionInline,)
 
     def has_delete_permission(self, request: HttpRequest, obj: InstanceTemplate | None = None) -> bool:
-        if not super(ReadOnlyAdmin, self).has_delete_permission(request, obj):
-            return False
-        return obj is None or _editable(request).filter(pk=obj.pk).exists()
+        # As for rows that are not history.
+        return super(ReadOnlyAdmin, self).has_delete_permission(request, obj) and self._is_editable(request, obj)
 
     def delete_model(self, request: HttpRequest, obj: InstanceTemplate) -> None:
-        delete_template(obj, actor=_staff(request))
+        delete_template(obj, actor=_actor(request))
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[InstanceTemplate]) -> None:
         # One by one, as the product does, so that no cache keeps them; all or none.
-        templates = list(queryset)
-        if _editable(request).filter(pk__in=[template.pk for template in templates]).count() < len(templates):
+        if self.editable(request, queryset).count() < queryset.count():
             raise PermissionDenied
-        for template in templates:
-            delete_template(template, actor=_staff(request))
+        for template in queryset:
+            delete_template(template, actor=_actor(request))
 
     @admin.display(description="instance", ordering="instance__name")
     def instance_link(self, obj: InstanceTemplate) -> SafeString | str:
@@ -83,9 +81,5 @@ class VersionAdmin(ReadOnlyAdmin):
     list_select_related = ("template", "user")
 
 
-def _staff(request: HttpRequest) -> User:
-    return cast(User, request.user)
-
-
-def _editable(request: HttpRequest) -> TemplateQuerySet:
-    return InstanceTemplate.objects.editable_by(_staff(request), in_admin=True)
+def _actor(request: HttpRequest) -> User:
+    return cast(User, request.user)  # signed in: the admin asks first

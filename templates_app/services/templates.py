@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from amchelper.access import get_to_edit, get_to_run, get_visible
 from amchelper.models import User
+from amchelper.words import counted
 from instances.models import AMCInstance
 from templates_app.errors import IncompleteTemplateError, StaleTemplateError
 from templates_app.models import InstanceTemplate, TemplateContent, TemplateQuerySet, TemplateVersion, tag_index
@@ -150,11 +151,11 @@ def delete_consequences(template: InstanceTemplate) -> list[str]:
     """Return sentences about what goes with a template, and what stays."""
     versions, schedules = template.versions.count(), template.schedules.filter(deleted_at__isnull=True).count()
     runs = template.executions.count()
-    said = [f"{versions} saved version{'s' if versions != 1 else ''} will be deleted."]
+    said = [f"{counted(versions, 'saved version')} will be deleted."]
     if schedules:
-        said.append(f"{schedules} schedule{'s' if schedules != 1 else ''} will be deleted and start no more runs.")
+        said.append(f"{counted(schedules, 'schedule')} will be deleted and start no more runs.")
     if runs:
-        said.append(f"{runs} run{'s' if runs != 1 else ''} and their results stay.")
+        said.append(f"{counted(runs, 'run')} and their results stay.")
     return said
 
 

@@ -14,10 +14,10 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from amc_facts.functions import GROUPS
 from amc_facts.tables import TABLES
-from amchelper.access import get_to_edit
 from amchelper.htmx import HtmxHttpRequest, redirect_page, render_page
 from amchelper.numbers import parse_number
 from instances.models import AMCInstance
+from instances.services.access import get_instance_to_edit
 from instances.services.mappings import MappedValues, mapped_values
 from templates_app.errors import IncompleteTemplateError, StaleTemplateError
 from templates_app.forms import TemplateForm
@@ -36,7 +36,7 @@ from templates_app.services.drafts import (
 )
 from templates_app.sql.lint import apply_fix
 from templates_app.sql.values import as_text
-from templates_app.views.templates import breadcrumbs
+from templates_app.views.templates import template_breadcrumbs
 
 _KEYWORDS = (
     "SELECT DISTINCT FROM WHERE GROUP BY HAVING WITH AS UNION ALL INNER LEFT FULL OUTER CROSS JOIN ON AND OR NOT IN "
@@ -46,7 +46,7 @@ _KEYWORDS = (
 
 @require_http_methods(["GET", "POST"])
 def template_create(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
-    instance = _instance_to_edit(request, pk)
+    instance = get_instance_to_edit(request.user, pk)
     if request.method == "POST":
         return _submitted(request, instance, None)
     initial, values = _starting_point(request, instance)
@@ -85,7 +85,7 @@ def template_preview(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
 @require_POST
 def template_lint(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
     """Return what AMC would refuse, or what surprises."""
-    instance = _instance_to_edit(request, pk)
+    instance = get_instance_to_edit(request.user, pk)
     context = {"findings": lint_for(instance, _checked_sql(request)), "has_fixes": True}
     return render(request, "templates_app/_partials/lint.html", context)
 
@@ -170,7 +170,7 @@ def _page(
         **parameter_context(sql, values),
         "findings": lint_for(instance, sql) if len(sql) <= MAX_SQL_LENGTH else [],
         "has_fixes": True,
-        "breadcrumbs": breadcrumbs(instance, template, "Edit" if template else "New"),
+        "breadcrumbs": template_breadcrumbs(instance, template, here="Edit" if template else "New"),
         "tab": "templates",
         **extra,
     }
@@ -180,7 +180,7 @@ def _page(
 
 
 def _fragment(request: HtmxHttpRequest, pk: UUID, template_name: str) -> HttpResponse:
-    instance = _instance_to_edit(request, pk)
+    instance = get_instance_to_edit(request.user, pk)
     sql = _checked_sql(request)
     values = submitted_values(sql, _texts(request.POST), mapped_values(instance))
     return render(
@@ -220,10 +220,6 @@ def _fixed(instance: AMCInstance, sql: str, action: str) -> str:
     number = parse_number(action.removeprefix("fix:"), len(findings))
     fix = findings[number].fix if number < len(findings) else None
     return apply_fix(sql, fix) if fix is not None else sql
-
-
-def _instance_to_edit(request: HtmxHttpRequest, pk: UUID) -> AMCInstance:
-    return get_to_edit(AMCInstance.objects.with_relations(), request.user, "instance", pk=pk)
 
 
 def _checked_sql(request: HtmxHttpRequest) -> str:

@@ -12,11 +12,13 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from amchelper.access import get_visible
 from amchelper.exceptions import AmcHelperError
 from amchelper.htmx import HtmxHttpRequest, redirect_page, render_page
+from amchelper.http import Breadcrumbs
 from amchelper.numbers import parse_number
 from instances.models import AMCInstance
+from instances.presenters.breadcrumbs import instance_breadcrumbs
+from instances.services.access import get_instance
 from templates_app.forms import CopyForm, TemplateFilter
 from templates_app.models import InstanceTemplate, TemplateVersion
 from templates_app.presenters.diffs import details_of, side_by_side
@@ -30,7 +32,7 @@ VERSIONS_SHOWN = 50
 
 @require_GET
 def template_list(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
-    instance = _instance(request, pk)
+    instance = get_instance(request.user, pk)
     filters = TemplateFilter(request.GET)
     chosen = filters.chosen
     cards = list_templates(instance.pk)
@@ -46,7 +48,7 @@ def template_list(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
         "archived_count": sum(card.is_archived for card in cards),
         "chosen": chosen,
         "tags": tags,
-        "breadcrumbs": breadcrumbs(instance)[:-1],
+        "breadcrumbs": instance_breadcrumbs(instance),
         "tab": "templates",
     }
     return render_page(
@@ -56,7 +58,7 @@ def template_list(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
 
 @require_GET
 def template_detail(request: HtmxHttpRequest, pk: UUID, template_id: str) -> HttpResponse:
-    instance = _instance(request, pk)
+    instance = get_instance(request.user, pk)
     template = read_template(instance.pk, template_id)
     if template is None:
         raise Http404("There is no such template.")
@@ -64,7 +66,7 @@ def template_detail(request: HtmxHttpRequest, pk: UUID, template_id: str) -> Htt
         "instance": instance,
         "template": template,
         "parameters": [(p, template.parameter_values.get(p.name)) for p in detect(template.source_sql)],
-        "breadcrumbs": breadcrumbs(instance, here=template.name),
+        "breadcrumbs": template_breadcrumbs(instance, here=template.name),
         "tab": "templates",
     }
     return render(request, "templates_app/template_detail.html", context)
@@ -142,31 +144,20 @@ def template_restore(request: HtmxHttpRequest, pk: UUID, template_id: str, numbe
     return redirect_page(request, saved)
 
 
-def breadcrumbs(
-    instance: AMCInstance, template: InstanceTemplate | None = None, here: str = ""
-) -> list[tuple[str, str | None]]:
-    """Return the way down to an instance's templates, to one of them, and to what is done `here`."""
-    way: list[tuple[str, str | None]] = [
-        ("Instances", reverse("instances:instance-list")),
-        (instance.name, instance.get_absolute_url()),
-        ("Templates", reverse("templates:template-list", args=[instance.pk])),
-    ]
-    if template is not None:
-        way.append((template.name, template.get_absolute_url()))
-    return [*way, (here, None)] if here else way
-
-
-def _instance(request: HtmxHttpRequest, pk: UUID) -> AMCInstance:
-    """Return the instance of a page, and with it what the page offers for its templates; raises Http404."""
-    rows = AMCInstance.objects.select_related("account").with_rights(request.user)
-    return get_visible(rows, request.user, "instance", pk=pk)
+def template_breadcrumbs(
+    instance: AMCInstance, template: InstanceTemplate | None = None, *, here: str
+) -> Breadcrumbs:
+    """Return the way to a page of templates, below one of them where it is given."""
+    listed = ("Templates", reverse("templates:template-list", args=[instance.pk]))
+    own = [(template.name, template.get_absolute_url())] if template else []
+    return instance_breadcrumbs(instance, listed, *own, here=here)
 
 
 def _context(template: InstanceTemplate, here: str, **extra: Any) -> dict[str, Any]:
     return {
         "instance": template.instance,
         "template": template,
-        "breadcrumbs": breadcrumbs(template.instance, template, here),
+        "breadcrumbs": template_breadcrumbs(template.instance, template, here=here),
         "tab": "templates",
         **extra,
     }
