@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib.auth.decorators import login_not_required
@@ -13,48 +12,24 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET
 
 from amchelper.htmx import HtmxHttpRequest, wants_fragment
-from executions.models import Execution
-from instances.models import AmazonConnection, AMCInstance
-from instances.models.reasons import reason_of
-from instances.presenters.overview import health_tiles
-from schedules.models import Schedule
-from schedules.presenters.schedule_lists import in_order, schedule_rows
+from executions.presenters.home import latest_runs
+from instances.presenters.overview import instance_overview
+from schedules.presenters.schedule_lists import upcoming_rows
 from templates_app.models import InstanceTemplate
-
-FAILING_SHOWN = 10
-RUNS_SHOWN = 8
-SCHEDULES_SHOWN = 6
 
 
 @require_GET
 def home(request: HtmxHttpRequest) -> HttpResponse:
-    runs = _runs(request)
+    runs = latest_runs(request.user)
     if wants_fragment(request):
         return render(request, "_partials/home_runs.html", runs)
-    instances = AMCInstance.objects.visible_to(request.user)
-    failing = instances.failing().with_relations().order_by("-health_status", "health_since", "name")
-    tiles = health_tiles(instances.health_counts())
-    upcoming = Schedule.objects.visible_to(request.user).filter(next_run_at__isnull=False)
     context = {
-        "tiles": tiles,
-        "total": sum(tile.count for tile in tiles),
-        "failing": [(instance, reason_of(instance.health_reason)) for instance in failing[:FAILING_SHOWN]],
-        # Not from the tiles: they count disabled instances too.
-        "failing_count": failing.count(),
-        "has_connection": AmazonConnection.objects.visible_to(request.user).exists(),
-        "has_checked": any(tile.count for tile in tiles if tile.health),
+        **instance_overview(request.user),
         "has_template": InstanceTemplate.objects.visible_to(request.user).exists(),
-        "upcoming": schedule_rows(in_order(upcoming)[:SCHEDULES_SHOWN]),
+        "upcoming": upcoming_rows(request.user),
         **runs,
     }
     return render(request, "home.html", context)
-
-
-def _runs(request: HtmxHttpRequest) -> dict[str, Any]:
-    """Return the newest runs, and whether any of them can still change."""
-    mine = Execution.objects.visible_to(request.user).for_lists()
-    runs = list(mine[:RUNS_SHOWN])
-    return {"latest_runs": runs, "is_live": any(run.is_open for run in runs)}
 
 
 @login_not_required

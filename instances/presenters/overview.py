@@ -11,9 +11,11 @@ from django.db.models import Avg, Case, Count, IntegerField, Max, Q, QuerySet, V
 from django.urls import reverse
 from django.utils import timezone
 
-from instances.models import AMCInstance, Health, HealthCheck, Region
+from amchelper.models import User
+from instances.models import AmazonConnection, AMCInstance, Health, HealthCheck, Region
 from instances.models.reasons import reason_of
 
+FAILING_SHOWN = 10
 WORDS = {"HEALTHY": "Healthy", "UNHEALTHY": "Unhealthy", "ERROR": "Error", "": "Unknown"}
 
 
@@ -55,6 +57,22 @@ def health_tiles(counts: dict[str, int]) -> list[Tile]:
         Tile(health, label, counts.get(health, 0), f"{url}?health={health or 'UNKNOWN'}")
         for health, label in WORDS.items()
     ]
+
+
+def instance_overview(user: User) -> dict[str, Any]:
+    """Return what the home page shows of the instances `user` sees: how many work, and which need a look."""
+    instances = AMCInstance.objects.visible_to(user)
+    failing = instances.failing().with_relations().order_by("-health_status", "health_since", "name")
+    tiles = health_tiles(instances.health_counts())
+    return {
+        "tiles": tiles,
+        "total": sum(tile.count for tile in tiles),
+        "failing": [(instance, reason_of(instance.health_reason)) for instance in failing[:FAILING_SHOWN]],
+        # Not from the tiles: they count disabled instances too.
+        "failing_count": failing.count(),
+        "has_connection": AmazonConnection.objects.visible_to(user).exists(),
+        "has_checked": any(tile.count for tile in tiles if tile.health),
+    }
 
 
 def region_figures(checks: QuerySet[HealthCheck], *, now: datetime | None = None) -> list[RegionFigures]:

@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 
 from django.db.models import F, Prefetch
 
+from amchelper.models import User
 from schedules.models import Schedule, ScheduleQuerySet, ScheduleSlot
 
 SLOTS_SHOWN = 10
+UPCOMING_SHOWN = 6
 DAYS_SHOWN = 30
 # More schedules than this make no readable calendar, and too much work for one page.
 MAX_IN_CALENDAR = 500
@@ -71,6 +73,12 @@ def schedule_rows(schedules: Iterable[Schedule]) -> list[ScheduleRow]:
         )
         for schedule in schedules
     ]
+
+
+def upcoming_rows(user: User) -> list[ScheduleRow]:
+    """Return the rows of the schedules `user` sees whose next runs come first."""
+    planned = Schedule.objects.visible_to(user).filter(next_run_at__isnull=False)
+    return schedule_rows(in_order(planned)[:UPCOMING_SHOWN])
 
 
 def calendar_days(schedules: Iterable[Schedule], now: dt.datetime) -> list[CalendarDay]:

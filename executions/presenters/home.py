@@ -1,0 +1,16 @@
+"""The newest runs on the home page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amchelper.models import User
+from executions.models import Execution
+
+RUNS_SHOWN = 8
+
+
+def latest_runs(user: User) -> dict[str, Any]:
+    """Return the newest runs `user` sees, and whether any of them can still change. One query."""
+    runs = list(Execution.objects.visible_to(user).for_lists()[:RUNS_SHOWN])
+    return {"latest_runs": runs, "is_live": any(run.is_open for run in runs)}
