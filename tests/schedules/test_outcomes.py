@@ -9,7 +9,7 @@ from django.test import override_settings
 from django.utils import timezone
 
 from executions.models import Execution, ExecutionStatus
-from schedules.models import Schedule, ScheduleSlot
+from schedules.models import PauseCode, Schedule, ScheduleSlot, SlotReason
 from schedules.services.schedules import delete_schedule, pause, resume, run_now
 from schedules.services.steps import TRANSIENT_CODES, sync_slots
 from tests.schedules.base import ScheduleTestCase, moment
@@ -38,11 +38,13 @@ class OutcomeTests(ScheduleTestCase):
     def test_slot_fails_with_the_words_of_its_run(self) -> None:
         slot = self.ended(ExecutionStatus.REJECTED, error="Object 'x' not found", error_code="invalid_sql")
         self.assertEqual((slot.status, slot.reason), ("FAILED", "Object 'x' not found"))
+        self.assertEqual(slot.reason_code, "invalid_sql")
         self.assertEqual(Schedule.objects.get().consecutive_failures, 1)
 
     def test_cancelled_run_is_no_success(self) -> None:
         slot = self.ended(ExecutionStatus.CANCELLED)
         self.assertEqual((slot.status, slot.reason), ("SKIPPED", "Its run was cancelled."))
+        self.assertEqual(slot.reason_code, SlotReason.RUN_CANCELLED)
         self.assertEqual(Schedule.objects.get().consecutive_failures, 0)
 
     def test_deleted_run_is_no_success(self) -> None:
@@ -80,6 +82,7 @@ class RetryTests(ScheduleTestCase):
             start=1,
         ):
             self.assertEqual((slot.status, slot.attempts), ("CLAIMED", attempt))
+            self.assertEqual((slot.reason_code, slot.next_step_at), ("amc_failed", moment(after)))
             self.assertIn(f"Try {attempt + 1} of 4", slot.reason)
             self.tick(before)
             self.assertEqual(Execution.objects.count(), attempt)
@@ -100,6 +103,7 @@ class RetryTests(ScheduleTestCase):
         sync_slots()
         slot = ScheduleSlot.objects.get()
         self.assertEqual((slot.status, slot.execution, slot.reason), ("SUCCEEDED", second, ""))
+        self.assertEqual(slot.reason_code, "")
         self.assertEqual(Schedule.objects.get().consecutive_failures, 0)
 
     def test_retry_covers_the_same_days(self) -> None:
@@ -143,7 +147,7 @@ class GivingUpTests(ScheduleTestCase):
         self.assertEqual(mail.outbox, [])
         self.fail_on(6)
         schedule.refresh_from_db()
-        self.assertEqual(schedule.status, "PAUSED")
+        self.assertEqual((schedule.status, schedule.pause_code), ("PAUSED", PauseCode.FAILURES))
         self.assertEqual(schedule.status_reason, "Paused after 5 failed runs in a row. SQL is wrong.")
         self.assertIsNone(schedule.next_run_at)
         (message,) = mail.outbox

@@ -11,7 +11,7 @@ from django.http import HttpResponse
 
 from executions.models import Execution
 from executions.services.start import start_execution
-from instances.models import AmazonConnection, InstanceBrand
+from instances.models import AmazonConnection, AMCInstance, InstanceBrand
 from planning.windows import Window
 from schedules.models import Schedule
 from templates_app.models import InstanceTemplate
@@ -264,6 +264,26 @@ class RunWizardTests(TemplateTestCase):
         self.post("review", name="Blocked", agreed_version=1)
         self.assertFalse(Execution.objects.exists())
         self.assertContains(self.client.get(self.address + "review/"), "Reconnect it under Connections")
+
+    def levels(self) -> dict[str, str]:
+        """Return what the first step says of each question."""
+        checks = self.client.get(self.address + "template/").context["checks"]
+        return {check.label: check.level for check in checks}
+
+    def test_first_step_says_what_stands_against_a_run(self) -> None:
+        fine = dict.fromkeys(["Amazon login", "Instance", "Health", "Template", "Places at AMC"], "ok")
+        self.assertEqual(self.levels(), fine)
+        AMCInstance.objects.update(health_status="UNHEALTHY", health_error="AMC terms not accepted")
+        self.assertEqual(self.levels(), {**fine, "Health": "warning"})
+        AMCInstance.objects.update(health_status="ERROR")
+        self.assertEqual(self.levels(), {**fine, "Health": "warning"})
+        AMCInstance.objects.update(health_status="HEALTHY", status="PENDING")
+        self.assertEqual(self.levels(), {**fine, "Instance": "error"})
+        AMCInstance.objects.update(status="INACTIVE", is_active=False)
+        AmazonConnection.objects.update(status="RECONNECT_REQUIRED")
+        set_archived(self.saved, actor=self.alice, archived=True)
+        refused = dict.fromkeys(["Amazon login", "Instance", "Template"], "error")
+        self.assertEqual(self.levels(), {**fine, **refused})
 
     def test_outsider_finds_nothing(self) -> None:
         self.client.force_login(self.charlie)

@@ -10,11 +10,12 @@ from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from executions.errors import ErrorCode
 from executions.models import Execution, Trigger
 from executions.services.start import start_execution
 from instances.models import AmazonConnection, AMCInstance
 from planning.windows import Window
-from schedules.models import Schedule, ScheduleSlot, ScheduleSlotQuerySet
+from schedules.models import Schedule, ScheduleSlot, ScheduleSlotQuerySet, SlotReason
 from schedules.services import steps
 from schedules.services.schedules import ScheduleValues, delete_schedule, pause
 from schedules.services.slots import claim_due
@@ -234,9 +235,9 @@ class RefusalTests(ScheduleTestCase):
         self.tick("2026-03-02 09:00")
         return ScheduleSlot.objects.get()
 
-    def assert_skipped(self, why: str) -> None:
+    def assert_skipped(self, why: str, code: str) -> None:
         slot = self.slot_after()
-        self.assertEqual(slot.status, "SKIPPED")
+        self.assertEqual((slot.status, slot.reason_code), ("SKIPPED", code))
         self.assertIn(why, slot.reason)
         self.assertIsNotNone(slot.finished_at)
         self.assertFalse(Execution.objects.exists())
@@ -244,39 +245,39 @@ class RefusalTests(ScheduleTestCase):
 
     def test_owner_whose_account_is_disabled(self) -> None:
         type(self.alice).objects.filter(pk=self.alice.pk).update(is_active=False)
-        self.assert_skipped("account is disabled")
+        self.assert_skipped("account is disabled", SlotReason.OWNER_DISABLED)
 
     def test_disabled_instance(self) -> None:
         AMCInstance.objects.update(is_active=False, status="INACTIVE")
-        self.assert_skipped("instance is disabled")
+        self.assert_skipped("instance is disabled", ErrorCode.INSTANCE_DISABLED)
 
     def test_login_that_must_be_connected_again(self) -> None:
         AmazonConnection.objects.update(status="RECONNECT_REQUIRED")
-        self.assert_skipped("not connected")
+        self.assert_skipped("not connected", ErrorCode.RECONNECT_REQUIRED)
 
     def test_archived_template(self) -> None:
         set_archived(InstanceTemplate.objects.get(), actor=self.alice, archived=True)
-        self.assert_skipped("template is archived")
+        self.assert_skipped("template is archived", ErrorCode.TEMPLATE_ARCHIVED)
 
     def test_unhealthy_instance_with_the_words_of_its_check(self) -> None:
         AMCInstance.objects.update(health_status="UNHEALTHY", health_error="AMC terms not accepted")
-        self.assert_skipped("AMC terms not accepted")
+        self.assert_skipped("AMC terms not accepted", ErrorCode.INSTANCE_UNHEALTHY)
 
     def test_instance_that_went_to_another_user(self) -> None:
         AMCInstance.objects.update(user=self.charlie)
-        self.assert_skipped("another user")
+        self.assert_skipped("another user", SlotReason.INSTANCE_GIVEN_AWAY)
 
     def test_template_of_another_instance(self) -> None:
         other = type(self.instance).objects.create(
             user=self.alice, account=self.instance.account, instance_id="amcother1", name="Other"
         )
         Schedule.objects.update(instance=other)
-        self.assert_skipped("another instance")
+        self.assert_skipped("another instance", SlotReason.TEMPLATE_MOVED)
 
     def test_schedule_deleted_after_the_claim(self) -> None:
         claim_due(self.at("2026-03-02 09:00"))
         delete_schedule(schedule=self.planned, actor=self.alice)
-        self.assert_skipped("deleted")
+        self.assert_skipped("deleted", SlotReason.DELETED)
 
     def test_instance_whose_check_could_not_find_out_tries(self) -> None:
         AMCInstance.objects.update(health_status="ERROR", health_error="Timed out")
@@ -296,6 +297,7 @@ class RefusalTests(ScheduleTestCase):
         slot = self.slot_after()
         self.assertEqual(slot.status, "FAILED")
         self.assertIn("has not accepted", slot.reason)
+        self.assertEqual(slot.reason_code, ErrorCode.INSTANCE_PENDING)
         self.assertEqual(Schedule.objects.get().consecutive_failures, 1)
 
 
@@ -311,6 +313,7 @@ class LateTests(ScheduleTestCase):
         schedule = self.schedule(window_days=None, fixed_start=dt.date(2025, 3, 1), fixed_end=dt.date(2025, 3, 2))
         self.tick("2026-05-20 12:00")
         self.assertEqual(self.slots(schedule)[-1][1], "FAILED")
+        self.assertEqual(ScheduleSlot.objects.latest("scheduled_for").reason_code, ErrorCode.WINDOW_REFUSED)
         self.assertEqual(Schedule.objects.get().consecutive_failures, 1)
 
     def left_behind(self, policy: str) -> list[str]:
