@@ -45,7 +45,7 @@ STALE = (
     "This schedule was saved again after you opened it. Compare yours with its page, then save again to put it "
     "on top of it."
 )
-PAUSED_BY_USER = "Paused by hand."
+PAUSED_BY_HAND = "Paused by hand."
 FAILURES_TO_PAUSE = 5
 MAX_NAME = 255
 _MISSING = "There is no such schedule."
@@ -199,7 +199,7 @@ def pause(*, schedule: Schedule, actor: User | None) -> None:
     if rows.active().update(
         status=ScheduleStatus.PAUSED,
         pause_code=PauseCode.BY_HAND,
-        status_reason=PAUSED_BY_USER,
+        status_reason=PAUSED_BY_HAND,
         next_run_at=None,
     ):
         _log("paused", schedule, actor)

@@ -49,6 +49,7 @@ logger = logging.getLogger(__name__)
 BATCH = 250
 # A slot that could not be started for a reason of ours is given up after this long.
 GIVE_UP_AFTER = dt.timedelta(hours=1)
+# Each shorter than the leases' CLOCK_SKEW_LIMIT: a time beyond that counts as due.
 BACKOFF = (dt.timedelta(minutes=5), dt.timedelta(minutes=15), dt.timedelta(minutes=45))
 _PASSING_ERRORS = (
     AmcLimitError,

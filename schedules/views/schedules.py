@@ -16,8 +16,10 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from amchelper.exceptions import AmcHelperError
 from amchelper.htmx import HtmxHttpRequest, redirect_page, render_page, wants_fragment
+from amchelper.http import Breadcrumbs, breadcrumbs, parse_uuid
 from executions.models import Trigger
-from instances.services.access import get_instance_or_404
+from instances.presenters.breadcrumbs import instance_breadcrumbs
+from instances.services.access import get_instance
 from planning.recurrence import zone_names
 from schedules.errors import StaleScheduleError
 from schedules.forms.schedules import ScheduleFilter, ScheduleForm, read_seen
@@ -52,7 +54,7 @@ def schedule_list(request: HtmxHttpRequest) -> HttpResponse:
 
 @require_GET
 def schedule_of_instance(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
-    instance = get_instance_or_404(request.user, pk)
+    instance = get_instance(request.user, pk)
     found = Schedule.objects.visible_to(request.user).filter(instance=instance)
     page = Paginator(in_order(found), PER_PAGE).get_page(request.GET.get("page"))
     context = {
@@ -60,11 +62,7 @@ def schedule_of_instance(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
         "page": page,
         "rows": schedule_rows(page),
         "tab": "schedules",
-        "breadcrumbs": [
-            ("Instances", reverse("instances:instance-list")),
-            (instance.name, instance.get_absolute_url()),
-            ("Schedules", None),
-        ],
+        "breadcrumbs": instance_breadcrumbs(instance, here="Schedules"),
     }
     return render_page(
         request, "schedules/schedule_of_instance.html", "schedules/_partials/schedule_table.html", context
@@ -80,7 +78,7 @@ def schedule_calendar(request: HtmxHttpRequest) -> HttpResponse:
         "count": len(shown),
         "is_cut": len(shown) > MAX_IN_CALENDAR,
         "most": MAX_IN_CALENDAR,
-        "breadcrumbs": [("Schedules", reverse("schedules:schedule-list")), ("Calendar", None)],
+        "breadcrumbs": _breadcrumbs(here="Calendar"),
     }
     return render(request, "schedules/schedule_calendar.html", context)
 
@@ -153,10 +151,7 @@ def schedule_resume(request: HtmxHttpRequest, schedule_id: str) -> HttpResponse:
 def schedule_run(request: HtmxHttpRequest, schedule_id: str) -> HttpResponse:
     """Run once by hand; the key makes a second click lead to the same run."""
     schedule = services.get_schedule_to_run(request.user, schedule_id)
-    try:
-        key = UUID(request.POST.get("key", ""))
-    except ValueError:
-        key = uuid4()
+    key = parse_uuid(request.POST.get("key", ""))
     try:
         execution = services.run_now(actor=request.user, schedule=schedule, submission_key=key)
     except AmcHelperError as error:
@@ -203,14 +198,14 @@ def _preview(form: ScheduleForm, schedule: Schedule) -> Any:
 
 
 def _context(schedule: Schedule, here: str = "") -> dict[str, Any]:
-    own = (schedule.name, schedule.get_absolute_url() if here else None)
     return {
         "schedule": schedule,
         "instance": schedule.instance,
         "template": schedule.template,
-        "breadcrumbs": [
-            ("Schedules", reverse("schedules:schedule-list")),
-            own,
-            *([(here, None)] if here else []),
-        ],
+        "breadcrumbs": _breadcrumbs(schedule, here=here) if here else _breadcrumbs(here=schedule.name),
     }
+
+
+def _breadcrumbs(below: Schedule | None = None, *, here: str) -> Breadcrumbs:
+    own = [(below.name, below.get_absolute_url())] if below else []
+    return breadcrumbs(("Schedules", reverse("schedules:schedule-list")), *own, here=here)

@@ -15,13 +15,13 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 from formtools.wizard.views import NamedUrlSessionWizardView
 
-from amchelper.access import get_to_run
 from amchelper.exceptions import AmcHelperError
 from amchelper.htmx import HtmxHttpRequest, wants_fragment
 from executions.models import Execution, Trigger
 from executions.services.dry_runs import DryRun, dry_run, subject_of
 from executions.services.start import run_name, start_execution
-from instances.models import AMCInstance
+from instances.presenters.breadcrumbs import instance_breadcrumbs
+from instances.services.access import get_instance_to_run
 from planning.recurrence import zone_names
 from planning.windows import Window
 from schedules.forms.run import (
@@ -68,7 +68,7 @@ def _is(kind: str) -> Any:
 @require_POST
 def run_preview(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
     """Return what the window or recurrence on the form comes to; the prefix of its fields tells which it is."""
-    lag_days = get_to_run(AMCInstance.objects.all(), request.user, "instance", pk=pk).lag_days
+    lag_days = get_instance_to_run(request.user, pk).lag_days
     kind = RECURRING if any(name.startswith(f"{RECURRING}-") for name in request.POST) else ONCE
     form = _STEPS[kind](data=request.POST, prefix=kind)
     return render(request, "schedules/_partials/run_preview.html", {"preview": preview_of_form(form, lag_days)})
@@ -164,12 +164,9 @@ class RunWizard(NamedUrlSessionWizardView):  # type: ignore[misc]  # the library
             "checks": preflight(self.template),
             "zones": sorted(zone_names()),
             "tab": "templates",
-            "breadcrumbs": [
-                ("Instances", reverse("instances:instance-list")),
-                (instance.name, instance.get_absolute_url()),
-                (self.template.name, self.template.get_absolute_url()),
-                ("Run", None),
-            ],
+            "breadcrumbs": instance_breadcrumbs(
+                instance, (self.template.name, self.template.get_absolute_url()), here="Run"
+            ),
         }
         if self.steps.current in ("once", "recurring"):
             context["preview"] = self._preview(form)

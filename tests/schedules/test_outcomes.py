@@ -8,10 +8,11 @@ from django.core import mail
 from django.test import override_settings
 from django.utils import timezone
 
+from amchelper.leases import CLOCK_SKEW_LIMIT
 from executions.models import Execution, ExecutionStatus
 from schedules.models import PauseCode, Schedule, ScheduleSlot, SlotReason
 from schedules.services.schedules import delete_schedule, pause, resume, run_now
-from schedules.services.steps import TRANSIENT_CODES, sync_slots
+from schedules.services.steps import BACKOFF, TRANSIENT_CODES, sync_slots
 from tests.schedules.base import ScheduleTestCase, moment
 
 
@@ -93,6 +94,9 @@ class RetryTests(ScheduleTestCase):
         self.assertEqual(Execution.objects.count(), 4)
         # Four runs, one failed slot.
         self.assertEqual(Schedule.objects.get().consecutive_failures, 1)
+
+    def test_breaks_are_shorter_than_what_is_taken_for_a_wrong_clock(self) -> None:
+        self.assertLess(max(BACKOFF), CLOCK_SKEW_LIMIT)
 
     def test_retry_that_succeeds_makes_the_slot_succeed(self) -> None:
         self.schedule()
