@@ -1,6 +1,6 @@
 """What reading text costs that was made to be slow to read: the lint, parameters and pasted mappings.
 
-Prints the CPU time per text, and its ratio to the time for a quarter of the text: 4 is proportional, 16 is quadratic. The
+Prints the CPU time per text, and its ratio to the time for a quarter of the text: 4 is linear, 16 is quadratic. The
 tests count calls of functions; only time shows what one call of a regular expression does. Target: under 5 s each.
 With AMC_CORPUS also the median time the lint takes for a published query.
 """
