@@ -8,6 +8,7 @@ from pathlib import Path
 
 import duckdb
 
+from amchelper.spreadsheets import guard_sql
 from executions.results.columns import Kind, open_result
 from executions.results.connection import open_files, quote_name, quote_text
 from executions.results.errors import ResultError
@@ -21,13 +22,6 @@ _BOM = b"\xef\xbb\xbf"
 # As spreadsheets and RFC 4180 have it.
 _LINE_END = b"\r\n"
 _MEMORY_LIMIT = "64MB"
-# What begins a formula (the wide forms too, where such keyboards are in use), unless it is a plain negative number.
-_FORMULA = r"regexp_matches({text}, '^[=+\-@\t\r\n＝＋－＠]') AND NOT regexp_full_match({text}, '{number}')"
-_PLAIN_NUMBER = r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?"
-# What a spreadsheet would change: it keeps 15 digits and drops leading zeros.
-_SPOILED = r"regexp_full_match({text}, '-?([0-9]{{16,}}|0[0-9]+)')"
-_GUARDED = f"CASE WHEN ({_FORMULA}) OR {_SPOILED} THEN '''' || {{text}} ELSE {{text}} END"
-
 _HARMLESS = frozenset({Kind.DOUBLE, Kind.DATE, Kind.TIMESTAMP, Kind.BOOLEAN})
 
 
@@ -85,7 +79,7 @@ def text_sql(expression: str) -> str:
 
 def guarded_sql(expression: str) -> str:
     """Return an SQL expression that makes a value safe as text."""
-    return _GUARDED.format(text=text_sql(expression), number=_PLAIN_NUMBER)
+    return guard_sql(text_sql(expression))
 
 
 def _records(

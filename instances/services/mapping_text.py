@@ -22,13 +22,13 @@ from amc_facts.identifiers import (
     ROUNDED_ID,
     is_asin,
 )
+from amchelper.spreadsheets import unguard
+from amchelper.words import counted
 from instances.models.mapping import NAME_LENGTH, MappingKind, fold_campaign
 
 MAX_ROWS = 100_000
 MAX_FILE_BYTES = 10 * 1024 * 1024
 COLUMNS = ("asin", "campaign_id", "campaign_name", "brand")
-# A cell that begins like this is a formula to a spreadsheet; the quote before it says it is text.
-FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")
 _ALIASES = {"asins": "asin", "campaign": "campaign_name", "campaign_names": "campaign_name",
             "campaign_ids": "campaign_id", "campaignid": "campaign_id", "brand_name": "brand"}  # fmt: skip
 _INVISIBLE = "\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
@@ -140,20 +140,10 @@ def parse_csv(text: str, kinds: PasteKind) -> Reading:
         if any(cell.strip() for cell in cells[len(names) :]):
             reading.refuse(line, cells[len(names)], _TOO_MANY_COLUMNS)
         elif len(names) == 1 and not has_header:
-            _take_listed(reading, kinds, unescape_formula(cells[0].strip(" ")), line)
+            _take_listed(reading, kinds, unguard(cells[0].strip(" ")), line)
         else:
             _take_record(reading, line, names, cells)
     return _limited(reading)
-
-
-def escape_formula(value: str) -> str:
-    """Return a cell that no spreadsheet takes for a formula."""
-    return f"'{value}" if FORMULA.match(value) else value
-
-
-def unescape_formula(value: str) -> str:
-    """Undo `escape_formula`, so that an exported file reads back as it was."""
-    return value[1:] if value.startswith("'") and FORMULA.match(value) else value
 
 
 def clean_asin(raw: str) -> str:
@@ -164,7 +154,7 @@ def clean_asin(raw: str) -> str:
         raise ValueError(f"{_ASIN_FORM}; this holds other characters.")
     if len(asin) != ASIN_LENGTH:
         lost = ": a spreadsheet may have dropped a leading 0" if asin.isdecimal() and len(asin) == 9 else ""
-        raise ValueError(f"{_ASIN_FORM}; this has {len(asin)} character{'' if len(asin) == 1 else 's'}{lost}.")
+        raise ValueError(f"{_ASIN_FORM}; this has {counted(len(asin), 'character')}{lost}.")
     if not is_asin(asin):
         isbn = ", and its check digit is not that of an ISBN-10" if asin[:-1].isdecimal() else ""
         raise ValueError(f"{_ASIN_FORM}; this begins with {asin[0]}{isbn}.")
@@ -254,7 +244,7 @@ def _records(text: str, delimiter: str, reading: Reading) -> Iterator[tuple[int,
 
 
 def _take_record(reading: Reading, line: int, names: Sequence[str], cells: Sequence[str]) -> None:
-    filled = [(name, unescape_formula(cell.strip(" "))) for name, cell in zip(names, cells, strict=False)]
+    filled = [(name, unguard(cell.strip(" "))) for name, cell in zip(names, cells, strict=False)]
     brand = next((cell.strip() for name, cell in filled if name == "brand"), "")
     values = [(name, cell) for name, cell in filled if name in MappingKind.values and cell.strip()]
     for name, cell in values:

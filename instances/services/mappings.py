@@ -18,6 +18,7 @@ from django.db.models import Count
 from amchelper.access import pk_of
 from amchelper.exceptions import InvalidStateError
 from amchelper.models import User
+from amchelper.spreadsheets import guard
 from instances.models import AMCInstance, BrandASIN, BrandCampaign, InstanceBrand, MappingKind
 from instances.models.mapping import ASINQuerySet, CampaignQuerySet, fold_campaign
 from instances.services.brands import fold
@@ -26,7 +27,6 @@ from instances.services.mapping_text import (
     COLUMNS,
     LineError,
     Reading,
-    escape_formula,
     parse_asins,
     parse_campaigns,
 )
@@ -273,13 +273,17 @@ def count_by_brand(instance: AMCInstance) -> list[BrandCounts]:
 
 
 def export_rows(instance: AMCInstance, brand: InstanceBrand | None = None) -> Iterator[str]:
-    """Return a CSV file line by line; `parse_csv` reads it back as it was, and no cell is a formula."""
+    """Return a CSV file line by line; `parse_csv` reads it back as it was, and no cell is a formula.
+
+    IDs of campaigns are plain digits, which other programs read; a spreadsheet has to be told that they are text.
+    """
     mappings = mappings_of(instance, brand)
     yield _csv_line(_EXPORT_COLUMNS)
     for name, asin in mappings.asins.values_list("brand__name", "asin").iterator():
-        yield _csv_line([name, asin, "", ""])
+        yield _csv_line([guard(name), guard(asin), "", ""])
     for name, kind, value in mappings.campaigns.values_list("brand__name", "kind", "value").iterator():
-        yield _csv_line([name, "", *((value, "") if kind == MappingKind.CAMPAIGN_ID else ("", value))])
+        cells = (value, "") if kind == MappingKind.CAMPAIGN_ID else ("", guard(value))
+        yield _csv_line([guard(name), "", *cells])
 
 
 def _logged(instance: AMCInstance, actor: User | None, changes: Changes) -> Changes:
@@ -292,7 +296,7 @@ def _logged(instance: AMCInstance, actor: User | None, changes: Changes) -> Chan
 
 def _csv_line(cells: Iterable[str]) -> str:
     line = io.StringIO()
-    csv.writer(line).writerow([escape_formula(cell) for cell in cells])
+    csv.writer(line).writerow(cells)
     return line.getvalue()
 
 

@@ -6,8 +6,6 @@ import tracemalloc
 from functools import partial
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from amc_facts.identifiers import MAX_ID
 from instances.models import MappingKind
@@ -15,11 +13,9 @@ from instances.services import mapping_text
 from instances.services.mapping_text import (
     PasteKind,
     decode,
-    escape_formula,
     parse_asins,
     parse_campaigns,
     parse_csv,
-    unescape_formula,
 )
 from tests.counting import count_calls
 
@@ -187,18 +183,6 @@ def test_other_files_are_refused_with_advice(data: bytes) -> None:
         decode(data)
 
 
-@pytest.mark.parametrize("first", ["=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠"])
-def test_no_cell_is_a_formula(first: str) -> None:
-    assert escape_formula(f"{first}cmd") == f"'{first}cmd"
-    assert escape_formula(f"'{first}cmd") == f"''{first}cmd"
-
-
-@given(st.text(alphabet="'=+-@\t\r＝－a1 ", max_size=8))
-def test_escaping_is_undone_exactly(value: str) -> None:
-    assert unescape_formula(escape_formula(value)) == value
-    assert not escape_formula(value).startswith(("=", "+", "-", "@", "\t", "\r", "＝", "－"))
-
-
 def test_more_rows_than_are_taken_at_once_are_refused() -> None:
     text = "\n".join(f"B{number:09d}" for number in range(mapping_text.MAX_ROWS + 1))
     (error,) = parse_asins(text).errors
@@ -229,3 +213,9 @@ def test_fifty_thousand_rows_need_little_memory() -> None:
     tracemalloc.stop()
     assert len(reading.rows) == 50_000
     assert peak < 40 * 1024 * 1024
+
+
+def test_the_results_own_csv_for_spreadsheets_is_understood() -> None:
+    ids = parse_csv("campaign_id,campaign_name\n'144115188075855872,Brand X\n", PasteKind.CAMPAIGNS)
+    assert [row.value for row in ids.rows] == ["144115188075855872", "Brand X"]
+    assert [row.value for row in parse_csv("asin\n'0306406152\n", PasteKind.ASINS).rows] == ["0306406152"]
