@@ -168,6 +168,9 @@ class RunWizard(NamedUrlSessionWizardView):  # type: ignore[misc]  # the library
                 instance, (self.template.name, self.template.get_absolute_url()), here="Run"
             ),
         }
+        if self.steps.current == "template":
+            rows = InstanceTemplate.objects.filter(pk=self.template.pk)
+            context["can_edit"] = rows.editable_by(self.request.user).exists()
         if self.steps.current in ("once", "recurring"):
             context["preview"] = self._preview(form)
         if self.steps.current == "review":

@@ -285,6 +285,11 @@ class RunWizardTests(TemplateTestCase):
         refused = dict.fromkeys(["Amazon login", "Instance", "Template"], "error")
         self.assertEqual(self.levels(), {**fine, **refused})
 
+    def test_editing_is_offered_to_those_who_may(self) -> None:
+        self.assertContains(self.client.get(self.address + "template/"), "Edit the template")
+        with self.nobody_may("editable_by"):
+            self.assertNotContains(self.client.get(self.address + "template/"), "Edit the template")
+
     def test_outsider_finds_nothing(self) -> None:
         self.client.force_login(self.charlie)
         self.assertEqual(self.client.get(self.address + "template/").status_code, 404)
