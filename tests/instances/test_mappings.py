@@ -146,6 +146,11 @@ class ConstraintTests(MappingTestCase):
         self.refused(BrandCampaign, kind=MappingKind.CAMPAIGN_NAME, value="", folded="")
         self.refused(BrandCampaign, kind="asin", value=A, folded="x")
 
+    def test_printed_books_are_mapped_by_their_isbn_10(self) -> None:
+        for isbn in ("0306406152", "080442957X"):
+            add_mappings(self.instance, self.asins(isbn), actor=None)
+            self.assertTrue(BrandASIN.objects.filter(asin=isbn).exists())
+
     def test_mappings_go_with_their_brand(self) -> None:
         add_mappings(self.instance, [*self.asins(A), *self.campaigns("Summer")], actor=None)
         replace_brands(self.instance, ["Wellhome"], actor=None)
