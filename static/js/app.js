@@ -27,7 +27,7 @@ function announce(text) {
 
 // --- Toasts -----------------------------------------------------------------
 
-/** Hide a toast by itself, but never an error and never while somebody reads it. */
+/** Hide a toast by itself, but never an error and never while it is being read. */
 function hideLater(toast) {
   if (toast.classList.contains("is-error")) return;
   let timer;

@@ -4,13 +4,13 @@
 
   const PANEL = "template-parameters";
   const SWAP = "keep-typing";
-  // Not typed by anybody; they change by themselves when the SQL is checked.
+  // Not typed by the user; they change by themselves when the SQL is checked.
   const NOT_TYPED = /^(csrfmiddlewaretoken|version|action|auto:.*|touched:.*)$/;
 
   const form = document.getElementById("template-form");
   if (!form) return;
 
-  // --- Parameters: what somebody types is theirs -------------------------------------------------------------------
+  // --- Parameters: what users type is theirs ----------------------------------------------------------------------
 
   const inputsOf = (root) => [...root.querySelectorAll("[name^='value:']")];
   const named = (root, name) => [...root.querySelectorAll("[name]")].find((input) => input.name === name);

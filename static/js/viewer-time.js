@@ -1,4 +1,4 @@
-// Shows moments on the clock of whoever looks; without this script they are in UTC.
+// Shows moments on the clock of the viewer; without this script they are in UTC.
 "use strict";
 (() => {
   const format = new Intl.DateTimeFormat("en-GB", {

@@ -119,7 +119,7 @@ def _submitted(request: HtmxHttpRequest, instance: AMCInstance, template: Instan
         values = refill(values, mapped)
     if action != "save" or not form.is_valid():
         # "Update" shows what the button beside it shows by itself when scripts run.
-        return _page(request, instance, template, form, values, shows_errors=action == "save")
+        return _page(request, instance, template, form, values)
     return _save(request, instance, template, form, values)
 
 
@@ -139,7 +139,7 @@ def _save(
             saved = services.update_template(actor=actor, template=template, content=content, version=version)
     except IncompleteTemplateError as error:
         form.add_error("source_sql" if not error.parameter else None, f"{error.message} (line {error.line})")
-        return _page(request, instance, template, form, values, incomplete=error)
+        return _page(request, instance, template, form, values)
     except StaleTemplateError as error:
         form.add_error(None, error.message)
         # What is shown is what a second, deliberate save goes on top of.
