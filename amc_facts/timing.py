@@ -6,4 +6,3 @@ from __future__ import annotations
 ATTRIBUTION_DAYS = 14
 # Events need up to this long to arrive.
 INGESTION_HOURS = 48
-MONTHS_KEPT = 13

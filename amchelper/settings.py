@@ -11,6 +11,7 @@ import environ
 from csp.constants import NONE, SELF
 from django.urls import reverse_lazy
 
+from amc_facts import limits
 from amchelper.logs import logging_config
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -210,8 +211,8 @@ TEMPLATE_CACHE_SECONDS = env.int("TEMPLATE_CACHE_SECONDS", default=300)
 
 # --- Executions -----------------------------------------------------------------------------------
 EXECUTION_TICK_SECONDS = env.float("EXECUTION_TICK_SECONDS", default=5.0)
-EXECUTIONS_PER_INSTANCE = env.int("EXECUTIONS_PER_INSTANCE", default=10)
-EXECUTIONS_PER_ACCOUNT = env.int("EXECUTIONS_PER_ACCOUNT", default=200)
+EXECUTIONS_PER_INSTANCE = env.int("EXECUTIONS_PER_INSTANCE", default=limits.MAX_OPEN_PER_INSTANCE)
+EXECUTIONS_PER_ACCOUNT = env.int("EXECUTIONS_PER_ACCOUNT", default=limits.MAX_OPEN_PER_ACCOUNT)
 # Amazon's runs take minutes, the local AMC's seconds.
 EXECUTION_POLL_SCALE = env.float("EXECUTION_POLL_SCALE", default=0.05 if LOCAL_AMC_URL else 1.0)
 RESULTS_DIR = Path(env.str("RESULTS_DIR", default=str(VAR_DIR / "results")))

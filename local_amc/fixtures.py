@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from amc_facts.limits import SANDBOX
 from local_amc.records import SCHEDULES, WORKFLOWS, Records
 
 CLIENT_ID = "amzn1.application-oa2-client.local"
@@ -110,7 +111,7 @@ class Instance:
     @property
     def is_sandbox(self) -> bool:
         """Return whether it has synthetic data only, with rules of its own."""
-        return self.body.get("instanceType") == "SANDBOX"
+        return self.body.get("instanceType") == SANDBOX
 
 
 def save_fixtures(records: Records) -> None:
@@ -132,7 +133,7 @@ def build_instances(seed: int) -> dict[str, Instance]:
     made = [
         _instance(seed, 1, "amclocalus1", "Northwind Trail Running", us, US),
         _instance(seed, 2, "amclocalus2", "Northwind Garden and Patio", us, US, types=["SPONSORED_ADS"]),
-        _instance(seed, 3, "amclocalsbx", "Northwind Sandbox", us, US, kind="SANDBOX"),
+        _instance(seed, 3, "amclocalsbx", "Northwind Sandbox", us, US, kind=SANDBOX),
         _instance(seed, 4, "amclocalca1", "Northwind Trail Running Canada", us, CA),
         _instance(seed, 5, "amclocalde1", "Kaffeehaus Röstkaffee", de, DE),
         _instance(seed, 6, "amclocalnew", "Kaffeehaus Espresso Launch", de, DE, status="IN_PROGRESS"),

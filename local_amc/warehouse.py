@@ -19,6 +19,7 @@ from pathlib import Path
 import duckdb
 from dateutil.relativedelta import relativedelta
 
+from amc_facts.limits import MONTHS_KEPT
 from amc_facts.tables import Column, Table
 from local_amc import data
 from local_amc.fixtures import Instance, pick
@@ -28,7 +29,7 @@ from local_amc.sql.functions import MACROS
 logger = logging.getLogger("local_amc")
 
 # As far back as AMC keeps data; and one month ahead, so that the clock can be moved without building anew.
-MONTHS_BACK, MONTHS_AHEAD = 13, 1
+MONTHS_BACK, MONTHS_AHEAD = MONTHS_KEPT, 1
 _MAX_OPEN_DATABASES = 6
 _MEMORY = "1GB"
 _UPLOADED_ROWS = 2_000

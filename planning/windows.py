@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from dateutil.relativedelta import relativedelta
 
-from amc_facts.timing import ATTRIBUTION_DAYS, INGESTION_HOURS, MONTHS_KEPT
+from amc_facts.limits import MONTHS_KEPT
+from amc_facts.timing import ATTRIBUTION_DAYS, INGESTION_HOURS
 from planning.recurrence import instant_of, is_zone, load_zone, show_date, show_day
 
 ROLLING_CHOICES = (7, 14, 30, 60, 90)
@@ -152,7 +153,7 @@ def _errors_of(window: Window, today: dt.date) -> Iterator[WindowFinding]:
     if window.start < today - HISTORY:
         yield WindowFinding(
             "too_old",
-            f"AMC keeps the last 13 months. Choose a start on {show_date(today - HISTORY)} or later.",
+            f"AMC keeps the last {MONTHS_KEPT} months. Choose a start on {show_date(today - HISTORY)} or later.",
         )
 
 
@@ -160,7 +161,7 @@ def _warnings_of(window: Window, now: dt.datetime, today: dt.date, lag_days: int
     if window.utc_bounds()[1] > now - INGESTION:
         yield WindowFinding(
             "incomplete",
-            "Events need up to 48 hours to reach AMC, so the newest days are incomplete. "
+            f"Events need up to {INGESTION_HOURS} hours to reach AMC, so the newest days are incomplete. "
             f"End on {show_date(_last_complete_day(window.zone, now))} or earlier to have all of them.",
         )
     mature = today - dt.timedelta(days=lag_days)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from amc_facts.limits import SANDBOX
 from instances.amc.fields import read_text
 
 _UUID = re.compile(r"\A[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}\Z", re.IGNORECASE)
@@ -106,7 +107,7 @@ class AmcInstance:
 
 def is_sandbox(instance_type: str) -> bool:
     """Return whether instances of a type hold synthetic data, which every run must ask for."""
-    return instance_type.upper() == "SANDBOX"
+    return instance_type.upper() == SANDBOX
 
 
 def parse_account(raw: Mapping[str, Any]) -> AmcAccount:

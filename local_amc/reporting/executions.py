@@ -9,6 +9,7 @@ from typing import Any
 
 from werkzeug.wrappers import Request, Response
 
+from amc_facts.limits import DEFAULT_TIMEOUT_SECONDS, MAX_TIMEOUT_SECONDS, MIN_TIMEOUT_SECONDS
 from local_amc.access import check_reporting
 from local_amc.faults import attached_fault, is_hit_by
 from local_amc.paging import page
@@ -31,7 +32,6 @@ from local_amc.sql.parameters import ParameterTypeError, declare
 from local_amc.state import ServerState
 
 _TYPE = "application/vnd.amcworkflowexecutions.v1+json"
-_DEFAULT_TIMEOUT, _MIN_TIMEOUT, _MAX_TIMEOUT = 21_600, 900, 86_400
 
 
 def executions(state: ServerState, request: Request, instance_id: str) -> Response:
@@ -129,14 +129,16 @@ def _values(body: dict[str, Any], workflow: dict[str, Any]) -> dict[str, Any]:
 
 
 def _timeout(body: dict[str, Any]) -> int:
-    value = body.get("workflowExecutionTimeoutSeconds", _DEFAULT_TIMEOUT)
+    value = body.get("workflowExecutionTimeoutSeconds", DEFAULT_TIMEOUT_SECONDS)
     # Some clients send the number as text, and get away with it.
     if isinstance(value, str) and re.fullmatch("[0-9]{1,9}", value):
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool):
         raise invalid("workflowExecutionTimeoutSeconds must be a whole number")
-    if not _MIN_TIMEOUT <= value <= _MAX_TIMEOUT:
-        raise unprocessable(f"workflowExecutionTimeoutSeconds must be between {_MIN_TIMEOUT} and {_MAX_TIMEOUT}")
+    if not MIN_TIMEOUT_SECONDS <= value <= MAX_TIMEOUT_SECONDS:
+        raise unprocessable(
+            f"workflowExecutionTimeoutSeconds must be between {MIN_TIMEOUT_SECONDS} and {MAX_TIMEOUT_SECONDS}"
+        )
     return value
 
 

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any
 
+from amc_facts.limits import VISIBLE_AFTER_SECONDS
 from local_amc.formatting import Format
 from local_amc.runs.windows import TimeWindow
 from local_amc.sql.privacy import PrivacyOptions
@@ -106,7 +107,8 @@ class WorkflowExecution:
 
     def is_visible(self, now: float) -> bool:
         """Return whether reads find it: a fault hides new ones for a while, as the real service does."""
-        return self.planned_outcome != "exec_slow_visible" or now >= self.created_at + (self.planned_seconds or 45)
+        hidden = self.planned_seconds or VISIBLE_AFTER_SECONDS
+        return self.planned_outcome != "exec_slow_visible" or now >= self.created_at + hidden
 
     def shown_status(self, now: float) -> str:
         """Return the status for readers; a fault can show one that the documentation does not know."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import duckdb
 
+from amc_facts.limits import MAX_OPEN_PER_ACCOUNT, MAX_OPEN_PER_INSTANCE
 from local_amc import engine
 from local_amc.runs.execution import (
     ALL_STATES,
@@ -30,12 +31,11 @@ logger = logging.getLogger("local_amc")
 
 # Seconds until a run is validated, then until it starts, then until it ends; times the server's speed.
 VALIDATION, QUEUE, RUN = 2.0, 3.0, 5.0
-RUNNING_PER_INSTANCE, RUNNING_PER_ACCOUNT = 10, 200
 # Real seconds a query may take, whatever timeout was asked for: this is a developer's own machine.
 _MAX_QUERY_SECONDS = 120.0
 _TICK = 0.1
 # Queries at once; runs that have been computed and wait for their planned end take no thread.
-_THREADS = RUNNING_PER_INSTANCE
+_THREADS = MAX_OPEN_PER_INSTANCE
 _MAX_STOP_SECONDS = 10.0
 _COMPILE_ERROR = "was unable to compile workflow: From line 1, column 8 to line 1, column 15: Object 'x' not found"
 # Status and reason, by a fault's name and variant.
@@ -220,7 +220,7 @@ class Runner:
         of_instance = [other for other in running if other.instance_id == execution.instance_id]
         account = instances[execution.instance_id].account_id
         of_account = [other for other in running if instances[other.instance_id].account_id == account]
-        return len(of_instance) >= RUNNING_PER_INSTANCE or len(of_account) >= RUNNING_PER_ACCOUNT
+        return len(of_instance) >= MAX_OPEN_PER_INSTANCE or len(of_account) >= MAX_OPEN_PER_ACCOUNT
 
     def _advance_running(self, execution: WorkflowExecution) -> None:
         job = self._jobs.get(execution.id)

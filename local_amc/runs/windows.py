@@ -10,13 +10,13 @@ from zoneinfo import ZoneInfo
 
 from dateutil.relativedelta import relativedelta
 
+from amc_facts.limits import MONTHS_KEPT
 from local_amc.request_fields import invalid, text_field, unprocessable
 
 EXPLICIT = "EXPLICIT"
 TYPES = ("EXPLICIT", "MOST_RECENT_DAY", "MOST_RECENT_WEEK", "CURRENT_MONTH", "PREVIOUS_MONTH", "ALL")
 # Data are expected after two days.
 DATA_LAG = timedelta(hours=48)
-MONTHS_KEPT = 13
 _FORM = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}")
 
 

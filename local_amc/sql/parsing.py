@@ -13,13 +13,13 @@ from amc_facts import grammar
 from amc_facts.characters import look_alikes, unsendable
 from amc_facts.dialect import DIALECT, STATEMENT_STARTS, faults, token_faults, unknown_calls
 from amc_facts.grammar import Unsupported
+from amc_facts.limits import MAX_SQL_BYTES
 from amc_facts.validation import literal_fault
 from local_amc.sql.errors import Source, SqlSyntaxError, reject_syntax
 from local_amc.sql.users import USERS
 from local_amc.sql.windows import WINDOWED
 
 # As long as the product sends; AMC documents no limit.
-MAX_BYTES = 64 * 1024
 MAX_DEPTH = 300
 
 # Names the engine gives to its own columns and tables.
@@ -55,8 +55,8 @@ def _check_text(source: Source, sql: str) -> None:
     problem = unsendable(sql)
     if problem is not None:
         raise SqlSyntaxError(f"Lexical error: the query holds {problem[1]}.")
-    if len(sql.encode()) > MAX_BYTES:
-        raise SqlSyntaxError(f"The query is longer than {MAX_BYTES} bytes.")
+    if len(sql.encode()) > MAX_SQL_BYTES:
+        raise SqlSyntaxError(f"The query is longer than {MAX_SQL_BYTES} bytes.")
     for found in look_alikes(sql):
         if not found.is_blank:
             raise SqlSyntaxError(f"Lexical error: {found.message}", source.span(found.start, found.start))
