@@ -14,6 +14,6 @@ class ExecutionAdmin(ReadOnlyAdmin):
 
     list_display = ("name", "instance", "status", "amc_status", "trigger", "queued_at", "finished_at", "row_count")
     list_filter = ("status", "trigger")
-    search_fields = ("name", "workflow_id", "amc_execution_id", "instance__name", "user__email")
+    search_fields = ("name", "workflow_id", "amc_execution_id", "instance__name", "created_by__email")
     list_select_related = ("instance",)
     date_hierarchy = "queued_at"

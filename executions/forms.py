@@ -1,13 +1,15 @@
-"""Filters of the list of runs, and what is asked of a result."""
+"""Filters of the list of runs, what is asked of a result, and how a run is run again."""
 
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID, uuid4
 
 from django import forms
 
 from amchelper.models import User
-from executions.models import OPEN_STATUSES, Execution, ExecutionQuerySet, ExecutionStatus, Trigger
+from executions.models import OPEN_STATUSES, ExecutionQuerySet, ExecutionStatus, Trigger
+from executions.presenters.results import ChartQuestion, RowsQuestion
 from executions.results.filters import Filter, Operator
 from instances.models import AMCInstance
 from templates_app.models import InstanceTemplate
@@ -67,7 +69,7 @@ class ExecutionFilter(forms.Form):
 
 
 class ResultQuery(forms.Form):
-    """Sorting, one filter, search and page of a result's rows."""
+    """Sorting, one filter, search and page of a result's rows, and its chart; wrong values count as not given."""
 
     sort = forms.CharField(required=False, max_length=300)
     search = forms.CharField(required=False, max_length=200)
@@ -85,6 +87,20 @@ class ResultQuery(forms.Form):
         ],
     )
     value = forms.CharField(required=False, max_length=200)
+    rows = forms.IntegerField(required=False, min_value=1, max_value=99_999_999)
+    chart_x = forms.CharField(required=False, max_length=300)
+    chart_y = forms.CharField(required=False, max_length=300)
+    chart_kind = forms.CharField(required=False, max_length=10)
+
+    def rows_question(self) -> RowsQuestion:
+        """Return the page of rows that is asked for."""
+        self.is_valid()
+        number = self.cleaned_data.get("rows") or 1
+        return RowsQuestion(number, self.order(), self.conditions(), self._text("search"))
+
+    def chart_question(self) -> ChartQuestion:
+        """Return the chart that is asked for."""
+        return ChartQuestion(self._text("chart_x"), self._text("chart_y"), self._text("chart_kind"))
 
     def order(self) -> list[tuple[str, str]]:
         """Return column and direction; a minus before the name turns it round."""
@@ -99,14 +115,25 @@ class ResultQuery(forms.Form):
         needs_value = op not in (Operator.IS_NULL, Operator.IS_NOT_NULL)
         return [Filter(column, op, value)] if column and (value or not needs_value) else []
 
-    @property
-    def text(self) -> str:
-        """Return what is searched for."""
-        return self._text("search")
-
     def _text(self, name: str) -> str:
         self.is_valid()
         return str(self.cleaned_data.get(name) or "")
 
 
-__all__ = ["Execution", "ExecutionFilter", "ResultQuery"]
+class RunAgainForm(forms.Form):
+    """What is run again: the same SQL, or the template as it is now."""
+
+    what = forms.ChoiceField(choices=[("same", "The same SQL"), ("template", "The template as it is now")])
+    key = forms.UUIDField(required=False)
+
+    @property
+    def as_is(self) -> bool:
+        """Return whether the same SQL is wanted; anything else than the template counts as that."""
+        self.is_valid()
+        return self.cleaned_data.get("what") != "template"
+
+    @property
+    def submission_key(self) -> UUID:
+        """Return the key that makes a second click the same run; a new one where it cannot be read."""
+        self.is_valid()
+        return self.cleaned_data.get("key") or uuid4()

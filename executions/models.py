@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import uuid
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
+from typing import Self
 
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 from django.urls import reverse
-from django.utils import timezone
 
 from amchelper.access import OwnedQuerySet
+from amchelper.leases import LeasedModel, LeasedQuerySet
+from executions.errors import ErrorCode
 from instances.amc.types import InstanceRef
 from instances.models import AMCInstance
 from planning.windows import Window
 from templates_app.models import InstanceTemplate
 
 WORKFLOW_PREFIX = "amchelper-"
-# Longer than a call takes; a step of several calls keeps it. Who does not come back within it has died, or is so
-# late that its writes are refused.
+# Longer than a call takes; a step of several calls sends heartbeats. A worker that does not come back within it has
+# died, or is so late that its writes are refused.
 LEASE = timedelta(minutes=1)
-# Nothing is planned further ahead than this: a time beyond it was written by a clock that was wrong.
-FARTHEST = timedelta(hours=1)
 
 
 class ExecutionStatus(models.TextChoices):
@@ -46,8 +46,10 @@ OPEN_STATUSES = (
     ExecutionStatus.RUNNING,
     ExecutionStatus.FETCHING,
 )
-# What occupies one of AMC's places.
+# What takes part of AMC's capacity.
 AT_AMC = (ExecutionStatus.SUBMITTING, ExecutionStatus.PENDING, ExecutionStatus.RUNNING)
+# In FETCHING AMC has finished already.
+CANCELLABLE_STATUSES = (ExecutionStatus.QUEUED, *AT_AMC)
 FINAL_STATUSES = (
     ExecutionStatus.SUCCEEDED,
     ExecutionStatus.FAILED,
@@ -65,58 +67,52 @@ class Trigger(models.TextChoices):
     API = "API", "API"
 
 
-class ExecutionQuerySet(OwnedQuerySet["Execution"]):
+class ExecutionQuerySet(  # type: ignore[override]  # the stubs give each base a manager type of its own
+    OwnedQuerySet["Execution"], LeasedQuerySet["Execution"]
+):
     """Executions by access, status and what is due."""
 
     owner_path = "instance__user"
+    lease = LEASE
 
-    def open(self) -> ExecutionQuerySet:
-        """Executions that have not ended."""
+    def open(self) -> Self:
+        """Return executions that have not ended."""
         return self.filter(status__in=OPEN_STATUSES)
 
-    def at_amc(self) -> ExecutionQuerySet:
-        """Executions that occupy a place at AMC, or may."""
+    def at_amc(self) -> Self:
+        """Return executions that take part of AMC's capacity, or may."""
         return self.filter(status__in=AT_AMC)
 
-    def waiting(self) -> ExecutionQuerySet:
-        """Executions in our own queue, the oldest first."""
+    def waiting(self) -> Self:
+        """Return executions in our own queue, the oldest first."""
         return self.filter(status=ExecutionStatus.QUEUED).order_by("queued_at", "id")
 
-    def due(self, now: datetime, *, within: timedelta = timedelta()) -> ExecutionQuerySet:
-        """Open executions whose next step is due, now or `within` a time, and that nobody holds.
+    def unfinished(self) -> Self:
+        """Return executions with steps for workers; those in our queue are admitted first."""
+        return self.open().exclude(status=ExecutionStatus.QUEUED)
 
-        Whatever was written under a clock that was wrong is due too.
-        """
-        return self.open().filter(
-            Q(next_step_at__lte=now + within) | Q(next_step_at__gt=now + FARTHEST),
-            Q(lease_until=None) | Q(lease_until__lte=now) | Q(lease_until__gt=now + LEASE + FARTHEST),
-        )
+    def cancellable(self) -> Self:
+        """Return executions that may be asked to end: the row's `can_cancel` as a condition."""
+        return self.filter(status__in=CANCELLABLE_STATUSES, cancel_requested_at__isnull=True)
 
-    def with_relations(self) -> ExecutionQuerySet:
+    def fetchable_again(self) -> Self:
+        """Return executions whose result is at AMC only: the row's `can_fetch_again` as a condition."""
+        return self.filter(status=ExecutionStatus.FAILED, error_code=ErrorCode.RESULT_NOT_FETCHED)
+
+    def with_relations(self) -> Self:
         """Bring instance, account, template and schedule along in one query."""
         return self.select_related("instance__account", "template", "schedule")
 
-    def for_lists(self) -> ExecutionQuerySet:
+    def for_lists(self) -> Self:
         """Bring relations along and leave out the long texts that no list shows."""
         return self.with_relations().defer("source_sql", "sql_query", "parameter_values", "output_columns")
 
-    def claim(
-        self, pk: uuid.UUID, *, token: str, now: datetime, within: timedelta = timedelta()
-    ) -> ExecutionQuerySet:
-        """Hold an execution that left our queue and is due, for a lease; returns it, or nothing.
 
-        One statement decides: of two workers that ask for the same execution one gets it.
-        """
-        due = self.filter(pk=pk).due(now, within=within).exclude(status=ExecutionStatus.QUEUED)
-        due.update(lease_until=now + LEASE, leased_by=token, step_attempts=F("step_attempts") + 1)
-        return self.filter(pk=pk, leased_by=token)
-
-
-class Execution(models.Model):
+class Execution(LeasedModel):
     """A run; the row is the truth, messages only say that it may be time for the next step."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="executions")
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="executions")
     instance = models.ForeignKey(AMCInstance, on_delete=models.CASCADE, related_name="executions")
     template = models.ForeignKey(InstanceTemplate, on_delete=models.SET_NULL, null=True, related_name="executions")
     template_name = models.CharField(max_length=255)
@@ -139,7 +135,7 @@ class Execution(models.Model):
     requires_synthetic_data = models.BooleanField(default=False)
 
     status = models.CharField(max_length=10, choices=ExecutionStatus.choices, default=ExecutionStatus.QUEUED)
-    # AMC's own word, which can be one that nobody has documented.
+    # AMC's own word, which can be an undocumented one.
     amc_status = models.CharField(max_length=40, blank=True, default="")
     workflow_id = models.CharField(max_length=100, unique=True, editable=False)
     amc_execution_id = models.CharField(max_length=100, blank=True, default="")
@@ -147,20 +143,18 @@ class Execution(models.Model):
     # When AMC accepted our request to cancel; it may still end otherwise.
     cancel_sent_at = models.DateTimeField(null=True, blank=True)
     error = models.TextField(blank=True, default="")
-    error_code = models.CharField(max_length=40, blank=True, default="")
+    error_code = models.CharField(max_length=40, choices=ErrorCode.choices, blank=True, default="")
     waiting_for = models.CharField(max_length=200, blank=True, default="")
 
-    next_step_at = models.DateTimeField(default=timezone.now)
-    lease_until = models.DateTimeField(null=True, blank=True)
-    leased_by = models.CharField(max_length=100, blank=True, default="")
-    # When a message about the present step went out.
-    sent_at = models.DateTimeField(null=True, blank=True)
-    # Claims in a row that brought nothing, and answers that left everything as it was.
-    step_attempts = models.PositiveIntegerField(default=0)
+    # Answers of AMC since the submission that left everything as it was: questions become rarer.
     polls = models.PositiveIntegerField(default=0)
+    # Looks for what an attempt with an unknown outcome made, since that attempt.
+    lookups = models.PositiveIntegerField(default=0)
+    # Downloads or conversions of the result that failed.
+    fetch_failures = models.PositiveIntegerField(default=0)
 
     queued_at = models.DateTimeField(auto_now_add=True)
-    # When a POST went out whose outcome nobody has told for certain: a run may exist at AMC.
+    # When a POST went out whose outcome is not certain: a run may exist at AMC. While it is set nothing is posted.
     attempted_at = models.DateTimeField(null=True, blank=True)
     submitted_at = models.DateTimeField(null=True, blank=True)
     started_at = models.DateTimeField(null=True, blank=True)
@@ -232,6 +226,16 @@ class Execution(models.Model):
     def is_open(self) -> bool:
         """Return whether it has not ended."""
         return self.status in OPEN_STATUSES
+
+    @property
+    def can_cancel(self) -> bool:
+        """Return whether it may be asked to end and was not yet."""
+        return self.status in CANCELLABLE_STATUSES and self.cancel_requested_at is None
+
+    @property
+    def can_fetch_again(self) -> bool:
+        """Return whether its result is at AMC but could not be fetched."""
+        return self.status == ExecutionStatus.FAILED and self.error_code == ErrorCode.RESULT_NOT_FETCHED
 
     @property
     def has_result(self) -> bool:

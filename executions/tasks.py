@@ -7,7 +7,7 @@ from uuid import UUID
 from celery import shared_task
 from django.utils import timezone
 
-from executions.services import queue, retention, steps, tick
+from executions.services import queue, retention, steps
 from instances.amc.types import AccountRef
 
 
@@ -20,13 +20,13 @@ def advance_execution(pk: str) -> None:
 @shared_task
 def admit_executions(account_id: str, marketplace_id: str) -> None:
     """Let runs out of the queue of an account."""
-    queue.fill_places(AccountRef(account_id, marketplace_id))
+    queue.admit_and_send(AccountRef(account_id, marketplace_id))
 
 
 @shared_task
 def tick_executions() -> None:
     """Send again whatever is due or stuck."""
-    tick.queue_due(timezone.now())
+    steps.send_due(timezone.now())
 
 
 @shared_task

@@ -17,12 +17,22 @@ from django.views.decorators.http import require_GET, require_POST
 
 from amchelper.exceptions import AmcHelperError
 from amchelper.htmx import HtmxHttpRequest, render_page, wants_fragment
-from executions.forms import ExecutionFilter, ResultQuery
+from executions.forms import ExecutionFilter, ResultQuery, RunAgainForm
 from executions.models import Execution, ExecutionStatus
-from executions.services import result_views
-from executions.services.failure_causes import failure_of
+from executions.presenters.progress import timeline
+from executions.presenters.results import result_context
+from executions.results.errors import ResultGoneError
+from executions.services import results
+from executions.services.executions import (
+    cancel,
+    fetch_again,
+    get_execution,
+    get_execution_to_edit,
+    get_execution_to_run,
+)
+from executions.services.failures import failure_of
 from executions.services.queue import queue_position
-from executions.services.start import cancel, fetch_again, get_execution, run_again
+from executions.services.start import run_again
 from instances.services.access import get_instance_or_404
 
 PER_PAGE = 25
@@ -67,7 +77,7 @@ def execution_detail(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
         "instance": execution.instance,
         "position": queue_position(execution) if execution.status == ExecutionStatus.QUEUED else None,
         "failure": failure_of(execution),
-        "steps": _steps(execution),
+        "steps": timeline(execution),
         "run_key": uuid4(),
         "breadcrumbs": [("Runs", reverse("executions:execution-list")), (execution.name, None)],
     }
@@ -77,6 +87,9 @@ def execution_detail(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
             # The rest of the page changes too once the run has ended.
             response["HX-Refresh"] = "true"
         return response
+    this = Execution.objects.filter(pk=pk)
+    context["can_edit"] = this.editable_by(request.user).exists()
+    context["can_run"] = this.runnable_by(request.user).exists()
     if execution.has_result:
         context |= _result(request, execution)
     return render(request, "executions/execution_detail.html", context)
@@ -96,10 +109,9 @@ def execution_rows(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
 def execution_statistics(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
     execution = get_execution(request.user, pk)
     try:
-        statistics = result_views.statistics_of(execution)
+        statistics = results.statistics_of(execution)
     except AmcHelperError as error:
-        messages.error(request, error.message)
-        return redirect(execution)
+        return _back_to(request, execution, error)
     context = {
         "execution": execution,
         "statistics": statistics,
@@ -123,138 +135,75 @@ def execution_download(request: HtmxHttpRequest, pk: UUID, kind: str) -> HttpRes
     try:
         return _DOWNLOADS[kind](execution, slugify(execution.name)[:120] or "result")
     except AmcHelperError as error:
-        messages.error(request, error.message)
-        return redirect(execution)
+        return _back_to(request, execution, error)
 
 
 @require_POST
 def execution_cancel(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
-    execution = get_execution(request.user, pk)
+    execution = get_execution_to_edit(request.user, pk)
     try:
-        cancelled = cancel(execution, request.user)
-        waits = "AMC was asked to end it; it may still succeed." if cancelled.is_open else "The run is cancelled."
-        messages.success(request, waits)
+        cancelled = cancel(execution, actor=request.user)
     except AmcHelperError as error:
-        messages.error(request, error.message)
+        return _back_to(request, execution, error)
+    waits = "AMC was asked to end it; it may still succeed." if cancelled.is_open else "The run is cancelled."
+    messages.success(request, waits)
     return redirect(execution)
 
 
 @require_POST
 def execution_again(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
     """Run the same once more; the key makes a second click lead to the same run."""
-    execution = get_execution(request.user, pk)
-    as_is = request.POST.get("what") != "template"
+    execution = get_execution_to_run(request.user, pk)
+    form = RunAgainForm(request.POST)
     try:
-        key = UUID(request.POST.get("key", ""))
-    except ValueError:
-        key = uuid4()
-    try:
-        again = run_again(execution, user=request.user, as_is=as_is, submission_key=key)
+        again = run_again(execution, actor=request.user, as_is=form.as_is, submission_key=form.submission_key)
     except AmcHelperError as error:
-        messages.error(request, error.message)
-        return redirect(execution)
+        return _back_to(request, execution, error)
     messages.success(request, "The new run is on its way. This page follows it.")
     return redirect(again)
 
 
 @require_POST
 def execution_fetch(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
-    execution = get_execution(request.user, pk)
+    execution = get_execution_to_edit(request.user, pk)
     try:
-        fetch_again(execution, request.user)
-        messages.success(request, "The result is being fetched again.")
+        fetch_again(execution, actor=request.user)
     except AmcHelperError as error:
-        messages.error(request, error.message)
+        return _back_to(request, execution, error)
+    messages.success(request, "The result is being fetched again.")
+    return redirect(execution)
+
+
+def _back_to(request: HtmxHttpRequest, execution: Execution, error: AmcHelperError) -> HttpResponse:
+    """Show an error on the run's page; raises Http404 for a result that is gone."""
+    if isinstance(error, ResultGoneError):
+        raise Http404(error.message)
+    messages.error(request, error.message)
     return redirect(execution)
 
 
 def _result(request: HtmxHttpRequest, execution: Execution) -> dict[str, Any]:
-    """Return rows, chart and what was asked for; of a result that is gone or damaged only what is wrong with it."""
-    try:
-        return {**_rows(request, execution), **_chart(request, execution)}
-    except AmcHelperError as error:
-        return {"result_problem": error.message}
-    except Http404:
-        return {"result_problem": "The stored result is gone. Run it again to have it back."}
-
-
-def _rows(request: HtmxHttpRequest, execution: Execution) -> dict[str, Any]:
-    """Return a page of rows; a question that cannot be answered is a message beside the first one."""
     query = ResultQuery(request.GET)
-    number = request.GET.get("rows", "1")
-    wanted = int(number) if number.isdecimal() and len(number) < 9 else 1
-    asked: dict[str, Any] = {"order": query.order(), "conditions": query.conditions(), "search": query.text}
-    problem = ""
-    try:
-        rows = result_views.result_page(execution, number=wanted, **asked)
-    except AmcHelperError as error:
-        problem, wanted = error.message, 1
-        asked = {"order": [], "conditions": [], "search": ""}
-        rows = result_views.result_page(execution, number=1, **asked)
-    pages = max(1, -(-rows.filtered // result_views.ROWS_PER_PAGE))
-    if wanted > pages:
-        rows = result_views.result_page(execution, number=pages, **asked)
-    return {
-        "result": rows,
-        "rows": [list(zip(rows.columns, row, strict=True)) for row in rows.rows],
-        "query": query,
-        "problem": problem,
-        "number": max(1, min(wanted, pages)),
-        "pages": pages,
-        "first": rows.offset + 1,
-        "last": rows.offset + len(rows.rows),
-    }
-
-
-def _chart(request: HtmxHttpRequest, execution: Execution) -> dict[str, Any]:
-    asked = {name: request.GET.get(f"chart_{name}", "") for name in ("x", "y", "kind")}
-    try:
-        chart = result_views.chart_of(execution, x=asked["x"], y=asked["y"], kind=asked["kind"])
-    except AmcHelperError as error:
-        return {"chart": None, "chart_problem": error.message, "asked": asked}
-    data = result_views.chart_json(chart) if chart else None
-    table = list(zip(chart.labels, *(series.values for series in chart.series), strict=True)) if chart else []
-    return {"chart": chart, "chart_data": data, "chart_rows": table, "asked": asked}
-
-
-def _steps(execution: Execution) -> list[dict[str, Any]]:
-    """Return the timeline: name, moment and whether it is done, current or failed."""
-    moments = (
-        ("Queued", execution.queued_at),
-        ("Submitted to AMC", execution.submitted_at),
-        ("Started at AMC", execution.started_at),
-        ("Ended at AMC", execution.amc_finished_at),
-        ("Result stored" if execution.status == ExecutionStatus.SUCCEEDED else "Ended", execution.finished_at),
-    )
-    steps = [{"name": name, "at": at, "status": "done" if at else ""} for name, at in moments]
-    if execution.is_open:
-        current = next((step for step in steps if not step["at"]), steps[-1])
-        current["status"] = "current"
-    elif execution.status != ExecutionStatus.SUCCEEDED:
-        steps[-1]["status"] = "failed"
-        steps[-1]["name"] = execution.get_status_display()
-    return [step for step in steps if step["at"] or execution.is_open]
+    return {"query": query, **result_context(execution, query.rows_question(), query.chart_question())}
 
 
 def _csv(execution: Execution, name: str) -> HttpResponseBase:
-    return _streamed(result_views.original_csv(execution), "text/csv", f"{name}.csv")
+    return _streamed(results.original_csv(execution), "text/csv", f"{name}.csv")
 
 
 def _safe(execution: Execution, name: str) -> HttpResponseBase:
-    return _streamed(result_views.safe_csv(execution), "text/csv", f"{name}-spreadsheet.csv")
+    return _streamed(results.safe_csv(execution), "text/csv", f"{name}-spreadsheet.csv")
 
 
 def _xlsx(execution: Execution, name: str) -> HttpResponseBase:
     kind = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-    return FileResponse(
-        result_views.xlsx(execution), as_attachment=True, filename=f"{name}.xlsx", content_type=kind
-    )
+    return FileResponse(results.xlsx(execution), as_attachment=True, filename=f"{name}.xlsx", content_type=kind)
 
 
 def _parquet(execution: Execution, name: str) -> HttpResponseBase:
     kind = "application/vnd.apache.parquet"
     return FileResponse(
-        result_views.parquet(execution), as_attachment=True, filename=f"{name}.parquet", content_type=kind
+        results.parquet(execution), as_attachment=True, filename=f"{name}.parquet", content_type=kind
     )
 
 

@@ -83,7 +83,7 @@ from planning.windows import rolling_window, today_in
 from executions.services.start import start_execution
 for template in InstanceTemplate.objects.all():
     window = rolling_window(days=30, today=today_in("UTC", timezone.now()), zone="UTC")
-    print("run", start_execution(user=template.user, template=template, window=window).get_absolute_url())
+    print("run", start_execution(actor=template.instance.user, template=template, window=window).get_absolute_url())
 """
 
 

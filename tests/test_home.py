@@ -28,7 +28,7 @@ class HomeTests(ScheduleTestCase):
 
     def run_one(self, name: str = "Reach in January") -> Execution:
         return start_execution(
-            user=self.alice, template=self.template, window=WINDOW, trigger=Trigger.MANUAL, name=name
+            actor=self.alice, template=self.template, window=WINDOW, trigger=Trigger.MANUAL, name=name
         )
 
     def test_newcomer_sees_the_steps_and_no_empty_tables(self) -> None:
@@ -60,7 +60,7 @@ class HomeTests(ScheduleTestCase):
     def test_others_runs_and_schedules_are_not_shown(self) -> None:
         theirs = make_template(self.charlie)
         start_execution(
-            user=self.charlie, template=theirs, window=WINDOW, trigger=Trigger.MANUAL, name="Charlie's run"
+            actor=self.charlie, template=theirs, window=WINDOW, trigger=Trigger.MANUAL, name="Charlie's run"
         )
         create_schedule(actor=self.charlie, template=theirs, values=values(name="Charlie's plan"))
         page = self.home()

@@ -27,3 +27,13 @@ class ResultMemoryError(ResultError):
     """A question to a result needs more memory than it may have."""
 
     code = "result_memory"
+
+
+class ResultGoneError(ResultError):
+    """There is no stored result, or its file is gone."""
+
+    code = "result_gone"
+    http_status = 404
+
+    def __init__(self) -> None:
+        super().__init__("The stored result is gone. Run it again to have it back.")

@@ -17,7 +17,7 @@ from executions.results.display import display
 
 TOP_VALUES = 5
 _TIMEOUT_SECONDS = 60.0
-# Above this nearly every value is its own, and counting them all tells nobody anything.
+# Above this nearly every value is its own, and counting them all tells nothing.
 _MAX_COUNTED = 200_000
 _COLUMNS_PER_PASS = 20
 

@@ -1,10 +1,9 @@
-"""The hold a worker has on an execution: every write happens under it, or not at all."""
+"""A worker's claim on an execution: the lease, and every way in which a step may leave the row."""
 
 from __future__ import annotations
 
 import logging
-import secrets
-import time
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -12,75 +11,94 @@ from uuid import UUID
 from django.db.models import Case, DateTimeField, Value, When
 from django.utils import timezone
 
-from executions.models import LEASE, Execution
+from amchelper.exceptions import AmcHelperError
+from amchelper.leases import Claim, LeasedQuerySet, new_token
+from executions.errors import ErrorCode
+from executions.models import AT_AMC, FINAL_STATUSES, Execution, ExecutionStatus
+from executions.services import queue
+from executions.services.timing import STEP
+from instances.amc.client import AmcClient
+from instances.amc.executions import AmcExecution
+from instances.services.amazon import amc_client
 
 logger = logging.getLogger(__name__)
 
-# A lease is kept when it has been running for this long.
-_KEEP_AFTER_SECONDS = LEASE.total_seconds() / 6
-_LONGEST_EXTENSION = timedelta(minutes=50)
+_WORDLESS = {
+    ExecutionStatus.FAILED: "AMC says that the run failed, without a reason. Run it again.",
+    ExecutionStatus.REJECTED: "AMC rejected the run without a reason. Check the SQL.",
+    ExecutionStatus.CANCELLED: "",
+}
+_CANCELLED_AT_AMC = "This was cancelled at AMC, not here. Run it again if that was a mistake."
+_MAX_WAITING_FOR = 200
 
 
-class LeaseLostError(Exception):
-    """Another worker took over, or the execution is gone: whatever this one found out is of no use."""
+class ExecutionClaim(Claim[Execution]):
+    """One claimed execution; it may be written only while its status is what it was."""
 
+    def __init__(self, row: Execution, token: str, worker: str) -> None:
+        super().__init__(row, token)
+        self.worker = worker
 
-class Claim:
-    """One execution, held by a token that exists once; what it says was true when it was claimed."""
-
-    def __init__(self, execution: Execution, token: str) -> None:
-        self.execution, self._token = execution, token
-        self._kept_at = time.monotonic()
-
-    def keep(self, *, always: bool = False, **fields: Any) -> None:
-        """Hold on for another lease and write `fields`; raises LeaseLostError. Cheap to call often."""
-        if not (always or fields) and time.monotonic() - self._kept_at < _KEEP_AFTER_SECONDS:
-            return
-        self._hold(timezone.now() + LEASE, fields)
-
-    def extend(self, duration: timedelta) -> None:
-        """Hold on for a long piece of work that cannot say it is alive; raises LeaseLostError."""
-        self._hold(timezone.now() + LEASE + min(duration, _LONGEST_EXTENSION), {})
-
-    def finish(self, **fields: Any) -> None:
-        """Write what a step brought and let go; raises LeaseLostError."""
-        self._release({"step_attempts": 0, **fields})
-
-    def put_off(self, delay: timedelta, *, counts: bool = True, **fields: Any) -> None:
-        """Let go until later, keeping the status; a try that does not count is taken back. Raises LeaseLostError."""
-        if not counts:
-            fields["step_attempts"] = max(0, self.execution.step_attempts - 1)
-        self._release({"next_step_at": self.after(delay), **fields})
+    def client(self) -> AbstractContextManager[AmcClient]:
+        """Open the client of a step; raises what `amc_client` raises."""
+        account = self.row.instance.account
+        return amc_client(account.connection, account.region, policy=STEP)
 
     def after(self, delay: timedelta) -> datetime | Case:
-        """Return when the next step is due: after `delay`, at once when somebody asked to cancel since the claim."""
-        now = timezone.now()
-        if self.execution.cancel_requested_at is not None:
-            return now + delay
-        is_cancelled = When(cancel_requested_at__isnull=False, then=Value(now))
-        return Case(is_cancelled, default=Value(now + delay), output_field=DateTimeField())
+        """Return when the next step is due: after `delay`, at once when cancelling was asked for since the claim."""
+        due = super().after(delay)
+        if self.row.cancel_requested_at is not None:
+            return due
+        is_cancelled = When(cancel_requested_at__isnull=False, then=Value(timezone.now()))
+        return Case(is_cancelled, default=Value(due), output_field=DateTimeField())
 
-    def _hold(self, until: datetime, fields: dict[str, Any]) -> None:
-        self._write({**fields, "lease_until": until})
-        self._kept_at = time.monotonic()
+    def finish(self, **fields: Any) -> None:
+        """Write what a step brought and let go; a run that has ended or left AMC makes way for the next one."""
+        was_at_amc, status = self.row.status in AT_AMC, fields.get("status", self.row.status)
+        if status in FINAL_STATUSES:
+            fields = {"error": "", "error_code": "", "waiting_for": "", "finished_at": timezone.now(), **fields}
+        super().finish(**fields)
+        if status in FINAL_STATUSES:
+            logger.info("execution finished id=%s status=%s code=%s", self.row.pk, status, self.row.error_code)
+        if was_at_amc and status in (ExecutionStatus.FETCHING, *FINAL_STATUSES):
+            queue.release(self.row)
 
-    def _release(self, fields: dict[str, Any]) -> None:
-        # `sent_at` belongs to the step that ends here.
-        self._write({**fields, "lease_until": None, "leased_by": "", "sent_at": None})
+    def fail(self, code: ErrorCode, message: str, **fields: Any) -> bool:
+        """End the run as failed; returns False, for nothing is left to do."""
+        self.finish(status=ExecutionStatus.FAILED, error=message, error_code=code, **fields)
+        return False
 
-    def _write(self, fields: dict[str, Any]) -> None:
-        mine = Execution.objects.filter(
-            pk=self.execution.pk, leased_by=self._token, status=self.execution.status
-        ).exclude(lease_until=None)
-        if not mine.update(**fields):
-            raise LeaseLostError(str(self.execution.pk))
-        for name, value in fields.items():
-            setattr(self.execution, name, value)
+    def finish_from_amc(self, status: ExecutionStatus, answer: AmcExecution) -> bool:
+        """End the run as AMC reported, with its words; returns False, for nothing is left to do."""
+        words, code = _WORDLESS[status], answer.reason_code or f"amc_{answer.status.lower()}"
+        if status == ExecutionStatus.CANCELLED:
+            words = "" if self.row.cancel_requested_at else _CANCELLED_AT_AMC
+            code = answer.reason_code
+        self.finish(
+            status=status,
+            error=answer.status_reason or words,
+            error_code=code,
+            amc_status=answer.status[:40],
+            amc_finished_at=answer.updated_at or timezone.now(),
+        )
+        return False
+
+    def reschedule(self, error: AmcHelperError, delay: timedelta, *, counts: bool = True, **fields: Any) -> bool:
+        """Keep the status and try again later, saying why; returns False, for nothing is left to do now."""
+        logger.warning(
+            "execution step deferred id=%s status=%s code=%s seconds=%.0f",
+            self.row.pk, self.row.status, error.code, delay.total_seconds(),
+        )  # fmt: skip
+        self.defer(delay, counts=counts, waiting_for=error.message[:_MAX_WAITING_FOR], **fields)
+        return False
+
+    def _rows(self) -> LeasedQuerySet[Execution]:
+        return super()._rows().filter(status=self.row.status)
 
 
-def claim_execution(pk: UUID, *, worker: str, within: timedelta = timedelta()) -> Claim | None:
-    """Claim an execution that is due; each claim has a token of its own, so that no two are taken for one."""
-    token = f"{worker[:80]}/{secrets.token_hex(8)}"
-    mine = Execution.objects.claim(pk, token=token, now=timezone.now(), within=within)
-    execution = mine.select_related("instance__account__connection").first()
-    return Claim(execution, token) if execution is not None else None
+def claim_execution(pk: UUID, *, worker: str, within: timedelta = timedelta()) -> ExecutionClaim | None:
+    """Claim an execution whose step is due, now or `within` a time; None when there is nothing to do with it."""
+    token = new_token(worker)
+    mine = Execution.objects.claim([pk], token=token, now=timezone.now(), within=within)
+    row = mine.select_related("instance__account__connection").first()
+    return ExecutionClaim(row, token, worker) if row is not None else None

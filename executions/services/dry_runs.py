@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from amchelper.exceptions import AmcHelperError
 from amchelper.models import User
-from executions.services.failure_causes import Failure, explain
+from executions.services.failures import Failure, explain
 from executions.services.start import make_execution
 from executions.services.submission import request_of
 from instances.amc.errors import AmcNotVisibleError, AmcRejectedError
@@ -27,11 +27,11 @@ PENDING, ACCEPTED, REFUSED, FAILED = "pending", "accepted", "refused", "failed"
 class DryRun:
     """How a dry run stands: `words` are AMC's when it refused, ours when it could not be asked.
 
-    It holds for one version of a template over one window (`subject`), and is kept as JSON.
+    It holds for one version of a template over one window (`fingerprint`), and is kept as JSON.
     """
 
     status: str
-    subject: str
+    fingerprint: str
     words: str = ""
     execution_id: str = ""
     created_at: str = ""
@@ -40,6 +40,16 @@ class DryRun:
     def is_open(self) -> bool:
         """Return whether AMC still has to answer."""
         return self.status == PENDING
+
+    @property
+    def is_accepted(self) -> bool:
+        """Return whether AMC would run it."""
+        return self.status == ACCEPTED
+
+    @property
+    def is_refused(self) -> bool:
+        """Return whether AMC said what is wrong with it."""
+        return self.status == REFUSED
 
     def to_json(self) -> dict[str, Any]:
         """Return what the constructor takes."""
@@ -52,27 +62,27 @@ class DryRun:
         return explain(self.words, template.source_sql, template.parameter_values)
 
 
-def subject_of(template: InstanceTemplate, window: Window) -> str:
+def fingerprint_of(template: InstanceTemplate, window: Window) -> str:
     """Name what a dry run is about: a later version or another window needs a new one."""
     return f"{template.pk}/{template.version}/{window.start}/{window.end}/{window.zone}"
 
 
-def dry_run(*, user: User, template: InstanceTemplate, window: Window, earlier: DryRun | None = None) -> DryRun:
+def dry_run(*, actor: User, template: InstanceTemplate, window: Window, earlier: DryRun | None = None) -> DryRun:
     """Start a dry run, or ask how an open `earlier` one about the same stands; never raises what AMC answers."""
-    subject = subject_of(template, window)
-    if earlier is not None and earlier.is_open and earlier.subject == subject:
+    fingerprint = fingerprint_of(template, window)
+    if earlier is not None and earlier.is_open and earlier.fingerprint == fingerprint:
         return _ask(template.instance, earlier)
     try:
-        execution = make_execution(user=user, template=template, window=window)
+        execution = make_execution(created_by=actor, template=template, window=window)
         execution.complete()
         instance = template.instance
         with amc_client(instance.account.connection, instance.account.region) as client:
             answer = client.validate(instance.ref, request_of(execution))
     except AmcRejectedError as error:
-        return DryRun(REFUSED, subject, error.message)
+        return DryRun(REFUSED, fingerprint, error.message)
     except AmcHelperError as error:
-        return DryRun(FAILED, subject, error.message)
-    begun = DryRun(PENDING, subject, "", answer.execution_id, timezone.now().isoformat())
+        return DryRun(FAILED, fingerprint, error.message)
+    begun = DryRun(PENDING, fingerprint, "", answer.execution_id, timezone.now().isoformat())
     return _read(begun, answer) if answer.is_final else _ask(instance, begun)
 
 
@@ -85,7 +95,7 @@ def _ask(instance: AMCInstance, begun: DryRun) -> DryRun:
     except AmcNotVisibleError:
         return begun
     except AmcHelperError as error:
-        return DryRun(FAILED, begun.subject, error.message)
+        return DryRun(FAILED, begun.fingerprint, error.message)
     return _read(begun, answer)
 
 
@@ -93,6 +103,6 @@ def _read(begun: DryRun, answer: AmcExecution) -> DryRun:
     if not answer.is_final:
         return begun
     if answer.status == "SUCCEEDED":
-        return DryRun(ACCEPTED, begun.subject)
+        return DryRun(ACCEPTED, begun.fingerprint)
     words = answer.status_reason or "AMC refused it without a reason."
-    return DryRun(REFUSED, begun.subject, words)
+    return DryRun(REFUSED, begun.fingerprint, words)

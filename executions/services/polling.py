@@ -1,33 +1,34 @@
-"""Ask AMC about runs that are there, many of an instance with one call, and cancel those nobody wants any more."""
+"""Ask AMC about runs that are there, many of an instance with one call, and cancel those that are not wanted."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
-from functools import partial
 
 from django.utils import timezone
 
 from amchelper.exceptions import AmcHelperError
+from amchelper.leases import LeaseLostError
+from executions.errors import ErrorCode
 from executions.models import Execution, ExecutionStatus
-from executions.services.claims import Claim, LeaseLostError, claim_execution
-from executions.services.endings import end, end_as_told, leave_amc, step_client, wait_for
-from executions.services.messages import send_steps
-from executions.services.timing import LONGEST, delay_after, has_overrun, poll_delay
+from executions.services.claims import ExecutionClaim, claim_execution
+from executions.services.queue import send_steps
+from executions.services.timing import MAX_DELAY, delay_after, has_overrun, poll_delay
 from instances.amc.calls import PAGE_SIZE
 from instances.amc.client import AmcClient
 from instances.amc.errors import AmcError, AmcNotFoundError, AmcNotVisibleError
 from instances.amc.executions import AmcExecution
 
-# Who is due within this time is asked about together with those that are due now.
+# Runs that are due within this time are asked about together with those that are due now.
 _TOGETHER = timedelta(seconds=10)
-_MOST_TOGETHER = 50
+_MAX_TOGETHER = 50
 # From so many on one list is cheaper than single questions.
 _WORTH_A_LIST = 3
 # A list begins this long before the oldest of our runs: clocks differ.
 _LIST_BACK = timedelta(hours=1)
 # AMC may disagree with itself for a while; then a run that it does not know is lost there.
-_MOST_NOT_FOUND, _LOST_AFTER = 6, timedelta(minutes=10)
+_MAX_NOT_FOUND, _LOST_AFTER = 6, timedelta(minutes=10)
 _NO_END = "AMC did not report an end of this run in time. Look for it in the AMC console before you run it again."
 _ENDS = {
     "FAILED": ExecutionStatus.FAILED,
@@ -37,79 +38,94 @@ _ENDS = {
 }
 
 
-def poll(claim: Claim, *, worker: str) -> bool:
+def poll(claim: ExecutionClaim, client: AmcClient) -> bool:
     """Ask about a run and about others of its instance that are due; returns whether more is due for this one."""
-    claims = [claim, *_claim_others(claim.execution, worker)]
-    moved: list[Claim] = []
+    others = _claim_others(claim)
     try:
-        with step_client(claim.execution) as client:
-            listed = _list(client, claims)
-            moved = [one for one in claims if _step(one, partial(_ask, client, one, listed))]
+        listed = _list(client, [claim, *others])
     except AmcHelperError as error:
-        # No client or no list: it is the same for all of them. Who was done before is not held any more.
-        for one in claims:
-            _step(one, partial(_fail, error))
-    send_steps(one.execution.pk for one in moved if one is not claim)
-    return claim in moved
+        # It is the same for all of them.
+        for other in others:
+            _let_go(other, error)
+        raise
+    moved = [other for other in others if _poll_other(client, other, listed)]
+    send_steps(other.row.pk for other in moved)
+    claim.heartbeat()
+    return _apply(claim, _ask(client, claim, listed))
 
 
-def _claim_others(execution: Execution, worker: str) -> list[Claim]:
-    within = min(_TOGETHER, poll_delay(0) / 2)
+def polling_failed(claim: ExecutionClaim, error: AmcHelperError) -> bool:
+    """Ask again later, whatever went wrong: the run goes on at AMC. Only time or AMC ends it. Returns False."""
+    execution, now = claim.row, timezone.now()
+    if isinstance(error, AmcNotFoundError) and _is_lost(execution, now):
+        return claim.fail(ErrorCode.LOST, f"AMC does not know this run any more. {error.message}")
+    is_patient = isinstance(error, AmcError) and error.transient
+    if has_overrun(execution, now, patiently=is_patient):
+        return claim.fail(ErrorCode.NO_END, f"{_NO_END} {error.message}")
+    delay = delay_after(error, execution.step_attempts)
+    if not is_patient:
+        delay = min(max(delay, poll_delay(execution.polls)), MAX_DELAY)
+    return claim.reschedule(error, delay, counts=not isinstance(error, AmcNotVisibleError))
+
+
+def _claim_others(claim: ExecutionClaim) -> list[ExecutionClaim]:
+    execution, within = claim.row, min(_TOGETHER, poll_delay(0) / 2)
     others = (
         Execution.objects.due(timezone.now(), within=within)
         .filter(status__in=[ExecutionStatus.PENDING, ExecutionStatus.RUNNING], instance_id=execution.instance_id)
         .exclude(pk=execution.pk)
         .values_list("pk", flat=True)
     )
-    pks = list(others[:_MOST_TOGETHER])
+    pks = list(others[:_MAX_TOGETHER])
     if len(pks) + 1 < _WORTH_A_LIST:
         return []
-    claims = (claim_execution(pk, worker=worker, within=within) for pk in pks)
-    return [claim for claim in claims if claim is not None]
+    claims = (claim_execution(pk, worker=claim.worker, within=within) for pk in pks)
+    return [other for other in claims if other is not None]
 
 
-def _list(client: AmcClient, claims: Sequence[Claim]) -> dict[str, AmcExecution]:
+def _list(client: AmcClient, claims: Sequence[ExecutionClaim]) -> dict[str, AmcExecution]:
     """Return what one list tells about these runs; those it does not hold are asked about one by one."""
     if len(claims) < _WORTH_A_LIST:
         return {}
     now = timezone.now()
-    wanted = {claim.execution.amc_execution_id for claim in claims}
-    since = min(claim.execution.submitted_at or now for claim in claims) - _LIST_BACK
+    wanted = {claim.row.amc_execution_id for claim in claims}
+    since = min(claim.row.submitted_at or now for claim in claims) - _LIST_BACK
     found: dict[str, AmcExecution] = {}
     # As many rows as single questions would pay for.
-    most = PAGE_SIZE * (len(claims) - 1)
-    for row, answer in enumerate(client.list_executions(claims[0].execution.ref, created_since=since), start=1):
+    max_rows = PAGE_SIZE * (len(claims) - 1)
+    for row, answer in enumerate(client.list_executions(claims[0].row.ref, created_since=since), start=1):
         if answer.execution_id in wanted:
             found[answer.execution_id] = answer
-        if len(found) == len(wanted) or row >= most:
+        if len(found) == len(wanted) or row >= max_rows:
             break
         if row % PAGE_SIZE == 0:
             for claim in claims:
-                claim.keep()
+                claim.heartbeat()
     return found
 
 
-def _step(claim: Claim, ask: Callable[[], AmcExecution]) -> bool:
-    """Bring one run up to date; returns whether its next step is due. What goes wrong concerns this run only."""
+def _poll_other(client: AmcClient, claim: ExecutionClaim, listed: dict[str, AmcExecution]) -> bool:
+    """Bring another run up to date; returns whether its next step is due. What goes wrong concerns it alone."""
     try:
-        try:
-            claim.keep()
-            return _apply(claim, ask())
-        except AmcHelperError as error:
-            return _postpone(claim, error)
+        claim.heartbeat()
+        return _apply(claim, _ask(client, claim, listed))
+    except AmcHelperError as error:
+        _let_go(claim, error)
     except LeaseLostError:
-        return False
+        pass  # another worker has it
+    return False
 
 
-def _fail(error: AmcHelperError) -> AmcExecution:
-    raise error
+def _let_go(claim: ExecutionClaim, error: AmcHelperError) -> None:
+    with suppress(LeaseLostError):
+        polling_failed(claim, error)
 
 
-def _ask(client: AmcClient, claim: Claim, listed: dict[str, AmcExecution]) -> AmcExecution:
-    execution = claim.execution
+def _ask(client: AmcClient, claim: ExecutionClaim, listed: dict[str, AmcExecution]) -> AmcExecution:
+    execution = claim.row
     if execution.cancel_requested_at is not None and execution.cancel_sent_at is None:
         answer = client.cancel_execution(execution.ref, execution.amc_execution_id)
-        claim.keep(cancel_sent_at=timezone.now())
+        claim.heartbeat(cancel_sent_at=timezone.now())
         return answer
     known = listed.get(execution.amc_execution_id)
     if known is not None:
@@ -117,15 +133,16 @@ def _ask(client: AmcClient, claim: Claim, listed: dict[str, AmcExecution]) -> Am
     return client.get_execution(execution.ref, execution.amc_execution_id, created_at=execution.submitted_at)
 
 
-def _apply(claim: Claim, answer: AmcExecution) -> bool:
-    execution, now = claim.execution, timezone.now()
+def _apply(claim: ExecutionClaim, answer: AmcExecution) -> bool:
+    execution, now = claim.row, timezone.now()
     if answer.has_succeeded:
-        return _begin_to_fetch(claim, answer)
+        _begin_to_fetch(claim, answer)
+        return True
     if answer.status in _ENDS:
-        return end_as_told(claim, _ENDS[answer.status], answer)
+        return claim.finish_from_amc(_ENDS[answer.status], answer)
     if has_overrun(execution, now):
-        return end(claim, ExecutionStatus.FAILED, error=_NO_END, code="no_end", amc_status=answer.status[:40])
-    # A status nobody documented says only that the run has not ended.
+        return claim.fail(ErrorCode.NO_END, _NO_END, amc_status=answer.status[:40])
+    # An undocumented status says only that the run has not ended.
     is_running = execution.status == ExecutionStatus.RUNNING or answer.status not in ("PENDING", "")
     claim.finish(
         status=ExecutionStatus.RUNNING if is_running else ExecutionStatus.PENDING,
@@ -138,46 +155,24 @@ def _apply(claim: Claim, answer: AmcExecution) -> bool:
     return False
 
 
-def _begin_to_fetch(claim: Claim, answer: AmcExecution) -> bool:
+def _begin_to_fetch(claim: ExecutionClaim, answer: AmcExecution) -> None:
     now = timezone.now()
     claim.finish(
         status=ExecutionStatus.FETCHING,
         amc_status=answer.status[:40],
         amc_finished_at=answer.updated_at or now,
-        started_at=claim.execution.started_at or now,
+        started_at=claim.row.started_at or now,
         output_columns=[
             {"name": column.name, "data_type": column.data_type, "column_type": column.column_type}
             for column in answer.output_columns
         ],
         waiting_for="",
-        polls=0,
+        fetch_failures=0,
         next_step_at=now,
     )
-    leave_amc(claim.execution)
-    return True
-
-
-def _postpone(claim: Claim, error: AmcHelperError) -> bool:
-    """Ask again later, whatever went wrong: the run goes on at AMC. Only time or AMC ends it."""
-    execution, now = claim.execution, timezone.now()
-    is_hidden = isinstance(error, AmcNotVisibleError)
-    if isinstance(error, AmcNotFoundError) and _is_lost(execution, now):
-        return end(
-            claim,
-            ExecutionStatus.FAILED,
-            error=f"AMC does not know this run any more. {error.message}",
-            code="lost",
-        )
-    is_patient = isinstance(error, AmcError) and error.transient
-    if has_overrun(execution, now, patiently=is_patient):
-        return end(claim, ExecutionStatus.FAILED, error=f"{_NO_END} {error.message}", code="no_end")
-    delay = delay_after(error, execution.step_attempts)
-    if not is_patient:
-        delay = min(max(delay, poll_delay(execution.polls)), LONGEST)
-    return wait_for(claim, error, delay, counts=not is_hidden)
 
 
 def _is_lost(execution: Execution, now: datetime) -> bool:
-    return execution.step_attempts >= _MOST_NOT_FOUND and (
+    return execution.step_attempts >= _MAX_NOT_FOUND and (
         execution.submitted_at is None or now > execution.submitted_at + _LOST_AFTER
     )

@@ -1,4 +1,4 @@
-"""Our own queue: how many runs may be at AMC, who is next, and what the others wait for."""
+"""Our own queue: how many runs AMC takes, which one is next, what the others wait for, and messages to workers."""
 
 from __future__ import annotations
 
@@ -13,14 +13,19 @@ from django.db import transaction
 from django.db.models import Count, Min, Q
 from django.utils import timezone
 
-from executions.models import FARTHEST, Execution, ExecutionQuerySet, ExecutionStatus
-from executions.services.messages import send_steps
+from amchelper.leases import CLOCK_SKEW_LIMIT
+from amchelper.queue import send_task
+from executions.models import Execution, ExecutionQuerySet, ExecutionStatus
 from instances.amc.types import AccountRef
 from instances.models import AMCAccount, AMCInstance
 
+# By name: tasks are above services and import them.
+_ADVANCE = "executions.tasks.advance_execution"
+_ADMIT = "executions.tasks.admit_executions"
+
 
 @dataclass(frozen=True)
-class Places:
+class Capacity:
     """How many runs are open at AMC and how many may be, for an instance and for its account."""
 
     instance_open: int
@@ -30,53 +35,59 @@ class Places:
 
     @property
     def free(self) -> int:
-        """Count the places a run of this instance can have now."""
+        """Return how many more runs of this instance AMC takes now."""
         return max(0, min(self.instance_limit - self.instance_open, self.account_limit - self.account_open))
 
 
-def headroom(instance: AMCInstance) -> int:
-    """Count the places a run of this instance can have at AMC now."""
-    return places(instance).free
-
-
-def places(instance: AMCInstance) -> Places:
-    """Return how full an instance and its account are, whoever of our users started the runs."""
+def capacity(instance: AMCInstance) -> Capacity:
+    """Return how full an instance and its account are, all of our users together."""
     account = Execution.objects.at_amc().filter(_of_account(instance.account.ref))
     counts = account.aggregate(
         account=Count("pk"), instance=Count("pk", filter=Q(instance__instance_id=instance.instance_id))
     )
-    return Places(
+    return Capacity(
         counts["instance"], settings.EXECUTIONS_PER_INSTANCE, counts["account"], settings.EXECUTIONS_PER_ACCOUNT
     )
 
 
+def send_steps(pks: Iterable[UUID]) -> None:
+    """Tell the workers that steps of these executions may be due."""
+    for pk in pks:
+        send_task(_ADVANCE, str(pk))
+
+
+def send_admission(account: AccountRef) -> None:
+    """Tell the workers that runs wait in our queue for this account."""
+    send_task(_ADMIT, account.account_id, account.marketplace_id)
+
+
 def queue_position(execution: Execution) -> int | None:
-    """Return the place in the instance's queue, 1 for the next one; None when it does not wait in it."""
+    """Return the position in the instance's queue, 1 for the next one; None when it does not wait in it."""
     return queue_positions([execution]).get(execution.pk)
 
 
 def queue_positions(executions: Iterable[Execution]) -> dict[UUID, int]:
-    """Return the places of those that wait, in one query. The instances must be loaded."""
+    """Return the positions of those that wait, in one query. The instances must be loaded."""
     wanted = {one.pk: one.instance.instance_id for one in executions if one.status == ExecutionStatus.QUEUED}
     if not wanted:
         return {}
     rows = Execution.objects.waiting().filter(instance__instance_id__in=set(wanted.values()))
-    places: Counter[tuple[str, str, str]] = Counter()
+    positions: Counter[tuple[str, str, str]] = Counter()
     found = {}
     for pk, *key in rows.values_list(
         "pk", "instance__instance_id", "instance__account__account_id", "instance__account__marketplace_id"
     ):
         instance = (key[0], key[1], key[2])
-        places[instance] += 1
+        positions[instance] += 1
         if pk in wanted:
-            found[pk] = places[instance]
+            found[pk] = positions[instance]
     return found
 
 
 def admit_waiting(account: AccountRef) -> list[UUID]:
-    """Let runs out of the queue while instance and account have places, the oldest first; returns who may submit.
+    """Let runs out of the queue while instance and account have capacity, the oldest first; returns those admitted.
 
-    The account's rows are locked meanwhile (SQLite locks everything), so that no place is given away twice.
+    The account's rows are locked meanwhile (SQLite locks everything), so that no capacity is given away twice.
     """
     with transaction.atomic():
         _lock(account)
@@ -88,7 +99,6 @@ def admit_waiting(account: AccountRef) -> list[UUID]:
             waiting_for="",
             next_step_at=now,
             step_attempts=0,
-            polls=0,
             sent_at=now,
         )
         admission.explain()
@@ -96,33 +106,46 @@ def admit_waiting(account: AccountRef) -> list[UUID]:
 
 
 def admit(execution: Execution) -> bool:
-    """Admit whoever is next for this execution's account; returns whether it was this one."""
+    """Admit what is next for this execution's account; returns whether this one was admitted."""
     admitted = admit_waiting(execution.instance.account.ref)
     send_steps(pk for pk in admitted if pk != execution.pk)
     return execution.pk in admitted
 
 
-def fill_places(account: AccountRef) -> None:
-    """Admit whoever waits for this account, after a run left AMC or its message got lost."""
+def admit_and_send(account: AccountRef) -> None:
+    """Admit what waits for this account, after a run left AMC or its message got lost, and tell the workers."""
     if Execution.objects.waiting().filter(_of_account(account)).exists():
         send_steps(admit_waiting(account))
 
 
-def accounts_with_waiting(now: datetime, *, most: int) -> list[AccountRef]:
+def release(execution: Execution) -> None:
+    """Give the capacity of a run that AMC is done with to the runs that wait for it."""
+    now = timezone.now()
+    same_instance = Execution.objects.waiting().filter(
+        instance__instance_id=execution.instance.instance_id, next_step_at__gt=now
+    )
+    # Told that AMC is full: with this capacity free it is worth asking again.
+    Execution.objects.filter(pk__in=same_instance.order_by().values("pk"), status=ExecutionStatus.QUEUED).update(
+        next_step_at=now
+    )
+    admit_and_send(execution.instance.account.ref)
+
+
+def accounts_with_waiting(now: datetime, *, limit: int) -> list[AccountRef]:
     """Return the accounts for which runs wait that may be admitted, those first that have waited longest."""
     rows = (
         Execution.objects.filter(status=ExecutionStatus.QUEUED)
-        .filter(Q(next_step_at__lte=now) | Q(next_step_at__gt=now + FARTHEST))
+        .filter(Q(next_step_at__lte=now) | Q(next_step_at__gt=now + CLOCK_SKEW_LIMIT))
         .order_by()
         .values_list("instance__account__account_id", "instance__account__marketplace_id")
         .annotate(oldest=Min("queued_at"))
-        .order_by("oldest")[:most]
+        .order_by("oldest")[:limit]
     )
     return [AccountRef(account_id, marketplace_id) for account_id, marketplace_id, _ in rows]
 
 
 class _Admission:
-    """Who gets the free places of one account."""
+    """Which runs get the free capacity of one account."""
 
     def __init__(self, account: AccountRef, now: datetime) -> None:
         self._waiting: ExecutionQuerySet = Execution.objects.waiting().filter(_of_account(account))
@@ -135,9 +158,9 @@ class _Admission:
         )
         self._open = Counter(dict(open_runs))
         self._limit, self._account_limit = settings.EXECUTIONS_PER_INSTANCE, settings.EXECUTIONS_PER_ACCOUNT
-        # AMC said that these are full, with runs that are not ours: nobody passes the one that was told so.
+        # AMC said that these are full, with runs that are not ours: no run passes the one that was told so.
         self._paused = set(
-            self._waiting.filter(next_step_at__gt=now, next_step_at__lte=now + FARTHEST)
+            self._waiting.filter(next_step_at__gt=now, next_step_at__lte=now + CLOCK_SKEW_LIMIT)
             .order_by()
             .values_list("instance__instance_id", flat=True)
             .distinct()
@@ -161,7 +184,7 @@ class _Admission:
         return admitted
 
     def explain(self) -> None:
-        """Say at those that stay what they wait for."""
+        """Write on those that stay what they wait for."""
         if self._open.total() >= self._account_limit:
             text = f"A place at AMC: {self._account_limit} runs of this account are open there."
             self._tell(self._waiting, text)

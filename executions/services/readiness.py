@@ -18,7 +18,7 @@ class StartAction(Enum):
 
     # It needs a person: a run by hand is refused, a slot fails.
     REFUSE = "refuse"
-    # It is as somebody decided, or known to be broken: a slot is skipped, which is no failure of the schedule.
+    # It is as a user decided, or known to be broken: a slot is skipped, which is no failure of the schedule.
     SKIP = "skip"
     # It may go well: the run starts, the reason is shown as a warning.
     TRY = "try"

@@ -17,7 +17,7 @@ from django.utils import timezone
 
 # On the same disk as the results of the default storage, so that a file is moved, not copied.
 _INCOMING = "incoming"
-# A file nobody has written to for this long belongs to a worker that died.
+# A file that has not been written to for this long belongs to a worker that died.
 _ABANDONED_AFTER = timedelta(days=1)
 
 
@@ -33,7 +33,7 @@ def result_name(execution_pk: UUID, extension: str) -> str:
 
 @contextmanager
 def incoming_files(execution_pk: UUID) -> Iterator[tuple[Path, Path]]:
-    """Lend two paths, for a CSV and a Parquet file, which nobody reads and which are gone afterwards."""
+    """Lend two paths, for a CSV and a Parquet file, which no page reads and which are gone afterwards."""
     folder = _incoming()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     stem = f"{execution_pk}-{secrets.token_hex(4)}"
@@ -48,7 +48,7 @@ def incoming_files(execution_pk: UUID) -> Iterator[tuple[Path, Path]]:
 def publish(path: Path, name: str) -> None:
     """Make a complete file a result, in place of an earlier one of that name."""
     with path.open("rb+") as file:
-        # On the disk before anybody is told that it is there.
+        # On the disk before the row tells that it is there.
         os.fsync(file.fileno())
     storage = result_storage()
     target = _local_path(storage, name)
@@ -106,10 +106,10 @@ def is_old(name: str, now: datetime) -> bool:
 
 def remove_abandoned(now: datetime | None = None) -> int:
     """Remove what workers that died had begun to download; returns the number of files."""
-    border = ((now or timezone.now()) - _ABANDONED_AFTER).timestamp()
+    cutoff = ((now or timezone.now()) - _ABANDONED_AFTER).timestamp()
     removed = 0
     for path in _incoming().glob("*"):
-        if path.stat().st_mtime < border:
+        if path.stat().st_mtime < cutoff:
             path.unlink(missing_ok=True)
             removed += 1
     return removed

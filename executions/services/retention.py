@@ -21,31 +21,31 @@ _BATCH = 500
 
 @dataclass(frozen=True)
 class Removal:
-    """What was removed, or would be: results, files that belong to no result, and bytes."""
+    """What was removed, or would be: results, orphaned files, which belong to no result, and bytes."""
 
     results: int = 0
-    strays: int = 0
+    orphaned: int = 0
     bytes: int = 0
 
 
 def remove_old_results(now: datetime, *, dry_run: bool = False) -> Removal:
-    """Remove results by age (RESULT_RETENTION_DAYS) and by size of all (RESULT_STORAGE_BYTES), and stray files."""
+    """Remove results by age (RESULT_RETENTION_DAYS) and by size of all (RESULT_STORAGE_BYTES), and orphaned files."""
     results = total = 0
     for execution in _expired(now):
         total += _size(execution)
         results += 1
         if not dry_run:
             _remove(execution, now)
-    strays = 0
-    for name in _strays(now):
+    orphaned = 0
+    for name in _orphaned_files(now):
         total += size_of(name)
-        strays += 1
+        orphaned += 1
         if not dry_run:
             remove_files(name)
     if not dry_run:
         remove_abandoned(now)
-        logger.info("results pruned results=%s strays=%s bytes=%s", results, strays, total)
-    return Removal(results, strays, total)
+        logger.info("results pruned results=%s orphaned=%s bytes=%s", results, orphaned, total)
+    return Removal(results, orphaned, total)
 
 
 def _expired(now: datetime) -> Iterator[Execution]:
@@ -81,7 +81,7 @@ def _size(execution: Execution) -> int:
     return size_of(execution.csv_file) + size_of(execution.parquet_file)
 
 
-def _strays(now: datetime) -> Iterator[str]:
+def _orphaned_files(now: datetime) -> Iterator[str]:
     """Return old files whose execution is gone, or says that it has none: what a crash left behind."""
     batch: dict[str, UUID] = {}
     for name, pk in stored_files():

@@ -7,20 +7,20 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 
+from amc_facts.limits import DEFAULT_TIMEOUT_SECONDS
 from amchelper.exceptions import AmcHelperError
 from executions.models import Execution
 from instances.amc.client import RetryPolicy
 from instances.amc.errors import AmcLaterError
-from instances.amc.executions import DEFAULT_TIMEOUT_SECONDS
 
 # Every call of a step ends well within a lease, and a POST soon enough for AMC to show what it made.
 STEP = RetryPolicy(tries=3, max_wait_seconds=15, connect_timeout=5, read_timeout=30)
-# Nothing waits longer; the queue takes times far beyond it for a wrong clock's.
-LONGEST = timedelta(minutes=30)
+# Nothing waits longer; far beyond it a time counts as written by a wrong clock.
+MAX_DELAY = timedelta(minutes=30)
 
 _POLL_SECONDS = (30.0, 60.0, 90.0, 135.0, 200.0, 300.0)
 _FETCH_SECONDS = (60.0, 240.0, 960.0, 1800.0)
-_LONGEST_BACKOFF_SECONDS = 300.0
+_MAX_BACKOFF_SECONDS = 300.0
 # AMC ends a run after its timeout; this long it may take to say so.
 _GRACE = timedelta(hours=1)
 # While AMC cannot be asked or refuses us, a run that may have ended well is not given up so soon.
@@ -35,7 +35,7 @@ def poll_delay(polls: int) -> timedelta:
 
 def backoff(attempts: int) -> timedelta:
     """Return the wait after so many tries in a row that failed, with jitter."""
-    ceiling = min(_LONGEST_BACKOFF_SECONDS, 5.0 * 2 ** min(attempts, 10))
+    ceiling = min(_MAX_BACKOFF_SECONDS, 5.0 * 2 ** min(attempts, 10))
     return _scaled(_random.uniform(ceiling / 2, ceiling))
 
 
@@ -47,7 +47,7 @@ def fetch_delay(attempts: int) -> timedelta:
 def delay_after(error: AmcHelperError, attempts: int) -> timedelta:
     """Return the wait that an error asks for, and else the usual one."""
     demanded = error.retry_after if isinstance(error, AmcLaterError) else None
-    return backoff(attempts) if demanded is None else min(timedelta(seconds=demanded), LONGEST)
+    return backoff(attempts) if demanded is None else min(timedelta(seconds=demanded), MAX_DELAY)
 
 
 def has_overrun(execution: Execution, now: datetime, *, patiently: bool = False) -> bool:
@@ -58,4 +58,4 @@ def has_overrun(execution: Execution, now: datetime, *, patiently: bool = False)
 
 
 def _scaled(seconds: float) -> timedelta:
-    return min(timedelta(seconds=seconds * settings.EXECUTION_POLL_SCALE), LONGEST)
+    return min(timedelta(seconds=seconds * settings.EXECUTION_POLL_SCALE), MAX_DELAY)

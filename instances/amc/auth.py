@@ -145,7 +145,7 @@ class TokenSource:
         if current is not None and self._is_fresh(current):
             return current.access_token
         with self._lock:
-            # Whoever held the lock before may have refreshed for everybody.
+            # The thread that held the lock before may have refreshed for all.
             if self.current is not None and self._is_fresh(self.current):
                 return self.current.access_token
             return self._refresh()

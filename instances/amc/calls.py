@@ -80,11 +80,11 @@ class Calls:
         account: AccountRef | None,
         query: Mapping[str, str],
         *,
-        most_pages: int,
+        max_pages: int,
         whole: bool = False,
     ) -> Iterator[tuple[Mapping[str, Any], CallInfo]]:
         """Return the rows of all pages; with `whole` a list that may lack rows is an error."""
-        for payload, call in self._page_answers(path, account, query, most_pages=most_pages, whole=whole):
+        for payload, call in self._page_answers(path, account, query, max_pages=max_pages, whole=whole):
             # An account without anything may answer with nothing or null, but then under the right name.
             named = key in payload or (not payload and not whole)
             if not named or not isinstance(payload.get(key), list | None):
@@ -97,13 +97,13 @@ class Calls:
         account: AccountRef | None,
         query: Mapping[str, str],
         *,
-        most_pages: int,
+        max_pages: int,
         whole: bool = False,
     ) -> Iterator[tuple[Mapping[str, Any], CallInfo]]:
         """Walk through all pages; stops on a missing, empty or repeated token, and at a page cap."""
         seen: set[str] = set()
         token = ""
-        for _ in range(most_pages):
+        for _ in range(max_pages):
             next_page = {"nextToken": token} if token else {}
             payload, call = self._call(Request("GET", path, account, {**query, **next_page}))
             if not isinstance(payload, dict):
@@ -191,7 +191,7 @@ class Calls:
             json=request.body,
             headers=headers,
             timeout=self._timeouts,
-            allow_redirects=False,  # a token follows nobody to another host
+            allow_redirects=False,  # a token goes to no other host
             stream=True,
         )
 
@@ -207,7 +207,7 @@ class Calls:
 
 
 def _refused(request: Request, response: requests.Response, payload: object) -> AmcError:
-    """Turn an error answer into the family; after a server's error nobody knows whether it did what was asked."""
+    """Turn an error answer into the family; after a server's error it is not known whether it did what was asked."""
     read_error = reporting_error if request.path.startswith("/amc/reporting/") else http_error
     error = read_error(response, payload)
     error.outcome_unknown = request.method not in _REPEATED and response.status_code >= 500

@@ -13,7 +13,7 @@ from instances.amc.types import AccountRef, AmcAccount, AmcInstance, InstanceRef
 
 __all__ = ["BACKGROUND", "INTERACTIVE", "PROBE", "AmcClient", "RetryPolicy"]
 
-_MOST_PAGES = 200
+_MAX_PAGES = 200
 
 
 class AmcClient(ReportingCalls):
@@ -24,16 +24,14 @@ class AmcClient(ReportingCalls):
 
     def list_accounts(self) -> list[AmcAccount]:
         """Return the AMC accounts the login administers; an agency's login may reach others too."""
-        rows = self._pages("/amc/accounts", "amcAccounts", None, {}, most_pages=_MOST_PAGES)
+        rows = self._pages("/amc/accounts", "amcAccounts", None, {}, max_pages=_MAX_PAGES)
         accounts = [parse_account(raw) for raw, _ in rows]
         # The pair is the identity; a page that comes again must not double it.
         return list({account.ref: account for account in accounts}.values())
 
     def list_instances(self, account: AccountRef) -> list[AmcInstance]:
         """Return all instances of an account in its marketplace."""
-        rows = self._pages(
-            "/amc/instances", "instances", account, {"limit": str(PAGE_SIZE)}, most_pages=_MOST_PAGES
-        )
+        rows = self._pages("/amc/instances", "instances", account, {"limit": str(PAGE_SIZE)}, max_pages=_MAX_PAGES)
         instances = [parse_instance(raw, call) for raw, call in rows]
         return list({instance.instance_id: instance for instance in instances}.values())
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from amchelper.exceptions import AmcHelperError
@@ -102,19 +101,13 @@ class AmcNotVisibleError(AmcLaterError):
 
 
 class AmcOutcomeUnknownError(AmcLaterError):
-    """Nobody knows whether AMC created the execution; ask again with `attempted_at`, which looks before it posts.
+    """It is not known whether AMC created the execution: look for it before anything is posted again.
 
     `__cause__` is the failure that hid the answer.
     """
 
     code = "amc_outcome_unknown"
     default_reason = "outcome_unknown"
-
-    def __init__(
-        self, message: str, *, attempted_at: datetime, retry_after: float, call: CallInfo | None = None
-    ) -> None:
-        super().__init__(message, retry_after=retry_after, call=call)
-        self.attempted_at = attempted_at
 
 
 class AmcAuthError(AmcError):

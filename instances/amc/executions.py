@@ -10,19 +10,18 @@ from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from amc_facts.limits import DEFAULT_TIMEOUT_SECONDS, MAX_TIMEOUT_SECONDS, MIN_TIMEOUT_SECONDS
 from instances.amc.errors import SqlPosition
 from instances.amc.fields import read_int, read_map, read_rows, read_text, read_time
-from instances.amc.rejections import read_refusal
+from instances.amc.rejections import read_rejection
 from instances.amc.responses import clean_words
 from instances.amc.types import CallInfo
 
-SHORTEST_TIMEOUT_SECONDS, LONGEST_TIMEOUT_SECONDS = 900, 86_400
-DEFAULT_TIMEOUT_SECONDS = 21_600
 # Any other status, unknown ones too, means that the run may still change.
 FINAL_STATUSES = frozenset({"SUCCEEDED", "FAILED", "CANCELLED", "REJECTED", "DELETED"})
 # What AMC calls ad hoc runs that came without an ID of their own.
 INVENTED_ID_PREFIX = "transient_"
-_LONGEST_REASON = 4000
+_MAX_REASON = 4000
 _WORKFLOW_ID = re.compile(r"\A[A-Za-z0-9._-]{1,100}\Z")
 
 
@@ -67,19 +66,19 @@ class ExecutionRequest:
             raise ValueError("A window is local time without zone; the zone has a field of its own.")
         if self.window_start >= self.window_end:
             raise ValueError("The window ends before it starts.")
-        if not SHORTEST_TIMEOUT_SECONDS <= self.timeout_seconds <= LONGEST_TIMEOUT_SECONDS:
-            raise ValueError(f"The timeout is {SHORTEST_TIMEOUT_SECONDS} to {LONGEST_TIMEOUT_SECONDS} seconds.")
+        if not MIN_TIMEOUT_SECONDS <= self.timeout_seconds <= MAX_TIMEOUT_SECONDS:
+            raise ValueError(f"The timeout is {MIN_TIMEOUT_SECONDS} to {MAX_TIMEOUT_SECONDS} seconds.")
         try:
             ZoneInfo(self.time_zone)
         except (ZoneInfoNotFoundError, ValueError, OSError) as error:
             raise ValueError(f"{self.time_zone!r} is no time zone.") from error
 
     def for_validation(self) -> ExecutionRequest:
-        """Return the dry run of this request; nobody must take it for the run itself.
+        """Return the dry run of this request; it must not be taken for the run itself.
 
         So it has another ID, and in case AMC does not keep that, another timeout.
         """
-        shortest = SHORTEST_TIMEOUT_SECONDS + (self.timeout_seconds == SHORTEST_TIMEOUT_SECONDS)
+        shortest = MIN_TIMEOUT_SECONDS + (self.timeout_seconds == MIN_TIMEOUT_SECONDS)
         return replace(self, workflow_id=f"{self.workflow_id[:94]}.check", timeout_seconds=shortest, dry_run=True)
 
     def to_json(self) -> dict[str, Any]:
@@ -168,12 +167,12 @@ class AmcExecution:
     @property
     def reason_code(self) -> str:
         """Return the code of why AMC refused the run, empty when its words name none we know."""
-        return read_refusal(self.status_reason).reason
+        return read_rejection(self.status_reason).reason
 
     @property
     def sql_position(self) -> SqlPosition | None:
         """Return the place in the SQL that AMC complains about."""
-        return read_refusal(self.status_reason).position
+        return read_rejection(self.status_reason).position
 
     def is_run_of(self, request: ExecutionRequest) -> bool:
         """Return whether this runs the same SQL with the same values over the same window."""
@@ -201,7 +200,7 @@ def parse_execution(raw: Mapping[str, Any], call: CallInfo) -> AmcExecution:
         execution_id=read_text(raw, "workflowExecutionId"),
         workflow_id=read_text(raw, "workflowId") or read_text(workflow, "workflowId"),
         status=read_text(raw, "status").strip().upper(),
-        status_reason=clean_words(read_text(raw, "statusReason").strip(), longest=_LONGEST_REASON),
+        status_reason=clean_words(read_text(raw, "statusReason").strip(), max_length=_MAX_REASON),
         created_at=read_time(raw, "createTime"),
         updated_at=read_time(raw, "lastUpdatedTime"),
         window_start=read_time(raw, "timeWindowStart"),

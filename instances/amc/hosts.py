@@ -111,7 +111,7 @@ def ensure_allowed(url: str, local_url: str = "") -> None:
 def ensure_downloadable(url: str, local_url: str = "") -> None:
     """Raise AmcHostError unless a result's link is HTTPS or points to the configured local AMC.
 
-    The message leaves the link out: whoever has it has the result.
+    The message leaves the link out: it is all one needs to read the result.
     """
     try:
         parts = urlsplit(url)

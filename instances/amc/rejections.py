@@ -15,7 +15,7 @@ INVALID_SQL = "invalid_sql"
 UNDECLARED_PARAMETER = "undeclared_parameter"
 
 # A compile error quotes a good deal of SQL before it comes to the point.
-_LONGEST_WORDS = 4000
+_MAX_WORDS = 4000
 _RANGE = re.compile(r"\bfrom line (\d+), column (\d+) to line (\d+), column (\d+)", re.IGNORECASE)
 _POINT = re.compile(r"\bline (\d+), column (\d+)", re.IGNORECASE)
 _OVERLAP = "too many workflows have already been run against the same input data"
@@ -42,42 +42,42 @@ _LIMIT_RETRY_SECONDS = 300.0
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class Rejection:
     """Why AMC refused: a reason code, empty when the words name none we know, and the place in the SQL."""
 
     reason: str
     position: SqlPosition | None
 
 
-def read_refusal(words: str) -> Refusal:
+def read_rejection(words: str) -> Rejection:
     """Read the words of a refused request or the `status_reason` of a refused execution."""
     position = _read_position(words)
     lowered = words.lower()
     if _OVERLAP in lowered:
-        return Refusal(OVERLAP_PROTECTION, None)
+        return Rejection(OVERLAP_PROTECTION, None)
     if "undeclared parameter" in lowered:
-        return Refusal(UNDECLARED_PARAMETER, position)
+        return Rejection(UNDECLARED_PARAMETER, position)
     if position or any(fault in lowered for fault in _SQL_FAULTS) or _OBJECT.search(words):
-        return Refusal(INVALID_SQL, position)
-    return Refusal("", None)
+        return Rejection(INVALID_SQL, position)
+    return Rejection("", None)
 
 
-def refused_execution(words: str, *, http_status: int | None = None) -> AmcRejectedError:
+def execution_rejection(words: str, *, http_status: int | None = None) -> AmcRejectedError:
     """Say in one error why AMC does not run this."""
-    refusal = read_refusal(words)
+    rejection = read_rejection(words)
     lead = {
         OVERLAP_PROTECTION: "AMC refuses to run this: too many similar runs used the same data. "
         "Change the query or the time window.",
         INVALID_SQL: "AMC cannot run this SQL. Correct it and try again.",
         UNDECLARED_PARAMETER: "AMC cannot run this SQL: a parameter is used but not declared.",
-    }.get(refusal.reason, f"Amazon refused the request{f' (HTTP {http_status})' if http_status else ''}.")
+    }.get(rejection.reason, f"Amazon refused the request{f' (HTTP {http_status})' if http_status else ''}.")
     told = f" Amazon says: {words}" if words else ""
-    return AmcRejectedError(lead + told, reason=refusal.reason, position=refusal.position)
+    return AmcRejectedError(lead + told, reason=rejection.reason, position=rejection.position)
 
 
 def reporting_error(response: requests.Response, payload: object) -> AmcError:
     """Turn an error answer of the reporting API into the family."""
-    words = error_text(payload, longest=_LONGEST_WORDS)
+    words = error_text(payload, max_length=_MAX_WORDS)
     error = http_error(response, payload)
     if response.status_code in {400, 404} and _NOT_READY in words.lower():
         return AmcNotReadyError(
@@ -85,13 +85,13 @@ def reporting_error(response: requests.Response, payload: object) -> AmcError:
         )
     if not isinstance(error, AmcRejectedError) or response.status_code not in {400, 422}:
         return error
-    if not read_refusal(words).reason and _LIMIT.search(words) and not _SIZE.search(words):
+    if not read_rejection(words).reason and _LIMIT.search(words) and not _SIZE.search(words):
         return AmcLimitError(
             f"As many executions are open as Amazon allows. Amazon says: {words}",
             retry_after=_LIMIT_RETRY_SECONDS,
             call=call_info(response),
         )
-    refused = refused_execution(words, http_status=response.status_code)
+    refused = execution_rejection(words, http_status=response.status_code)
     refused.call = call_info(response)
     return refused
 

@@ -1,4 +1,4 @@
-"""Reporting: executions created exactly once, read, listed, cancelled and downloaded."""
+"""Reporting: executions created, found again, read, listed, cancelled and downloaded."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, BinaryIO
 from urllib.parse import quote
 
+from amc_facts.limits import VISIBLE_AFTER_SECONDS
 from instances.amc.calls import PAGE_SIZE, Calls, Request
 from instances.amc.catalogue import DataSource, Workflow, parse_data_source, parse_workflow
 from instances.amc.errors import (
@@ -20,20 +21,19 @@ from instances.amc.errors import (
 )
 from instances.amc.executions import AmcExecution, ExecutionRequest, format_time, parse_execution
 from instances.amc.fields import unwrap
-from instances.amc.rejections import refused_execution
-from instances.amc.results import LARGEST_RESULT, DownloadedResult, Progress, ResultDownload, read_urls
+from instances.amc.rejections import execution_rejection
+from instances.amc.results import MAX_RESULT_BYTES, DownloadedResult, Progress, ResultDownload, read_urls
 from instances.amc.types import CallInfo, InstanceRef
 
 logger = logging.getLogger(__name__)
 
-# AMC may take 45 s to show a new execution; the rest is how long our own attempt may have lasted.
+# AMC may take VISIBLE_AFTER_SECONDS to show a new execution; the rest is how long our own attempt may have lasted.
 VISIBILITY = timedelta(minutes=2)
 # A run is looked for from this long before the attempt on: clocks differ.
 _LOOKBACK = timedelta(minutes=5)
-_VISIBLE_SECONDS = 45.0
-_MOST_EXECUTION_PAGES = 200
-_MOST_CATALOGUE_PAGES = 50
-_MOST_URL_PAGES = 100
+_MAX_EXECUTION_PAGES = 200
+_MAX_CATALOGUE_PAGES = 50
+_MAX_URL_PAGES = 100
 
 
 class ReportingCalls(Calls):
@@ -48,29 +48,16 @@ class ReportingCalls(Calls):
         return call
 
     def create_execution(
-        self,
-        instance: InstanceRef,
-        request: ExecutionRequest,
-        *,
-        attempted_at: datetime | None = None,
-        taken: Collection[str] = (),
+        self, instance: InstanceRef, request: ExecutionRequest, *, exclude_ids: Collection[str] = ()
     ) -> AmcExecution:
-        """Run this once: create the execution, or adopt the one that an earlier attempt created.
+        """Create the execution and return it; where the answer got lost, return the one that AMC shows.
 
-        Give `attempted_at`, when an earlier attempt began, whenever there may have been one: after
-        AmcOutcomeUnknownError, a crash, a message that came twice. `taken` are execution IDs that belong to other
-        runs. Raises AmcOutcomeUnknownError while nobody can know; nothing is posted then.
+        It posts: call it only when no earlier attempt may have created the run (`find_execution` tells).
+        `exclude_ids` are execution IDs that belong to other runs. Raises AmcOutcomeUnknownError when the run may
+        exist although AMC does not show it; every other AmcError says that nothing was created.
         """
         if request.dry_run:
             raise ValueError("A dry run is not a run: use validate().")
-        if attempted_at is not None:
-            # Judged before looking: only what should have been visible then counts as missing.
-            is_settled = datetime.now(UTC) - attempted_at >= VISIBILITY
-            found = self._find_earlier(instance, request, attempted_at, taken)
-            if found is not None:
-                return found
-            if not is_settled:
-                raise _unknown(attempted_at)
         began = datetime.now(UTC)
         try:
             return self._post_execution(instance, request)
@@ -79,10 +66,16 @@ class ReportingCalls(Calls):
                 raise
             hidden = error
         logger.warning("amc execution answer lost workflow_id=%s reason=%s", request.workflow_id, hidden.reason)
-        found = self._find_earlier(instance, request, began, taken)
-        if found is not None:
-            return found
-        raise _unknown(began, call=hidden.call) from hidden
+        try:
+            found = self.find_execution(instance, request, attempted_at=began, exclude_ids=exclude_ids)
+        except AmcError as error:
+            raise _unknown(error.call) from error
+        if found is None:
+            raise _unknown(hidden.call) from hidden
+        logger.info(
+            "amc execution adopted workflow_id=%s execution_id=%s", request.workflow_id, found.execution_id
+        )
+        return found
 
     def find_execution(
         self,
@@ -90,7 +83,7 @@ class ReportingCalls(Calls):
         request: ExecutionRequest,
         *,
         attempted_at: datetime,
-        taken: Collection[str] = (),
+        exclude_ids: Collection[str] = (),
     ) -> AmcExecution | None:
         """Return the execution that an attempt at that time created, None when AMC shows none; raises AmcError.
 
@@ -106,7 +99,7 @@ class ReportingCalls(Calls):
         if not matches:
             recent = self._list(instance, since, "", include_workflow=True)
             matches = [found for found in recent if found.has_invented_id and found.is_run_of(request)]
-        matches = [found for found in matches if found.execution_id not in taken]
+        matches = [found for found in matches if found.execution_id not in exclude_ids]
         if len(matches) > 1:
             logger.warning(
                 "amc execution exists several times workflow_id=%s executions=%s",
@@ -123,7 +116,7 @@ class ReportingCalls(Calls):
         """
         checked = self._post_execution(instance, request.for_validation())
         if checked.status == "REJECTED":
-            raise refused_execution(checked.status_reason)
+            raise execution_rejection(checked.status_reason)
         return checked
 
     def get_execution(
@@ -145,7 +138,7 @@ class ReportingCalls(Calls):
                 raise
             raise AmcNotVisibleError(
                 "AMC does not show this execution yet. Try again in a minute.",
-                retry_after=_VISIBLE_SECONDS,
+                retry_after=VISIBLE_AFTER_SECONDS,
                 call=error.call,
             ) from error
         return _read_execution(payload, call)
@@ -221,20 +214,20 @@ class ReportingCalls(Calls):
         execution_id: str,
         file: BinaryIO,
         *,
-        largest: int = LARGEST_RESULT,
+        max_bytes: int = MAX_RESULT_BYTES,
         progress: Progress | None = None,
     ) -> DownloadedResult:
         """Stream a result to `file`, all its parts under one header row, and verify that nothing is missing.
 
         On any failure the file is as it was before. `progress` hears the bytes written so far; what it raises ends
-        the download. Raises AmcNotReadyError while AMC has no result to give, AmcTooLargeError beyond `largest`.
+        the download. Raises AmcNotReadyError while AMC has no result to give, AmcTooLargeError beyond `max_bytes`.
         """
         return ResultDownload(
             lambda: self._download_urls(instance, execution_id),
             file,
             local_url=self._local_url,
             policy=self._policy,
-            largest=largest,
+            max_bytes=max_bytes,
             progress=progress,
         ).run()
 
@@ -247,20 +240,6 @@ class ReportingCalls(Calls):
             # Accepted, but as what?
             error.outcome_unknown = True
             raise
-
-    def _find_earlier(
-        self, instance: InstanceRef, request: ExecutionRequest, attempted_at: datetime, taken: Collection[str]
-    ) -> AmcExecution | None:
-        """Look for an earlier attempt's execution; when looking fails, its outcome stays unknown."""
-        try:
-            found = self.find_execution(instance, request, attempted_at=attempted_at, taken=taken)
-        except AmcError as error:
-            raise _unknown(attempted_at, call=error.call) from error
-        if found is not None:
-            logger.info(
-                "amc execution adopted workflow_id=%s execution_id=%s", request.workflow_id, found.execution_id
-            )
-        return found
 
     def _list(
         self,
@@ -281,18 +260,18 @@ class ReportingCalls(Calls):
             query["includeWorkflow"] = "true"
         path = _path(instance, "workflowExecutions")
         rows = self._pages(
-            path, "executions", instance.account, query, most_pages=_MOST_EXECUTION_PAGES, whole=whole
+            path, "executions", instance.account, query, max_pages=_MAX_EXECUTION_PAGES, whole=whole
         )
         return (parse_execution(raw, call) for raw, call in rows if raw.get("workflowExecutionId"))
 
     def _catalogue(self, instance: InstanceRef, key: str) -> list[Any]:
         query = {"limit": str(PAGE_SIZE)}
-        rows = self._pages(_path(instance, key), key, instance.account, query, most_pages=_MOST_CATALOGUE_PAGES)
+        rows = self._pages(_path(instance, key), key, instance.account, query, max_pages=_MAX_CATALOGUE_PAGES)
         return [raw for raw, _ in rows]
 
     def _download_urls(self, instance: InstanceRef, execution_id: str) -> list[str]:
         path = _path(instance, "workflowExecutions", execution_id, "downloadUrls")
-        answers = self._page_answers(path, instance.account, {}, most_pages=_MOST_URL_PAGES, whole=True)
+        answers = self._page_answers(path, instance.account, {}, max_pages=_MAX_URL_PAGES, whole=True)
         return read_urls(answers)
 
 
@@ -311,13 +290,10 @@ def _read_execution(payload: Any, call: CallInfo) -> AmcExecution:
     return parse_execution(raw, call)
 
 
-def _unknown(attempted_at: datetime, *, call: CallInfo | None = None) -> AmcOutcomeUnknownError:
-    left = (attempted_at + VISIBILITY - datetime.now(UTC)).total_seconds()
+def _unknown(call: CallInfo | None) -> AmcOutcomeUnknownError:
     return AmcOutcomeUnknownError(
         "Amazon did not confirm the run, and it is not known yet whether it exists. It is looked for again shortly; "
         "it is not started twice.",
-        attempted_at=attempted_at,
-        # First when AMC should show it, then when it surely would have.
-        retry_after=min(max(left, 15.0), _VISIBLE_SECONDS),
+        retry_after=VISIBLE_AFTER_SECONDS,
         call=call,
     )

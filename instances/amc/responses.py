@@ -26,7 +26,7 @@ from instances.amc.transport import RetryWithThrottle, is_timeout, retry_after_s
 from instances.amc.types import CallInfo
 
 # An administration answer is a few hundred kilobytes at most; more is not what we asked for.
-_LARGEST_BODY = 16 * 1024 * 1024
+_MAX_BODY_BYTES = 16 * 1024 * 1024
 _TERMS = "terms and conditions must be accepted"
 _TOKEN = re.compile(r"At[a-z]{1,2}\|[^\s\"']+")
 
@@ -64,7 +64,7 @@ def read_json(response: requests.Response) -> Any:
     """
     try:
         with reading():
-            body = response.raw.read(_LARGEST_BODY + 1, decode_content=True)
+            body = response.raw.read(_MAX_BODY_BYTES + 1, decode_content=True)
     except DecodeError as error:
         raise AmcMalformedError(
             "Amazon's answer could not be unpacked. Try again later.", call=call_info(response)
@@ -72,7 +72,7 @@ def read_json(response: requests.Response) -> Any:
     finally:
         # An answer read to its end goes back to the pool; closing one that was not drops the connection.
         response.close()
-    if len(body) > _LARGEST_BODY:
+    if len(body) > _MAX_BODY_BYTES:
         raise AmcMalformedError("Amazon's answer is larger than any we know.", call=call_info(response))
     if not body.strip():
         return {}
@@ -82,21 +82,21 @@ def read_json(response: requests.Response) -> Any:
         return body.decode("utf-8", "replace")
 
 
-def error_text(payload: object, *, longest: int = 500) -> str:
+def error_text(payload: object, *, max_length: int = 500) -> str:
     """Return Amazon's words: the first of the usual fields, else the beginning of the text."""
     if isinstance(payload, dict):
         for name in ("details", "message", "statusReason", "error_description"):
             if payload.get(name):
-                return clean_words(str(payload[name]), longest=longest)
-        return clean_words(json.dumps(payload), longest=longest) if payload else ""
+                return clean_words(str(payload[name]), max_length=max_length)
+        return clean_words(json.dumps(payload), max_length=max_length) if payload else ""
     text = str(payload or "").strip()
     # A page from a gateway says nothing to a reader.
-    return "" if text.startswith("<") else clean_words(text, longest=longest)
+    return "" if text.startswith("<") else clean_words(text, max_length=max_length)
 
 
-def clean_words(text: str, *, longest: int) -> str:
+def clean_words(text: str, *, max_length: int) -> str:
     """Shorten Amazon's words, and hide tokens: an answer may repeat what was sent."""
-    return _TOKEN.sub("[token]", text)[:longest]
+    return _TOKEN.sub("[token]", text)[:max_length]
 
 
 def was_nothing_sent(error: requests.RequestException) -> bool:

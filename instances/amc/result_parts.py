@@ -16,9 +16,9 @@ from instances.amc.errors import AmcMalformedError, AmcTooLargeError
 
 _GZIP_MAGIC = b"\x1f\x8b"
 # A packed file may have been packed once more for the way.
-_MOST_LAYERS = 2
+_MAX_LAYERS = 2
 _UNPACKED_AT_ONCE = 256 * 1024
-_LARGEST_HEADER = 1024 * 1024
+_MAX_HEADER_BYTES = 1024 * 1024
 _QUOTE_OR_NEWLINE = re.compile(rb'["\n]')
 
 
@@ -42,8 +42,8 @@ class DownloadedResult:
 class ResultWriter:
     """Write parts to a file, one after the other; a part that fails leaves nothing behind."""
 
-    def __init__(self, file: BinaryIO, *, largest: int) -> None:
-        self._file, self._largest, self._base = file, largest, file.tell()
+    def __init__(self, file: BinaryIO, *, max_bytes: int) -> None:
+        self._file, self._max_bytes, self._base = file, max_bytes, file.tell()
         self._last_byte = b""
         self.result = DownloadedResult()
 
@@ -95,9 +95,9 @@ class ResultWriter:
 
     def _write(self, data: bytes) -> None:
         total = self.result.bytes + len(data)
-        if total > self._largest:
+        if total > self._max_bytes:
             raise AmcTooLargeError(
-                f"The result is larger than {self._largest:,} bytes. Group it more coarsely or shorten the window."
+                f"The result is larger than {self._max_bytes:,} bytes. Group it more coarsely or shorten the window."
             )
         self._file.write(data)
         self._last_byte = data[-1:]
@@ -114,7 +114,7 @@ class ResultWriter:
 
 def unpack(chunks: Iterator[bytes]) -> tuple[Iterator[bytes], bool]:
     """Return the plain bytes and whether they were packed; the first bytes tell, not what a header says."""
-    for layer in range(_MOST_LAYERS):
+    for layer in range(_MAX_LAYERS):
         head, chunks = _peek(chunks)
         if head != _GZIP_MAGIC:
             return chunks, layer > 0
@@ -134,7 +134,7 @@ def split_header(chunks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
                 end = found.end()
                 return bytes(held[:end]), chain([bytes(held[end:])], chunks)
         scanned = len(held)
-        if scanned > _LARGEST_HEADER:
+        if scanned > _MAX_HEADER_BYTES:
             raise AmcMalformedError("The result has no header row that ends.")
     return bytes(held), iter(())
 

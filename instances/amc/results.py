@@ -28,11 +28,11 @@ from instances.amc.result_parts import DownloadedResult, ResultWriter
 from instances.amc.transport import RetryPolicy, open_session
 from instances.amc.types import CallInfo
 
-__all__ = ["LARGEST_RESULT", "DownloadedResult", "Progress", "ResultDownload", "read_urls"]
+__all__ = ["MAX_RESULT_BYTES", "DownloadedResult", "Progress", "ResultDownload", "read_urls"]
 
 logger = logging.getLogger(__name__)
 
-LARGEST_RESULT = 20 * 1024**3
+MAX_RESULT_BYTES = 20 * 1024**3
 Progress = Callable[[int], None]
 
 _TRIES = 3
@@ -81,12 +81,12 @@ class ResultDownload:
         *,
         local_url: str,
         policy: RetryPolicy,
-        largest: int,
+        max_bytes: int,
         progress: Progress | None,
     ) -> None:
         self._ask_urls, self._local_url, self._policy = ask_urls, local_url, policy
-        self._largest, self._progress = largest, progress
-        self._writer = ResultWriter(file, largest=largest)
+        self._max_bytes, self._progress = max_bytes, progress
+        self._writer = ResultWriter(file, max_bytes=max_bytes)
 
     def run(self) -> DownloadedResult:
         """Fetch all parts."""
@@ -158,7 +158,7 @@ class ResultDownload:
     def _body(self, response: requests.Response) -> Iterator[bytes]:
         length = response.headers.get("Content-Length", "")
         expected = int(length) if length.isdecimal() else None
-        if expected is not None and expected > self._largest:
+        if expected is not None and expected > self._max_bytes:
             raise AmcTooLargeError(f"The result has a part of {expected:,} bytes, more than we take.")
         received = 0
         while True:

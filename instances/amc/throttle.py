@@ -6,7 +6,7 @@ import threading
 import time
 
 _FIRST_SPACING_SECONDS = 0.05
-_LONGEST_SPACING_SECONDS = 2.0
+_MAX_SPACING_SECONDS = 2.0
 _RECOVERY = 0.9
 _NEGLIGIBLE_SECONDS = 0.01
 
@@ -34,14 +34,14 @@ class Throttle:
         return start - now
 
     def throttled(self, pause_seconds: float) -> None:
-        """Note that Amazon asked to slow down: nobody calls for this long, and then further apart."""
+        """Note that Amazon asked to slow down: no call goes out for this long, and then further apart."""
         with self._lock:
             now = time.monotonic()
             already_paused = now < self._paused_until
             self._paused_until = max(self._paused_until, now + pause_seconds)
             if already_paused:
                 return  # calls that were under way together are one event, not many
-            self._spacing = min(max(self._spacing * 2, _FIRST_SPACING_SECONDS), _LONGEST_SPACING_SECONDS)
+            self._spacing = min(max(self._spacing * 2, _FIRST_SPACING_SECONDS), _MAX_SPACING_SECONDS)
 
     def passed(self) -> None:
         """Note that a call went through."""

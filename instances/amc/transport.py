@@ -33,9 +33,9 @@ from instances.amc.throttle import Throttle
 
 USER_AGENT = f"amc-helper/{__version__}"
 RETRIED_STATUSES = frozenset({429, 500, 502, 503, 504})
-LONGEST_RETRY_AFTER_SECONDS = 15 * 60.0
-_LONGEST_BACKOFF_SECONDS = 60.0
-_LONGEST_POST_WAIT_SECONDS = 10.0
+MAX_RETRY_AFTER_SECONDS = 15 * 60.0
+_MAX_BACKOFF_SECONDS = 60.0
+_MAX_POST_WAIT_SECONDS = 10.0
 _random = random.SystemRandom()
 
 
@@ -51,11 +51,9 @@ class RetryPolicy:
     def wait_limit(self, method: str | None) -> float:
         """Return the seconds a call may lose to waits; short for what creates something.
 
-        Whoever waited for minutes and then crashed could not tell when the request went out.
+        A worker that waited for minutes and then crashed could not tell when the request went out.
         """
-        return (
-            min(self.max_wait_seconds, _LONGEST_POST_WAIT_SECONDS) if method == "POST" else self.max_wait_seconds
-        )
+        return min(self.max_wait_seconds, _MAX_POST_WAIT_SECONDS) if method == "POST" else self.max_wait_seconds
 
 
 # A person waits for the page.
@@ -162,7 +160,7 @@ class RetryWithThrottle(Retry):
             return demanded
         # Full jitter on 2, 4, 8 … s (amc-api, throttling); a lost connection is tried again sooner.
         base = 2.0 if response is not None and response.status == 429 else 0.5
-        ceiling = min(_LONGEST_BACKOFF_SECONDS, base * 2 ** len(self.history))
+        ceiling = min(_MAX_BACKOFF_SECONDS, base * 2 ** len(self.history))
         return _random.uniform(0, ceiling)
 
 
@@ -179,7 +177,7 @@ def retry_after_seconds(value: str | None) -> float | None:
         return None
     text = value.strip()
     if text.isdecimal():
-        return min(float(text), LONGEST_RETRY_AFTER_SECONDS)
+        return min(float(text), MAX_RETRY_AFTER_SECONDS)
     try:
         moment = parsedate_to_datetime(text)
     except (ValueError, TypeError, OverflowError):
@@ -187,7 +185,7 @@ def retry_after_seconds(value: str | None) -> float | None:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     seconds = (moment - datetime.now(UTC)).total_seconds()
-    return min(seconds, LONGEST_RETRY_AFTER_SECONDS) if seconds >= 0 else None
+    return min(seconds, MAX_RETRY_AFTER_SECONDS) if seconds >= 0 else None
 
 
 def open_session(

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from executions.errors import ErrorCode
 from executions.models import Execution
-from executions.services.queue import headroom
+from executions.services.queue import capacity
 from executions.services.readiness import StartVerdict, start_verdicts
 from instances.models import AMCInstance
 from planning.recurrence import Recurrence
@@ -60,7 +60,7 @@ def _answer(label: str, otherwise: str, against: list[StartVerdict]) -> Check:
 
 
 def _queue(instance: AMCInstance) -> Check:
-    free = headroom(instance)
+    free = capacity(instance).free
     if free > 0:
         return Check("Places at AMC", "ok", f"{free} free; the run starts at once.")
     waiting = Execution.objects.filter(instance=instance).open().count()

@@ -243,7 +243,7 @@ def run_now(*, actor: User, schedule: Schedule, submission_key: UUID | None = No
     except WindowError as problem:
         raise NotRunnableError(str(problem), reason=ErrorCode.WINDOW_REFUSED) from problem
     return start_execution(
-        user=actor,
+        actor=actor,
         template=schedule.template,
         window=window,
         trigger=Trigger.MANUAL,

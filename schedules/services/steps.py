@@ -232,7 +232,7 @@ def _queue(wanted: dict[int, Execution]) -> dict[int, Execution]:
     found = Execution.objects.filter(submission_key__in=keys).only("pk", "submission_key")
     made = {execution.submission_key: execution for execution in found}
     if new := [execution for execution in wanted.values() if execution.submission_key not in made]:
-        queue_executions(new)
+        queue_executions(new, actor=None)
     return {pk: made.get(execution.submission_key, execution) for pk, execution in wanted.items()}
 
 
@@ -247,7 +247,7 @@ def _judge(slot: ScheduleSlot, now: dt.datetime) -> Execution | None:
     template.instance = schedule.instance
     try:
         execution = make_execution(
-            user=schedule.created_by,
+            created_by=schedule.created_by,
             template=template,
             window=_window(slot, now),
             trigger=Trigger.SCHEDULE,

@@ -18,7 +18,7 @@ from formtools.wizard.views import NamedUrlSessionWizardView
 from amchelper.exceptions import AmcHelperError
 from amchelper.htmx import HtmxHttpRequest, wants_fragment
 from executions.models import Execution, Trigger
-from executions.services.dry_runs import DryRun, dry_run, subject_of
+from executions.services.dry_runs import DryRun, dry_run, fingerprint_of
 from executions.services.start import run_name, start_execution
 from instances.presenters.breadcrumbs import instance_breadcrumbs
 from instances.services.access import get_instance_to_run
@@ -193,7 +193,7 @@ class RunWizard(NamedUrlSessionWizardView):  # type: ignore[misc]  # the library
         name = form_dict["review"].cleaned_data["name"]
         if self.kind == ONCE:
             made: Any = start_execution(
-                user=self.request.user,
+                actor=self.request.user,
                 template=self.template,
                 window=form_dict["once"].window(timezone.now()),
                 name=name,
@@ -222,7 +222,7 @@ class RunWizard(NamedUrlSessionWizardView):  # type: ignore[misc]  # the library
         if window is None:
             return self._go_to(self.steps.first)
         made = dry_run(
-            user=self.request.user, template=self.template, window=window, earlier=self._latest_dry_run(window)
+            actor=self.request.user, template=self.template, window=window, earlier=self._latest_dry_run(window)
         )
         self.storage.extra_data = {**self.storage.extra_data, "dry_run": made.to_json()}
         if not wants_fragment(self.request):
@@ -234,7 +234,7 @@ class RunWizard(NamedUrlSessionWizardView):  # type: ignore[misc]  # the library
         """Return the dry run of this very version and window, if there was one."""
         kept = self.storage.extra_data.get("dry_run")
         found = DryRun(**kept) if kept else None
-        return found if found is not None and found.subject == subject_of(self.template, window) else None
+        return found if found is not None and found.fingerprint == fingerprint_of(self.template, window) else None
 
     def _dry_run_shown(self, window: Window | None) -> dict[str, Any]:
         found = self._latest_dry_run(window) if window is not None else None

@@ -94,8 +94,8 @@ def _misplaced(runs: list[Execution]) -> Iterator[str]:
     leftovers = {name for name in found if name.startswith("incoming/")}
     yield from (f"no run names the file {name}" for name in found - leftovers - named.keys())
     removal = remove_old_results(timezone.now() + timedelta(days=2))
-    if removal.results or removal.strays:
-        yield f"pruning removed {removal.results} results and {removal.strays} other files"
+    if removal.results or removal.orphaned:
+        yield f"pruning removed {removal.results} results and {removal.orphaned} other files"
     yield from (f"a leftover stays: {name}" for name in _stored_files() - named.keys())
     yield from (f"a file is gone: {name}" for name in named.keys() - _stored_files())
 

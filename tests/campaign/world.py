@@ -77,7 +77,7 @@ def start_run(known: list[InstanceTemplate], number: int) -> None:
     template = known[number % len(known)]
     start = datetime.now(UTC).date() - timedelta(days=60 + number % 200)
     start_execution(
-        user=template.user,
+        actor=template.user,
         template=template,
         window=Window(start, start + timedelta(days=number % 30), "UTC"),
         trigger=Trigger.API,

@@ -18,7 +18,6 @@ from django.utils import timezone
 
 from executions.models import FINAL_STATUSES, LEASE, Execution, Trigger
 from executions.services.claims import claim_execution
-from executions.services.endings import step_client
 from executions.services.start import start_execution
 from executions.services.steps import advance
 from executions.services.submission import request_of
@@ -79,7 +78,7 @@ class ExecutionTestCase(LocalAmcTestCase):
     def start(self, **changes: Any) -> Execution:
         """Queue a run of last month's first week."""
         wanted: dict[str, Any] = {
-            "user": self.alice,
+            "actor": self.alice,
             "template": self.template,
             "window": window(),
             "trigger": Trigger.MANUAL,
@@ -148,10 +147,10 @@ class ExecutionTestCase(LocalAmcTestCase):
             self.arm("exec_slow_visible", seconds=hidden_seconds, count=1)
         claim = claim_execution(execution.pk, worker="unlucky")
         assert claim is not None
-        claim.keep(attempted_at=timezone.now(), polls=0)
-        with step_client(claim.execution) as client:
-            client.create_execution(claim.execution.ref, request_of(claim.execution))
-        claim.put_off(timedelta(seconds=15), counts=False)
+        claim.heartbeat(attempted_at=timezone.now(), lookups=0)
+        with claim.client() as client:
+            client.create_execution(claim.row.ref, request_of(claim.row))
+        claim.defer(timedelta(seconds=15), counts=False)
         execution.refresh_from_db()
 
     def assert_stored(self, execution: Execution) -> None:

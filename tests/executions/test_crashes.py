@@ -7,9 +7,9 @@ from datetime import timedelta
 
 from django.utils import timezone
 
+from amchelper.leases import LeaseLostError
 from executions.models import LEASE, Execution, ExecutionStatus
-from executions.services.claims import LeaseLostError, claim_execution
-from executions.services.endings import step_client
+from executions.services.claims import claim_execution
 from executions.services.steps import advance
 from executions.services.submission import request_of
 from tests.executions.base import ExecutionTestCase, killed_at_statement
@@ -53,9 +53,9 @@ class KilledWorkerTests(ExecutionTestCase):
         execution = self.drive_to(ExecutionStatus.SUBMITTING)
         claim = claim_execution(execution.pk, worker="killed")
         assert claim is not None
-        claim.keep(attempted_at=timezone.now(), polls=0)
-        with step_client(claim.execution) as client:
-            client.create_execution(claim.execution.ref, request_of(claim.execution))
+        claim.heartbeat(attempted_at=timezone.now(), lookups=0)
+        with claim.client() as client:
+            client.create_execution(claim.row.ref, request_of(claim.row))
         self.assertFalse(self.step(execution, "another"))
         self.expire_lease(execution)
         self.drive(execution, worker="another")
@@ -65,7 +65,7 @@ class KilledWorkerTests(ExecutionTestCase):
         execution = self.drive_to(ExecutionStatus.SUBMITTING)
         claim = claim_execution(execution.pk, worker="killed")
         assert claim is not None
-        claim.keep(attempted_at=timezone.now(), polls=0)
+        claim.heartbeat(attempted_at=timezone.now(), lookups=0)
         self.expire_lease(execution)
         self.drive(execution, worker="another")
         self.assertEqual((execution.status, len(self.at_amc())), (ExecutionStatus.SUCCEEDED, 1))
@@ -87,14 +87,14 @@ class ClaimTests(ExecutionTestCase):
         another = claim_execution(execution.pk, worker="another")
         assert another is not None
         writes: tuple[Callable[[], object], ...] = (
-            lambda: late.keep(always=True),
+            lambda: late.heartbeat(always=True),
             lambda: late.finish(status=ExecutionStatus.PENDING),
-            lambda: late.put_off(timedelta()),
+            lambda: late.defer(timedelta()),
         )
         for write in writes:
             with self.assertRaises(LeaseLostError):
                 write()
-        another.keep(always=True)
+        another.heartbeat(always=True)
         execution.refresh_from_db()
         self.assertEqual(execution.status, ExecutionStatus.SUBMITTING)
 
@@ -113,7 +113,7 @@ class ClaimTests(ExecutionTestCase):
         assert claim is not None
         for _ in range(5):
             self.clock.shift(LEASE * 0.8)
-            claim.keep(always=True)
+            claim.heartbeat(always=True)
         self.assertIsNone(claim_execution(execution.pk, worker="two"))
 
     def test_messages_that_come_twice_do_nothing(self) -> None:

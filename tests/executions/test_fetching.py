@@ -6,11 +6,14 @@ from datetime import timedelta
 from pathlib import Path
 
 from amchelper.exceptions import InvalidStateError
+from executions.errors import ErrorCode
 from executions.models import Execution, ExecutionStatus
 from executions.services.claims import claim_execution
-from executions.services.fetching import MOST_CRASHES, MOST_FAILURES, NOT_FETCHED, PATIENCE
-from executions.services.start import fetch_again
+from executions.services.executions import fetch_again
+from executions.services.fetching import MAX_CRASHES, MAX_FAILURES, MAX_WAIT
 from tests.executions.base import ExecutionTestCase
+
+NOT_FETCHED = (ExecutionStatus.FAILED, ErrorCode.RESULT_NOT_FETCHED)
 
 
 class FetchingTests(ExecutionTestCase):
@@ -33,44 +36,50 @@ class FetchingTests(ExecutionTestCase):
         self.arm("download_truncated")
         execution = self.drive_to(ExecutionStatus.FETCHING)
         self.step(execution)
-        self.assertEqual((execution.status, execution.polls), (ExecutionStatus.FETCHING, 1))
+        self.assertEqual((execution.status, execution.fetch_failures), (ExecutionStatus.FETCHING, 1))
         self.assertEqual((self.files(), execution.csv_file, execution.row_count), ([], "", None))
 
     def test_five_downloads_that_fail_end_it_and_it_can_be_fetched_later(self) -> None:
         self.arm("download_truncated")
         execution = self.drive_to(ExecutionStatus.FETCHING)
-        Execution.objects.filter(pk=execution.pk).update(polls=MOST_FAILURES - 2)
+        Execution.objects.filter(pk=execution.pk).update(fetch_failures=MAX_FAILURES - 2)
         self.step(execution)
-        self.assertEqual((execution.status, execution.polls), (ExecutionStatus.FETCHING, MOST_FAILURES - 1))
+        self.assertEqual(
+            (execution.status, execution.fetch_failures), (ExecutionStatus.FETCHING, MAX_FAILURES - 1)
+        )
         self.drive(execution)
-        self.assertEqual((execution.status, execution.error_code), (ExecutionStatus.FAILED, NOT_FETCHED))
+        self.assertEqual(
+            (execution.status, execution.error_code), (ExecutionStatus.FAILED, ErrorCode.RESULT_NOT_FETCHED)
+        )
         self.assertIn("broke off", execution.error)
         self.amc.control("DELETE", "faults")
-        again = self.drive(fetch_again(execution, self.alice))
+        again = self.drive(fetch_again(execution, actor=self.alice))
         self.assertEqual((again.status, len(self.at_amc())), (ExecutionStatus.SUCCEEDED, 1))
         self.assert_stored(again)
 
     def test_result_that_kills_every_worker_is_given_up(self) -> None:
         execution = self.drive_to(ExecutionStatus.FETCHING)
-        for _ in range(MOST_CRASHES):
+        for _ in range(MAX_CRASHES):
             self.assertIsNotNone(claim_execution(execution.pk, worker="killed"))
             self.expire_lease(execution)
         self.step(execution)
-        self.assertEqual((execution.status, execution.error_code), (ExecutionStatus.FAILED, NOT_FETCHED))
+        self.assertEqual(
+            (execution.status, execution.error_code), (ExecutionStatus.FAILED, ErrorCode.RESULT_NOT_FETCHED)
+        )
 
     def test_only_a_result_that_was_not_fetched_can_be_fetched_again(self) -> None:
         execution = self.drive(self.start())
         with self.assertRaises(InvalidStateError):
-            fetch_again(execution, self.alice)
+            fetch_again(execution, actor=self.alice)
 
     def test_result_that_is_not_ready_is_waited_for_without_counting(self) -> None:
         self.arm("download_not_ready")
         execution = self.drive_to(ExecutionStatus.FETCHING)
-        for _ in range(2 * MOST_FAILURES):
+        for _ in range(2 * MAX_FAILURES):
             self.step(execution)
             self.wait(execution)
         self.assertEqual(
-            (execution.status, execution.step_attempts, execution.polls), (ExecutionStatus.FETCHING, 0, 0)
+            (execution.status, execution.step_attempts, execution.fetch_failures), (ExecutionStatus.FETCHING, 0, 0)
         )
         self.amc.control("DELETE", "faults")
         self.assertEqual(self.drive(execution).status, ExecutionStatus.SUCCEEDED)
@@ -79,17 +88,19 @@ class FetchingTests(ExecutionTestCase):
         self.arm("download_not_ready")
         execution = self.drive_to(ExecutionStatus.FETCHING)
         self.step(execution)
-        self.clock.shift(PATIENCE - timedelta(minutes=1))
+        self.clock.shift(MAX_WAIT - timedelta(minutes=1))
         self.step(execution)
         self.assertEqual(execution.status, ExecutionStatus.FETCHING)
         self.clock.shift(120)
         self.step(execution)
-        self.assertEqual((execution.status, execution.error_code), (ExecutionStatus.FAILED, NOT_FETCHED))
+        self.assertEqual(
+            (execution.status, execution.error_code), (ExecutionStatus.FAILED, ErrorCode.RESULT_NOT_FETCHED)
+        )
 
     def test_login_that_ends_before_the_result_came_is_waited_for(self) -> None:
         execution = self.drive_to(ExecutionStatus.FETCHING)
         self.connection.disconnect()
-        for _ in range(2 * MOST_FAILURES):
+        for _ in range(2 * MAX_FAILURES):
             self.step(execution)
             self.wait(execution)
         self.assertEqual(execution.status, ExecutionStatus.FETCHING)

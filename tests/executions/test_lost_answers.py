@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 from executions.models import Execution, ExecutionStatus
 from instances.models import Event
@@ -36,7 +37,7 @@ class LostAnswerTests(ExecutionTestCase):
         self.lose_answer(execution, hidden_seconds=45)
         self.wait(execution)
         self.step(execution)
-        self.assertEqual((execution.status, execution.polls), (ExecutionStatus.SUBMITTING, 1))
+        self.assertEqual((execution.status, execution.lookups), (ExecutionStatus.SUBMITTING, 1))
         self.drive(execution)
         self.assertEqual(execution.status, ExecutionStatus.SUCCEEDED)
         self.assertEqual((len(self.at_amc()), len(self.calls("POST"))), (1, 1))
@@ -55,6 +56,65 @@ class LostAnswerTests(ExecutionTestCase):
                 self.assertEqual((len(self.at_amc()), len(self.calls("POST"))), (1, 2))
                 assert execution.submitted_at is not None
                 self.assertGreaterEqual(execution.submitted_at - attempted_at, timedelta(minutes=2))
+
+    def test_one_run_whatever_becomes_of_the_answer(self) -> None:
+        faults: tuple[dict[str, Any], ...] = (
+            {"fault": "created_but_504"}, {"fault": "created_but_504", "variant": "reset"},
+            {"fault": "truncated_body"}, {"fault": "wrong_content_type"}, {"fault": "slow", "seconds": 0.1},
+            {"fault": "null_fields"}, {"fault": "extra_fields"}, {"fault": "unknown_status"}, {"fault": "reset"},
+            {"fault": "bad_json"}, {"fault": "empty_200"}, {"fault": "hang", "seconds": 0.2},
+            {"fault": "server_error", "status": 500}, {"fault": "server_error", "status": 502, "variant": "html"},
+            {"fault": "server_error", "status": 504}, {"fault": "execution_limit"}, {"fault": "exec_publishing"},
+            {"fault": "exec_failed"}, {"fault": "token_expired"},
+        )  # fmt: skip
+        for fault in faults:
+            with self.subTest(**fault):
+                self.control("POST", "faults", {"route": "executions", "method": "POST", "count": 1, **fault})
+                execution = self.drive(self.start())
+                expected = ExecutionStatus.FAILED if fault["fault"] == "exec_failed" else ExecutionStatus.SUCCEEDED
+                self.assertEqual(execution.status, expected, execution.error)
+                runs = [run for run in self.at_amc() if run["workflowId"] == execution.workflow_id]
+                self.assertEqual([run["workflowExecutionId"] for run in runs], [execution.amc_execution_id])
+                self.amc.control("DELETE", "faults")
+
+    def test_nothing_is_posted_while_looking_fails(self) -> None:
+        for fault in (
+            {"fault": "reset"},
+            {"fault": "server_error"},
+            {"fault": "throttle"},
+            {"fault": "empty_200"},
+        ):
+            with self.subTest(**fault):
+                self.control("POST", "reset")
+                execution = self.drive_to(ExecutionStatus.SUBMITTING)
+                self.lose_answer(execution)
+                attempted_at, posts = execution.attempted_at, len(self.calls("POST"))
+                self.arm(**fault, route="executions", method="GET", count=9)
+                self.clock.shift(timedelta(minutes=3))
+                self.step(execution)
+                self.assertEqual(
+                    (execution.status, execution.attempted_at), (ExecutionStatus.SUBMITTING, attempted_at)
+                )
+                self.assertTrue(execution.waiting_for)
+                self.assertEqual(len(self.calls("POST")), posts)
+                self.amc.control("DELETE", "faults")
+                self.drive(execution)
+                self.assertEqual((execution.status, len(self.at_amc())), (ExecutionStatus.SUCCEEDED, 1))
+
+    def test_second_attempt_that_gets_lost_too_counts_from_its_own_time(self) -> None:
+        self.arm("server_error", status=503, count=2, route="executions", method="POST")
+        execution = self.drive_to(ExecutionStatus.SUBMITTING)
+        self.step(execution)
+        first_at = execution.attempted_at
+        assert first_at is not None
+        while len(self.calls("POST")) < 2:
+            if not self.step(execution):
+                self.wait(execution)
+        execution.refresh_from_db()
+        assert execution.attempted_at is not None
+        self.assertGreaterEqual(execution.attempted_at - first_at, timedelta(minutes=2))
+        self.drive(execution)
+        self.assertEqual((len(self.at_amc()), len(self.calls("POST"))), (1, 3))
 
     def test_clock_that_jumps_ahead_after_a_lost_answer_makes_no_second_run(self) -> None:
         execution = self.drive_to(ExecutionStatus.SUBMITTING)

@@ -11,16 +11,15 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from executions.models import Execution, ExecutionStatus
-from executions.services import tick as execution_tick
+from executions.services import steps
+from executions.services.executions import cancel
 from executions.services.queue import (
     accounts_with_waiting,
-    fill_places,
-    headroom,
-    places,
+    admit_and_send,
+    capacity,
     queue_position,
     queue_positions,
 )
-from executions.services.start import cancel
 from instances.models import AMCInstance
 from templates_app.services.templates import Content, create_template
 from tests.executions.base import SQL, ExecutionTestCase
@@ -34,7 +33,7 @@ class HeadroomTests(ExecutionTestCase):
         if instance is not None:
             content = Content(name="Other", source_sql=SQL)
             template = create_template(actor=instance.user, instance=instance, content=content)
-        executions = [self.start(template=template, user=template.user) for _ in range(count)]
+        executions = [self.start(template=template, actor=template.instance.user) for _ in range(count)]
         for execution in executions:
             while self.step(execution):
                 pass
@@ -52,7 +51,7 @@ class HeadroomTests(ExecutionTestCase):
             queue_positions(executions), {one.pk: n for n, one in enumerate(executions[10:], start=1)}
         )
         self.assertIn("10 runs of this instance", Execution.objects.get(pk=executions[12].pk).waiting_for)
-        self.assertEqual((headroom(self.instance), places(self.instance).instance_open), (0, 10))
+        self.assertEqual((capacity(self.instance).free, capacity(self.instance).instance_open), (0, 10))
 
     def test_place_that_gets_free_goes_to_the_one_that_waited_longest(self) -> None:
         executions = self.fill(12)
@@ -155,7 +154,7 @@ class HeadroomTests(ExecutionTestCase):
 
     def test_cancelled_run_gives_up_its_place_in_the_queue(self) -> None:
         executions = self.fill(12)
-        cancel(executions[10], self.alice)
+        cancel(executions[10], actor=self.alice)
         executions[11].refresh_from_db()
         self.assertEqual(queue_position(executions[11]), 1)
 
@@ -168,7 +167,7 @@ class HeadroomTests(ExecutionTestCase):
 
 class TickTests(ExecutionTestCase):
     def sent(self, now_delta: timedelta = timedelta()) -> int:
-        return execution_tick.queue_due(timezone.now() + now_delta)
+        return steps.send_due(timezone.now() + now_delta)
 
     def test_due_steps_are_sent_once_and_again_when_the_message_is_lost(self) -> None:
         execution = self.drive_to(ExecutionStatus.PENDING)
@@ -197,12 +196,12 @@ class TickTests(ExecutionTestCase):
     def test_accounts_with_waiting_runs_are_looked_after(self) -> None:
         execution = self.start()
         account = self.account.ref
-        self.assertEqual(accounts_with_waiting(timezone.now(), most=10), [account])
+        self.assertEqual(accounts_with_waiting(timezone.now(), limit=10), [account])
         self.assertEqual(self.sent(), 1)
-        fill_places(account)
+        admit_and_send(account)
         execution.refresh_from_db()
         self.assertEqual(execution.status, ExecutionStatus.SUBMITTING)
-        self.assertEqual(accounts_with_waiting(timezone.now(), most=10), [])
+        self.assertEqual(accounts_with_waiting(timezone.now(), limit=10), [])
 
     def test_finished_runs_are_left_alone(self) -> None:
         self.drive(self.start())
@@ -213,7 +212,7 @@ class TickTests(ExecutionTestCase):
             with CaptureQueriesContext(
                 connection,
             ) as queries:
-                self.assertGreater(execution_tick.queue_due(timezone.now()), 0)
+                self.assertGreater(steps.send_due(timezone.now()), 0)
             return len(queries)
 
         self.start()
@@ -226,15 +225,15 @@ class TickTests(ExecutionTestCase):
         self.assertEqual(few, 3)
 
     def test_one_tick_sends_a_bounded_number(self) -> None:
-        self.pending(execution_tick.MOST_STEPS + 7)
-        self.assertEqual(self.sent(), execution_tick.MOST_STEPS)
+        self.pending(steps.MAX_STEPS + 7)
+        self.assertEqual(self.sent(), steps.MAX_STEPS)
         self.assertEqual(self.sent(), 7)
 
     def pending(self, count: int) -> None:
         """Put runs at AMC that are due."""
         Execution.objects.bulk_create(
             Execution(
-                user=self.alice, instance=self.instance, template_name="x", template_version=1, name="x",
+                created_by=self.alice, instance=self.instance, template_name="x", template_version=1, name="x",
                 workflow_id=f"amchelper-{uuid.uuid4()}", amc_execution_id=str(uuid.uuid4()), source_sql=SQL,
                 sql_query=SQL, window_start="2026-01-01", window_end="2026-01-02", status=ExecutionStatus.PENDING,
             )

@@ -89,7 +89,7 @@ class RetentionTests(ExecutionTestCase):
         self.date_files(self.now)
         self.assertEqual(remove_old_results(self.now), Removal())
         self.date_files(self.now - timedelta(days=2))
-        self.assertEqual(remove_old_results(self.now).strays, 3)
+        self.assertEqual(remove_old_results(self.now).orphaned, 3)
         self.assertEqual(self.files(), {self.young.csv_file, self.young.parquet_file, "ab/readme.txt"})
 
     def test_command_says_what_it_does(self) -> None:
@@ -100,5 +100,5 @@ class RetentionTests(ExecutionTestCase):
             self.assertIn("Would remove 2 results", said.getvalue())
             self.assertEqual(len(self.files()), 4)
             call_command("prune_results", stdout=said)
-            self.assertIn("Removed 2 results and 0 stray files", said.getvalue())
+            self.assertIn("Removed 2 results and 0 orphaned files", said.getvalue())
             self.assertEqual(self.files(), set())

@@ -11,7 +11,8 @@ from django.utils import timezone
 from amchelper.exceptions import InvalidStateError
 from executions.errors import NotRunnableError
 from executions.models import Execution, ExecutionStatus, Trigger
-from executions.services.start import get_execution, run_again, start_execution
+from executions.services.executions import get_execution
+from executions.services.start import run_again, start_execution
 from instances.models import AmazonConnection, Event, InstanceBrand
 from planning.windows import Window
 from templates_app.models import InstanceTemplate
@@ -33,7 +34,7 @@ class StartTests(ExecutionTestCase):
         execution.refresh_from_db()
         self.assertEqual((execution.sql_query, execution.source_sql, execution.template_version), (SQL, SQL, 1))
         self.assertEqual((execution.template_name, execution.template), ("Reach", self.template))
-        self.assertEqual((execution.user, execution.instance), (self.alice, self.instance))
+        self.assertEqual((execution.created_by, execution.instance), (self.alice, self.instance))
         self.assertEqual(execution.window, window())
         self.assertEqual(execution.workflow_id, f"amchelper-{execution.pk}")
         self.assertEqual(self.usage(), 1)
@@ -74,7 +75,7 @@ class StartTests(ExecutionTestCase):
 
     def test_somebody_elses_template_does_not_exist(self) -> None:
         with self.assertRaises(Http404):
-            self.start(user=self.charlie)
+            self.start(actor=self.charlie)
         self.assertEqual((Execution.objects.count(), self.usage()), (0, 0))
 
     def test_same_submission_gives_the_first_run(self) -> None:
@@ -87,7 +88,7 @@ class StartTests(ExecutionTestCase):
     def test_somebody_elses_submission_is_not_given_away(self) -> None:
         key = uuid.uuid4()
         first = self.start(submission_key=key)
-        Execution.objects.filter(pk=first.pk).update(user=self.charlie)
+        Execution.objects.filter(pk=first.pk).update(created_by=self.charlie)
         with self.assertRaises(InvalidStateError):
             self.start(submission_key=key)
 
@@ -112,7 +113,7 @@ class RunAgainTests(ExecutionTestCase):
         update_template(actor=self.alice, template=self.template, content=content, version=1)
 
     def test_as_it_was(self) -> None:
-        again = run_again(self.old, user=self.alice, as_is=True)
+        again = run_again(self.old, actor=self.alice, as_is=True)
         self.assertNotEqual(again.pk, self.old.pk)
         self.assertEqual((again.sql_query, again.template_version), (SQL, 1))
         self.assertEqual((again.name, again.window, again.trigger), ("The first", self.old.window, Trigger.RERUN))
@@ -120,26 +121,26 @@ class RunAgainTests(ExecutionTestCase):
         self.assertEqual(again.status, ExecutionStatus.QUEUED)
 
     def test_as_the_template_is_now(self) -> None:
-        again = run_again(self.old, user=self.alice, as_is=False)
+        again = run_again(self.old, actor=self.alice, as_is=False)
         self.assertIn("HAVING", again.sql_query)
         self.assertEqual((again.template_version, again.window), (2, self.old.window))
 
     def test_both_count_as_usage(self) -> None:
-        run_again(self.old, user=self.alice, as_is=True)
-        run_again(self.old, user=self.alice, as_is=False)
+        run_again(self.old, actor=self.alice, as_is=True)
+        run_again(self.old, actor=self.alice, as_is=False)
         self.template.refresh_from_db()
         self.assertEqual(self.template.usage_count, 3)
 
     def test_deleted_template_still_runs_as_it_was(self) -> None:
         self.template.delete()
-        self.assertEqual(run_again(self.old, user=self.alice, as_is=True).sql_query, SQL)
+        self.assertEqual(run_again(self.old, actor=self.alice, as_is=True).sql_query, SQL)
         with self.assertRaisesMessage(NotRunnableError, "was deleted"):
-            run_again(self.old, user=self.alice, as_is=False)
+            run_again(self.old, actor=self.alice, as_is=False)
 
     def test_same_submission_gives_the_first(self) -> None:
         key = uuid.uuid4()
         for as_is in (True, False):
-            runs = {run_again(self.old, user=self.alice, as_is=as_is, submission_key=key).pk for _ in range(2)}
+            runs = {run_again(self.old, actor=self.alice, as_is=as_is, submission_key=key).pk for _ in range(2)}
             self.assertEqual(len(runs), 1)
             key = uuid.uuid4()
 
@@ -147,10 +148,10 @@ class RunAgainTests(ExecutionTestCase):
         self.instance.apply(Event.DISABLE)
         for as_is in (True, False):
             with self.assertRaises(NotRunnableError):
-                run_again(self.old, user=self.alice, as_is=as_is)
+                run_again(self.old, actor=self.alice, as_is=as_is)
 
     def test_outsider_gets_404(self) -> None:
         with self.assertRaises(Http404):
-            run_again(self.old, user=self.charlie, as_is=True)
+            run_again(self.old, actor=self.charlie, as_is=True)
         with self.assertRaises(Http404):
-            start_execution(user=self.charlie, template=self.template, window=window(), trigger=Trigger.MANUAL)
+            start_execution(actor=self.charlie, template=self.template, window=window(), trigger=Trigger.MANUAL)

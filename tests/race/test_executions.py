@@ -14,8 +14,9 @@ from django.test import TransactionTestCase
 
 from executions.models import Execution, ExecutionStatus, Trigger
 from executions.services.claims import claim_execution
+from executions.services.executions import cancel
 from executions.services.queue import admit_waiting
-from executions.services.start import cancel, start_execution
+from executions.services.start import start_execution
 from instances.models import AMCInstance
 from templates_app.models import InstanceTemplate
 from templates_app.services.templates import Content, create_template
@@ -60,7 +61,7 @@ class ExecutionRaceTests(TransactionTestCase):
     def start(self, **changes: Any) -> Execution:
         return start_execution(
             **{
-                "user": self.alice,
+                "actor": self.alice,
                 "template": self.template,
                 "window": window(),
                 "trigger": Trigger.MANUAL,
@@ -102,7 +103,7 @@ class ExecutionRaceTests(TransactionTestCase):
             execution = self.start()
 
             def act(number: int, execution: Execution = execution) -> object:
-                return cancel(execution, self.alice) if number == 0 else admit_waiting(account)
+                return cancel(execution, actor=self.alice) if number == 0 else admit_waiting(account)
 
             together(2, act)
             execution.refresh_from_db()

@@ -218,7 +218,7 @@ class RunWizardTests(TemplateTestCase):
         self.assertEqual(suggested, "Acme - Reach - 2026-10-11 - 2026-11-09")
         window = Window(date(2026, 10, 11), date(2026, 11, 9), "UTC")
         # Nobody types a name for runs of schedules and of the API.
-        self.assertEqual(start_execution(user=self.alice, template=self.saved, window=window).name, suggested)
+        self.assertEqual(start_execution(actor=self.alice, template=self.saved, window=window).name, suggested)
 
     def test_step_of_the_other_kind_leads_back(self) -> None:
         self.post("template", version=1)

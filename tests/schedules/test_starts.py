@@ -35,7 +35,7 @@ class SlotStartTests(ScheduleTestCase):
         self.assertEqual((slot.status, slot.execution), ("STARTED", execution))
         self.assertEqual(execution.window, Window(dt.date(2026, 2, 23), dt.date(2026, 3, 1), "Europe/Berlin"))
         self.assertEqual((execution.trigger, execution.schedule), (Trigger.SCHEDULE, schedule))
-        self.assertEqual((execution.user, execution.template), (self.alice, self.template))
+        self.assertEqual((execution.created_by, execution.template), (self.alice, self.template))
 
     def test_started_slot_is_not_started_again(self) -> None:
         self.schedule()
@@ -52,7 +52,7 @@ class SlotStartTests(ScheduleTestCase):
         steps._claim_batch(now)
         window = ScheduleValues.of(schedule).window_at(slot.scheduled_for)
         made = start_execution(
-            user=self.alice,
+            actor=self.alice,
             template=self.template,
             window=window,
             trigger=Trigger.SCHEDULE,

@@ -25,5 +25,5 @@ class Command(BaseCommand):
         removal = remove_old_results(timezone.now(), dry_run=dry_run)
         verb = "Would remove" if dry_run else "Removed"
         self.stdout.write(
-            f"{verb} {removal.results} results and {removal.strays} stray files, {removal.bytes:,} bytes."
+            f"{verb} {removal.results} results and {removal.orphaned} orphaned files, {removal.bytes:,} bytes."
         )

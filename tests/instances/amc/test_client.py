@@ -127,7 +127,7 @@ def test_empty_page_in_the_middle_does_not_end_the_list() -> None:
 
 
 def test_endless_paging_is_capped(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("instances.amc.client._MOST_PAGES", 5)
+    monkeypatch.setattr("instances.amc.client._MAX_PAGES", 5)
     pages = [(200, json.dumps({"instances": [], "nextToken": f"T{n}"})) for n in range(50)]
     count = answers(*pages, url=f"{API}/amc/instances")
     assert client().list_instances(ACCOUNT) == []
@@ -156,7 +156,7 @@ def test_instances_of_another_shape_are_malformed(body: str) -> None:
 
 
 def test_huge_answer_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("instances.amc.responses._LARGEST_BODY", 1000)
+    monkeypatch.setattr("instances.amc.responses._MAX_BODY_BYTES", 1000)
     answers((200, "x" * 1001))
     with pytest.raises(AmcMalformedError, match="larger"):
         client().get_instance(INSTANCE)

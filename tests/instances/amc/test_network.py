@@ -22,7 +22,7 @@ from instances.amc.errors import (
     AmcUnavailableError,
 )
 from instances.amc.throttle import Throttle, get_throttle
-from instances.amc.transport import LONGEST_RETRY_AFTER_SECONDS, retry_after_seconds
+from instances.amc.transport import MAX_RETRY_AFTER_SECONDS, retry_after_seconds
 from instances.amc.types import AmcInstance
 from tests.instances.amc.builders import INSTANCE, RAW, client, login, source, tokens
 from tests.instances.amc.raw_server import RawServer, http, raw_server, reset
@@ -166,12 +166,12 @@ def test_retry_after_as_a_date_is_waited_for(slept: list[float]) -> None:
         ("3", 3),
         ("0", 0),
         ("-1", None),
-        ("99999", LONGEST_RETRY_AFTER_SECONDS),
+        ("99999", MAX_RETRY_AFTER_SECONDS),
         ("soon", None),
         ("", None),
         (None, None),
         ("Wed, 21 Oct 2015 07:28:00 GMT", None),
-        ("Wed, 21 Oct 9015 07:28:00 GMT", LONGEST_RETRY_AFTER_SECONDS),
+        ("Wed, 21 Oct 9015 07:28:00 GMT", MAX_RETRY_AFTER_SECONDS),
     ],
 )
 def test_retry_after_forms(value: str | None, seconds: float | None) -> None:

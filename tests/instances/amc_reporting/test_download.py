@@ -54,12 +54,12 @@ def download(calls: AmcClient) -> tuple[bytes, DownloadedResult]:
     return file.getvalue(), result
 
 
-def refused_download(calls: AmcClient, kind: type[AmcError], largest: int = 10**9) -> AmcError:
+def refused_download(calls: AmcClient, kind: type[AmcError], max_bytes: int = 10**9) -> AmcError:
     """Expect the download to fail and to leave the file as it was."""
     with tempfile.TemporaryFile() as file:
         file.write(b"kept")
         with pytest.raises(kind) as caught:
-            calls.download_result(INSTANCE, "exec-1", file, largest=largest)
+            calls.download_result(INSTANCE, "exec-1", file, max_bytes=max_bytes)
         assert file.tell() == 4
         file.seek(0)
         assert file.read() == b"kept"
@@ -176,10 +176,10 @@ def test_result_that_was_split_anew_is_not_put_together(amc: TinyAmc, calls: Amc
 
 
 def test_too_large_a_result_is_refused_at_once(amc: TinyAmc, calls: AmcClient) -> None:
-    refused_download(calls, AmcTooLargeError, largest=1000)
+    refused_download(calls, AmcTooLargeError, max_bytes=1000)
     assert amc.count("GET", "/results/") == 1
     # One part fits, all together do not.
-    refused_download(calls, AmcTooLargeError, largest=len(PARTS[0]) + 100)
+    refused_download(calls, AmcTooLargeError, max_bytes=len(PARTS[0]) + 100)
     assert amc.count("GET", "/results/") == 3
 
 

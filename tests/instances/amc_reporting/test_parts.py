@@ -28,9 +28,9 @@ def pieces(data: bytes, *sizes: int) -> Iterator[bytes]:
     yield data
 
 
-def joined(*parts: bytes, largest: int = 10**9, size: int = 7) -> tuple[bytes, DownloadedResult]:
+def joined(*parts: bytes, max_bytes: int = 10**9, size: int = 7) -> tuple[bytes, DownloadedResult]:
     file = io.BytesIO()
-    writer = ResultWriter(file, largest=largest)
+    writer = ResultWriter(file, max_bytes=max_bytes)
     for part in parts:
         for _ in writer.add_part(pieces(part, *[size] * (len(part) // size))):
             pass
@@ -63,7 +63,7 @@ def test_line_ends_do_not_count_as_a_difference_of_headers() -> None:
 def test_other_columns_are_refused_and_leave_nothing_behind(other: bytes) -> None:
     file = io.BytesIO(b"before")
     file.seek(0, io.SEEK_END)
-    writer = ResultWriter(file, largest=100)
+    writer = ResultWriter(file, max_bytes=100)
     list(writer.add_part(iter([b"a,b\n1,2\n"])))
     kept = writer.result
     with pytest.raises(AmcMalformedError):
@@ -82,7 +82,7 @@ def test_result_without_a_header_is_malformed(nothing: bytes) -> None:
 
 
 def test_header_that_never_ends_is_not_collected_forever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("instances.amc.result_parts._LARGEST_HEADER", 1000)
+    monkeypatch.setattr("instances.amc.result_parts._MAX_HEADER_BYTES", 1000)
     with pytest.raises(AmcMalformedError, match="header"):
         split_header(iter([b'"', *[b"x\n" * 100] * 1000]))
 
@@ -93,7 +93,7 @@ def test_part_that_fails_half_way_is_taken_back() -> None:
         raise RuntimeError
 
     file = io.BytesIO()
-    writer = ResultWriter(file, largest=100)
+    writer = ResultWriter(file, max_bytes=100)
     list(writer.add_part(iter([b"a\n1\n2"])))
     with pytest.raises(RuntimeError):
         list(writer.add_part(breaking()))
@@ -104,7 +104,7 @@ def test_part_that_fails_half_way_is_taken_back() -> None:
 
 def test_part_that_nobody_reads_on_is_taken_back() -> None:
     file = io.BytesIO()
-    writer = ResultWriter(file, largest=100)
+    writer = ResultWriter(file, max_bytes=100)
     part = writer.add_part(iter([b"a\n1\n", b"2\n", b"3\n"]))
     next(part)
     part.close()  # type: ignore[attr-defined]
@@ -112,11 +112,11 @@ def test_part_that_nobody_reads_on_is_taken_back() -> None:
 
 
 def test_too_large_a_result_is_refused() -> None:
-    assert len(joined(b"a\n" + b"1\n" * 49, largest=100)[0]) == 100
+    assert len(joined(b"a\n" + b"1\n" * 49, max_bytes=100)[0]) == 100
     with pytest.raises(AmcTooLargeError):
-        joined(b"a\n" + b"1\n" * 50, largest=100)
+        joined(b"a\n" + b"1\n" * 50, max_bytes=100)
     with pytest.raises(AmcTooLargeError):
-        joined(gzip.compress(b"a\n" + b"1\n" * 50), largest=100)
+        joined(gzip.compress(b"a\n" + b"1\n" * 50), max_bytes=100)
 
 
 def test_file_that_does_not_take_everything_is_noticed() -> None:
@@ -126,7 +126,7 @@ def test_file_that_does_not_take_everything_is_noticed() -> None:
         def write(self, data: object) -> int:
             return super().write(b"" if self.tell() else data)  # type: ignore[arg-type]
 
-    writer = ResultWriter(Short(), largest=100)
+    writer = ResultWriter(Short(), max_bytes=100)
     with pytest.raises(OSError, match="did not take"):
         list(writer.add_part(iter([b"a\n", b"1\n"])))
 

@@ -17,7 +17,6 @@ from instances.amc.errors import (
     AmcMalformedError,
     AmcNotFoundError,
     AmcNotVisibleError,
-    AmcOutcomeUnknownError,
     AmcRejectedError,
 )
 from instances.amc.types import AccountRef, InstanceRef
@@ -93,8 +92,8 @@ def test_lookup_of_an_id_that_amazon_replaced_goes_on() -> None:
 @pytest.mark.parametrize("body", ["{}", "", "null", "[]", '{"other": []}', '{"executions": {}}', "<html>"])
 def test_answer_that_is_no_list_does_not_mean_that_there_is_no_run(body: str) -> None:
     answers((200, body), url=EXECUTIONS)
-    with pytest.raises(AmcOutcomeUnknownError):
-        client().create_execution(INSTANCE, request(), attempted_at=ago(hours=1))
+    with pytest.raises(AmcMalformedError):
+        client().find_execution(INSTANCE, request(), attempted_at=ago(hours=1))
     assert {call.request.method for call in responses.calls} == {"GET"}
 
 
@@ -193,7 +192,7 @@ def test_list_that_turns_in_circles_ends() -> None:
 
 
 def test_list_without_end_is_capped(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("instances.amc.reporting._MOST_EXECUTION_PAGES", 4)
+    monkeypatch.setattr("instances.amc.reporting._MAX_EXECUTION_PAGES", 4)
     pages = [(200, json.dumps(listing([shown(f"e{n}")], f"T{n}"))) for n in range(20)]
     count = answers(*pages, url=EXECUTIONS)
     assert len(list(client().list_executions(INSTANCE, created_since=SINCE))) == 4

@@ -9,7 +9,7 @@ import pytest
 import responses
 
 from instances.amc.errors import AmcError, AmcLimitError, AmcNotFoundError, AmcRejectedError, SqlPosition
-from instances.amc.rejections import read_refusal
+from instances.amc.rejections import read_rejection
 from tests.instances.amc.builders import INSTANCE, client
 from tests.instances.amc_reporting.builders import EXECUTIONS, request
 
@@ -111,5 +111,5 @@ def test_unknown_workflow_stays_not_found() -> None:
 
 
 def test_words_without_meaning_have_no_reason() -> None:
-    assert read_refusal("The run took too long.").reason == ""
-    assert read_refusal("").position is None
+    assert read_rejection("The run took too long.").reason == ""
+    assert read_rejection("").position is None

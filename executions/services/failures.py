@@ -49,7 +49,7 @@ _CAUSES: tuple[tuple[str, str], ...] = (
 
 @dataclass(frozen=True)
 class Failure:
-    """What is shown of a failed run. Lines and columns count from 1; None where nobody knows."""
+    """What is shown of a failed run. Lines and columns count from 1; None where AMC tells none."""
 
     message: str
     advice: str
@@ -60,14 +60,14 @@ class Failure:
 
 
 def failure_of(execution: Execution) -> Failure | None:
-    """Explain a run that did not succeed; None when there is nothing to explain."""
+    """Return why a run did not succeed; None when there is nothing to explain."""
     if not execution.error:
         return None
     return explain(execution.error, execution.source_sql, execution.parameter_values)
 
 
 def explain(error: str, source_sql: str, values: Mapping[str, object]) -> Failure:
-    """Explain AMC's words about SQL that was made of a source and its values."""
+    """Return what AMC's words mean for SQL that was made of a source and its values."""
     advice = next((text for pattern, text in _CAUSES if re.search(pattern, error, re.IGNORECASE)), "")
     place = _POSITION.search(error)
     if place is None:

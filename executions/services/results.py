@@ -5,13 +5,12 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
-
-from django.http import Http404
+from typing import BinaryIO
 
 from executions.models import Execution
 from executions.results.charts import ChartData, chart_series, suggest_chart
 from executions.results.columns import ResultFacts, read_facts
+from executions.results.errors import ResultGoneError
 from executions.results.exports import export_csv
 from executions.results.filters import Filter
 from executions.results.paging import ResultPage, page
@@ -24,9 +23,9 @@ _CHUNK = 256 * 1024
 
 
 def result_path(execution: Execution) -> Path:
-    """Return where the Parquet file is; raises Http404 when there is none (any more)."""
+    """Return where the Parquet file is; raises ResultGoneError when there is none (any more)."""
     if not execution.has_result or not result_storage().exists(execution.parquet_file):
-        raise Http404("This run has no stored result.")
+        raise ResultGoneError
     return Path(result_storage().path(execution.parquet_file))
 
 
@@ -73,21 +72,10 @@ def chart_of(execution: Execution, *, x: str, y: str, kind: str) -> ChartData | 
     )
 
 
-def chart_json(chart: ChartData) -> dict[str, Any]:
-    """Return a chart as the page's script draws it."""
-    return {
-        "kind": chart.kind,
-        "labels": list(chart.labels),
-        "series": [{"name": series.name, "values": list(series.values)} for series in chart.series],
-        "x_title": chart.x.name,
-        "y_title": ", ".join(series.name for series in chart.series),
-    }
-
-
 def original_csv(execution: Execution) -> Iterator[bytes]:
-    """Stream the CSV as AMC sent it; raises Http404 before the first byte when it is gone."""
+    """Stream the CSV as AMC sent it; raises ResultGoneError before the first byte when it is gone."""
     if not result_storage().exists(execution.csv_file):
-        raise Http404("This run has no stored result.")
+        raise ResultGoneError
     return _chunks_of(execution.csv_file)
 
 
