@@ -17,6 +17,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from amchelper.exceptions import AmcHelperError
 from amchelper.htmx import HtmxHttpRequest, render_page, wants_fragment
+from amchelper.http import Breadcrumbs, breadcrumbs
 from executions.forms import ExecutionFilter, ResultQuery, RunAgainForm
 from executions.models import Execution, ExecutionStatus
 from executions.presenters.progress import timeline
@@ -33,7 +34,8 @@ from executions.services.executions import (
 from executions.services.failures import failure_of
 from executions.services.queue import queue_position
 from executions.services.start import run_again
-from instances.services.access import get_instance_or_404
+from instances.presenters.breadcrumbs import instance_breadcrumbs
+from instances.services.access import get_instance
 
 PER_PAGE = 25
 
@@ -45,11 +47,10 @@ def execution_list(request: HtmxHttpRequest) -> HttpResponse:
 
 @require_GET
 def execution_of_instance(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
-    instance = get_instance_or_404(request.user, pk)
+    instance = get_instance(request.user, pk)
     posted = request.GET.copy()
     posted["instance"] = str(instance.pk)
-    listing = ("Instances", reverse("instances:instance-list"))
-    context = {"instance": instance, "tab": "runs", "breadcrumbs": [listing, (instance.name, None)]}
+    context = {"instance": instance, "tab": "runs", "breadcrumbs": instance_breadcrumbs(instance)}
     return _list(request, ExecutionFilter(posted, user=request.user), context)
 
 
@@ -79,7 +80,7 @@ def execution_detail(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
         "failure": failure_of(execution),
         "steps": timeline(execution),
         "run_key": uuid4(),
-        "breadcrumbs": [("Runs", reverse("executions:execution-list")), (execution.name, None)],
+        "breadcrumbs": _breadcrumbs(here=execution.name),
     }
     if wants_fragment(request):
         response = render(request, "executions/_partials/execution_progress.html", context)
@@ -115,11 +116,7 @@ def execution_statistics(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
     context = {
         "execution": execution,
         "statistics": statistics,
-        "breadcrumbs": [
-            ("Runs", reverse("executions:execution-list")),
-            (execution.name, execution.get_absolute_url()),
-            ("Columns", None),
-        ],
+        "breadcrumbs": _breadcrumbs(execution, here="Columns"),
     }
     return render(request, "executions/execution_statistics.html", context)
 
@@ -185,6 +182,11 @@ def _back_to(request: HtmxHttpRequest, execution: Execution, error: AmcHelperErr
 def _result(request: HtmxHttpRequest, execution: Execution) -> dict[str, Any]:
     query = ResultQuery(request.GET)
     return {"query": query, **result_context(execution, query.rows_question(), query.chart_question())}
+
+
+def _breadcrumbs(below: Execution | None = None, *, here: str) -> Breadcrumbs:
+    own = [(below.name, below.get_absolute_url())] if below else []
+    return breadcrumbs(("Runs", reverse("executions:execution-list")), *own, here=here)
 
 
 def _csv(execution: Execution, name: str) -> HttpResponseBase:
