@@ -201,7 +201,6 @@ class Execution(LeasedModel):
         return self.name
 
     def save(self, *args: object, **kwargs: object) -> None:
-        """Give a new run its own workflow ID before it is ever written."""
         self.complete()
         super().save(*args, **kwargs)  # type: ignore[arg-type]
 

@@ -209,7 +209,7 @@ class _Drawing:
         return self._fetch(f"SELECT {self._figures} FROM read_parquet(?) WHERE {null_test} {rest}", values)[0]
 
     def _note(self, drawn: int, groups: int, bucket: str, *, has_others: bool) -> str:
-        """Say what is not drawn one by one, and what is not drawn at all."""
+        """Return in words what is not drawn one by one, and what is not drawn at all."""
         notes = []
         if has_others:
             notes.append(f"The {drawn:,} highest of {groups:,}; all others together are the last bar.")

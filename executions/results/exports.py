@@ -53,7 +53,7 @@ def _chunks(path: Path) -> Iterator[bytes]:
 def _from_csv(path: Path) -> Iterator[bytes]:
     """Return a CSV, all of its fields made safe."""
     shape = check_csv(path)
-    fields = [guarded_sql(f"c{place}") for place in range(len(shape.header))]
+    fields = [guarded_sql(f"c{index}") for index in range(len(shape.header))]
     source = read_csv_sql(path, len(shape.header), has_line_breaks=shape.has_line_breaks)
     with open_files(path, memory_limit=_MEMORY_LIMIT) as connection:
         yield _BOM

@@ -126,9 +126,9 @@ def choose_types(
 ) -> tuple[Choice, ...]:
     """Return the types of the columns c0, c1, … of a table of texts; None stands for a column without declaration."""
     columns = []
-    for place, data_type in enumerate(declared):
+    for index, data_type in enumerate(declared):
         kinds = _UNDECLARED if data_type is None else _BY_DECLARATION.get(data_type.upper(), ())
-        columns.append(_Candidates(f"c{place}", (data_type or "").upper(), kinds))
+        columns.append(_Candidates(f"c{index}", (data_type or "").upper(), kinds))
     # Most kinds are out after a look at the first rows; whatever is left has to fit every value.
     unsettled = [column for column in columns if column.kinds]
     if unsettled:

@@ -115,7 +115,7 @@ def _unreadable(problem: csv.Error, began: int, line: int) -> ResultError:
 
 def read_csv_sql(path: Path, width: int, *, has_line_breaks: bool) -> str:
     """Return the table function that reads a checked file as texts named c0, c1, …; NULL is an unquoted nothing."""
-    names = ", ".join(f"'c{place}': 'VARCHAR'" for place in range(width))
+    names = ", ".join(f"'c{index}': 'VARCHAR'" for index in range(width))
     # Several readers must guess where a record begins, which is certain only without line breaks in fields.
     parallel = "false" if has_line_breaks else "true"
     return (

@@ -115,9 +115,9 @@ class _Sheet:
         """Write rows; NULL leaves the cell empty."""
         for values in rows:
             self._row += 1
-            for place, value in enumerate(values):
+            for index, value in enumerate(values):
                 if value is not None:
-                    self._writers[place](self._row, place, value)
+                    self._writers[index](self._row, index, value)
 
     def finish(self) -> None:
         """Let the header filter the rows."""
@@ -127,10 +127,10 @@ class _Sheet:
     def _begin(self, bold: Format) -> None:
         """Write the header, which stays in sight."""
         self._sheet.freeze_panes(1, 0)
-        for place, column in enumerate(self._columns):
+        for index, column in enumerate(self._columns):
             width = 20 if column.kind in {Kind.TEXT, Kind.TIMESTAMP} else 14
-            self._sheet.set_column(place, place, max(width, min(len(column.header) + 2, 40)))
-            self._sheet.write_string(0, place, column.header[:MAX_TEXT], bold)
+            self._sheet.set_column(index, index, max(width, min(len(column.header) + 2, 40)))
+            self._sheet.write_string(0, index, column.header[:MAX_TEXT], bold)
 
     def _writer(self, column: ResultColumn, *, is_text: bool) -> Writer:
         """Return what writes the cells of a column."""
@@ -142,25 +142,25 @@ class _Sheet:
             return self._write_number
         return self._write_text
 
-    def _write_text(self, row: int, place: int, value: Any) -> None:
+    def _write_text(self, row: int, index: int, value: Any) -> None:
         text = display(value) or ""
         if len(text) > MAX_TEXT:
             self.shortened += 1
             text = text[: MAX_TEXT - len(_SHORTENED)] + _SHORTENED
-        self._sheet.write_string(row, place, text)
+        self._sheet.write_string(row, index, text)
 
-    def _write_number(self, row: int, place: int, value: int | float | Decimal) -> None:
+    def _write_number(self, row: int, index: int, value: int | float | Decimal) -> None:
         if math.isfinite(value):
-            self._sheet.write_number(row, place, value)
+            self._sheet.write_number(row, index, value)
         else:
-            self._write_text(row, place, value)
+            self._write_text(row, index, value)
 
-    def _write_truth(self, row: int, place: int, value: bool) -> None:
-        self._sheet.write_boolean(row, place, value)
+    def _write_truth(self, row: int, index: int, value: bool) -> None:
+        self._sheet.write_boolean(row, index, value)
 
-    def _write_time(self, row: int, place: int, value: dt.date) -> None:
+    def _write_time(self, row: int, index: int, value: dt.date) -> None:
         if value.year < _FIRST_YEAR:
-            self._write_text(row, place, value)
+            self._write_text(row, index, value)
         else:
             style = self._time if isinstance(value, dt.datetime) else self._day
-            self._sheet.write_datetime(row, place, value, style)
+            self._sheet.write_datetime(row, index, value, style)

@@ -1,4 +1,4 @@
-"""Let AMC check the SQL without running it. A dry run is no run: it has no row, no result and no place in a queue."""
+"""Let AMC check the SQL without running it. A dry run is no run: it has no row, no result and no position in a queue."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class DryRun:
         return asdict(self)
 
     def failure(self, template: InstanceTemplate) -> Failure | None:
-        """Explain a refusal, with its place in the SQL as the user typed it; None for other statuses."""
+        """Return what a refusal means, with its place in the SQL as the user typed it; None for other statuses."""
         if self.status != REFUSED:
             return None
         return explain(self.words, template.source_sql, template.parameter_values)

@@ -62,7 +62,7 @@ def fetch(claim: ExecutionClaim, client: AmcClient) -> bool:
 
 
 def fetching_failed(claim: ExecutionClaim, error: AmcHelperError) -> bool:
-    """Say on the row what an error means for a result that is at AMC: wait, try again or give up. Returns False."""
+    """Write on the row what an error means for a result that is at AMC: wait, try again or give up. Returns False."""
     execution = claim.row
     if isinstance(error, _WAITS):
         if timezone.now() > (execution.amc_finished_at or execution.queued_at) + MAX_WAIT:

@@ -47,7 +47,7 @@ def submit(claim: ExecutionClaim, client: AmcClient) -> bool:
 
 
 def submission_failed(claim: ExecutionClaim, error: AmcHelperError) -> bool:
-    """Say on the row what an error means for a run that is not known to be at AMC; returns False."""
+    """Write on the row what an error means for a run that is not known to be at AMC; returns False."""
     execution = claim.row
     if execution.attempted_at is not None:
         return _still_unknown(claim, error)

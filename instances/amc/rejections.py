@@ -63,7 +63,7 @@ def read_rejection(words: str) -> Rejection:
 
 
 def execution_rejection(words: str, *, http_status: int | None = None) -> AmcRejectedError:
-    """Say in one error why AMC does not run this."""
+    """Return one error that says why AMC does not run this."""
     rejection = read_rejection(words)
     lead = {
         OVERLAP_PROTECTION: "AMC refuses to run this: too many similar runs used the same data. "

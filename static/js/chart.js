@@ -4,8 +4,8 @@
 
   const { Chart } = window.Charts;
   const COLOURS = 6;
-  const MOST_POINTS_WITH_DOTS = 60;
-  const LONGEST_LABEL = 28;
+  const MAX_POINTS_WITH_DOTS = 60;
+  const MAX_LABEL_LENGTH = 28;
   // Lines and points differ in shape too, not in colour only.
   const DASHES = [[], [6, 3], [2, 3], [8, 3, 2, 3], [12, 4], [4, 4]];
   const POINTS = ["circle", "rect", "triangle", "rectRot", "crossRot", "star"];
@@ -31,7 +31,7 @@
   /** A number, or a gap for whatever is none. */
   const toNumber = (value) => (value === null || value === "" || Number.isNaN(Number(value)) ? null : Number(value));
 
-  const shorten = (text) => (text.length > LONGEST_LABEL ? `${text.slice(0, LONGEST_LABEL - 1)}…` : text);
+  const shorten = (text) => (text.length > MAX_LABEL_LENGTH ? `${text.slice(0, MAX_LABEL_LENGTH - 1)}…` : text);
 
   function dataset({ name, values }, index, kind, isCrowded, read) {
     const colour = read(`chart-${(index % COLOURS) + 1}`);
@@ -58,7 +58,7 @@
 
   function configuration({ kind, labels, series, x_title: across, y_title: up }, read) {
     const [ink, strong, line, surface] = ["ink-soft", "ink-strong", "line", "surface"].map(read);
-    const isCrowded = labels.length > MOST_POINTS_WITH_DOTS;
+    const isCrowded = labels.length > MAX_POINTS_WITH_DOTS;
     return {
       type: kind === "line" ? "line" : "bar",
       data: {

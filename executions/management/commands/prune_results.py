@@ -16,11 +16,9 @@ class Command(BaseCommand):
     help = "Remove results older than RESULT_RETENTION_DAYS, then the oldest beyond RESULT_STORAGE_BYTES."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Declare the options."""
         parser.add_argument("--dry-run", action="store_true", help="only say what would be removed")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Remove, and say what."""
         dry_run = options["dry_run"]
         removal = remove_old_results(timezone.now(), dry_run=dry_run)
         verb = "Would remove" if dry_run else "Removed"
