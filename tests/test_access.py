@@ -148,7 +148,7 @@ class AccessTableTests(CastTestCase):
         )
         window = Window(date(2026, 9, 1), date(2026, 9, 30), "UTC")
         execution = Execution.objects.create(
-            user=self.alice, instance=instance, template=template, template_name="Reach", template_version=1,
+            created_by=self.alice, instance=instance, template=template, template_name="Reach", template_version=1,
             name="Alice's September", source_sql="SELECT 1 AS x", sql_query="SELECT 1 AS x",
             window_start=window.start, window_end=window.end, window_zone=window.zone,
         )  # fmt: skip
