@@ -12,8 +12,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from amchelper.exceptions import AmcHelperError
 from amchelper.htmx import HtmxHttpRequest, redirect_page, render_page, wants_fragment
-from amchelper.http import breadcrumbs, parse_uuids
-from amchelper.numbers import parse_key
+from amchelper.http import breadcrumbs, parse_key, parse_uuids
 from instances.forms.filters import InstanceFilter
 from instances.models import AMCInstance, HealthCheck, HealthCheckBatch
 from instances.models.instance import InstanceQuerySet

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from amchelper.exceptions import AmcHelperError
 from amchelper.htmx import HtmxHttpRequest, redirect_page, render_page, wants_fragment
-from amchelper.numbers import parse_key
+from amchelper.http import parse_key
 from amchelper.words import counted
 from instances.forms.mappings import MappingFilter, MappingForm, ReplaceForm, stage
 from instances.models import AMCInstance, MappingKind

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from amc_facts.functions import GROUPS
 from amc_facts.tables import TABLES
 from amchelper.htmx import HtmxHttpRequest, redirect_page, render_page
-from amchelper.numbers import parse_number
+from amchelper.http import parse_number
 from instances.models import AMCInstance
 from instances.services.access import get_instance_to_edit
 from instances.services.mappings import MappedValues, mapped_values

@@ -14,8 +14,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from amchelper.exceptions import AmcHelperError
 from amchelper.htmx import HtmxHttpRequest, redirect_page, render_page
-from amchelper.http import Breadcrumbs
-from amchelper.numbers import parse_number
+from amchelper.http import Breadcrumbs, parse_number
 from instances.models import AMCInstance
 from instances.presenters.breadcrumbs import instance_breadcrumbs
 from instances.services.access import get_instance
