@@ -17,16 +17,16 @@ DATA = STORE / "data"
 _USED = ("amclocalus1", "amclocalus2", "amclocalde1", "amclocalsbx")
 
 
-def build_data() -> Path:
-    """Return the folder with the data of today and tomorrow.
+def build_data(days: int = 1) -> Path:
+    """Return the folder with the data of today and of so many days later.
 
     Building takes seconds, and minutes on a busy machine: longer than the product waits for an answer.
     """
     instances, now = build_instances(SEED), datetime.now(UTC)
     with closing(Warehouse(DATA, SEED)) as warehouse:
         for name in _USED:
-            # It may be midnight before the tests end, and data are built by month.
-            for moment in (now, now + timedelta(days=1)):
+            # Data are built by month, and the next one may begin before the tests end.
+            for moment in (now, now + timedelta(days=days)):
                 with warehouse.cursor(instances[name], moment):
                     pass
     return DATA

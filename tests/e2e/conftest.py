@@ -19,11 +19,14 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests import clock
 from tests.serving import free_port, wait_for
+from tests.shared_data import build_data
 
 ROOT = Path(__file__).resolve().parents[2]
 EMAIL, PASSWORD = "alice@example.com", "correct horse battery"
 # Milliseconds: enough for a machine that does much else, and no success waits for it.
 PATIENCE = 45_000
+# How far stories move the clock on.
+MOST_DAYS_PASSED = 8
 expect.set_options(timeout=PATIENCE)
 # The background-networking flags keep Chromium from looking for its maker's servers.
 CHROMIUM_FLAGS = [
@@ -96,9 +99,12 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     )
     done = running.manage("shell", "-c", create)
     assert done.returncode == 0, done.stderr
+    store = var_dir / "local_amc"
+    store.mkdir()
+    (store / "data").symlink_to(build_data(days=MOST_DAYS_PASSED))
     log = (var_dir / "processes.log").open("wb")
     commands = {
-        "amc": ["-m", "local_amc", "--port", str(amc_port), "--store", ":memory:", "--control", "--speed", "0.2"],
+        "amc": ["-m", "local_amc", "--port", str(amc_port), "--store", str(store), "--control", "--speed", "0.2"],
         "web": ["-m", "gunicorn", "amchelper.wsgi", "--bind", f"127.0.0.1:{port}", "--workers", "1",
                 "--threads", "8"],
         "worker": ["-m", "celery", "-A", "amchelper", "worker", "--pool", "threads", "--concurrency", "4",

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.e2e.conftest import EMAIL, Product
+from tests.e2e.conftest import EMAIL, MOST_DAYS_PASSED, Product
 from tests.e2e.looking import look, reload_until_visible
 from tests.e2e.test_templates import on_step
 from tests.local_amc.api import wait_until
@@ -66,7 +66,7 @@ class TestRuns:
         self.plan_weekly(page, template)
         expect(page.get_by_text("No planned run has come yet")).to_be_visible()
         look(page, "schedule-new")
-        product.pass_time(timedelta(days=8))
+        product.pass_time(timedelta(days=MOST_DAYS_PASSED))
         # A page without a run does not renew itself.
         reload_until_visible(page, page.locator("#slot-history").get_by_text("Succeeded").first)
         look(page, "schedule")
@@ -112,7 +112,7 @@ class TestRuns:
         page.get_by_role("button", name="Start the run").click()
         expect(page.locator("#execution-progress")).to_be_visible()
         look(page, "run-progress")
-        wait_until(product.statuses_at_amc, lambda statuses: "PUBLISHING" in statuses)
+        wait_until(product.statuses_at_amc, lambda statuses: "PUBLISHING" in statuses, seconds=180)
         product.control("clock", advance=_PUBLISHING_SECONDS)
         expect(page.locator("#result-table")).to_be_visible(timeout=120_000)
 
