@@ -40,7 +40,7 @@ def link_to(obj: Model | None) -> SafeString | str:
 
 
 class OwnedAdmin(admin.ModelAdmin):
-    """Rows that somebody owns: Django's permissions let staff in, and the rows' own door decides about each."""
+    """Rows with an owner: Django's permissions let staff in, and the rows' own door decides about each."""
 
     def editable(self, request: HttpRequest, rows: QuerySet[Any]) -> QuerySet[Any]:
         """Return those of `rows` that the user may change here."""

@@ -33,6 +33,6 @@ class InvalidInstanceConfiguration(AmcHelperError):  # noqa: N818  the name othe
 
 
 class StaleInstanceError(InvalidStateError):
-    """Somebody else changed the instance since the page was loaded."""
+    """Another user or tab changed the instance since the page was loaded."""
 
     code = "stale_instance"

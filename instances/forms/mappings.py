@@ -42,7 +42,7 @@ class MappingForm(forms.Form):
         label="Paste",
         widget=forms.Textarea(
             attrs={"rows": 10, "class": "mono", "spellcheck": "false", "autocapitalize": "none",
-                   "data-most-bytes": settings.DATA_UPLOAD_MAX_MEMORY_SIZE - _ROOM_IN_A_FORM}
+                   "data-max-bytes": settings.DATA_UPLOAD_MAX_MEMORY_SIZE - _ROOM_IN_A_FORM}
         ),
         help_text="One per line. ASINs may also be separated by spaces or commas; a line of digits is a campaign ID.",
     )  # fmt: skip

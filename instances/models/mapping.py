@@ -49,7 +49,7 @@ class ASINQuerySet(MappingQuerySet["BrandASIN"]):
     """Mapped ASINs."""
 
     def search(self, text: str) -> ASINQuerySet:
-        """ASINs that hold any word of `text`: somebody looks for one, or pastes a few."""
+        """ASINs that hold any word of `text`: users look for one, or paste a few."""
         found = Q()
         for word in text.split():
             found |= Q(asin__contains=word.upper())

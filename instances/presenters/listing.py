@@ -21,7 +21,7 @@ from instances.models.reasons import Reason, reason_of
 CHECKS_SHOWN = 30
 BRANDS_SHOWN = 2
 DEFAULT_SORT = "name"
-# Worst first: that is why somebody sorts by health.
+# Worst first: that is what sorting by health is for.
 _SEVERITY = Case(
     When(health_status=Health.ERROR, then=Value(0)),
     When(health_status=Health.UNHEALTHY, then=Value(1)),

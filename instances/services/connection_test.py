@@ -34,10 +34,10 @@ _NAMES_SHOWN = 5
 
 @dataclass(frozen=True)
 class TestStep:
-    """One step of the test; `state` is passed, failed or skipped."""
+    """One step of the test; `status` is passed, failed or skipped."""
 
     key: str
-    state: str
+    status: str
     message: str = ""
     fix: str = ""
 
@@ -59,7 +59,7 @@ class ConnectionTest:
     @property
     def failure(self) -> TestStep | None:
         """Return the step that broke."""
-        return next((step for step in self.steps if step.state == "failed"), None)
+        return next((step for step in self.steps if step.status == "failed"), None)
 
     def result_for(self, instance_pk: UUID) -> ProbeResult:
         """Return the probe under the key of the instance it was about."""

@@ -82,7 +82,7 @@ def start_consent(
     region: str,
     connection: AmazonConnection | None = None,
 ) -> str:
-    """Remember the consent in the session and give the address of Amazon's consent page.
+    """Remember the consent in the session; returns the address of Amazon's consent page.
 
     Raises AmcHelperError when this deployment has no client at Amazon.
     """

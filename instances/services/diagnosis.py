@@ -12,8 +12,8 @@ from instances.amc.types import AccountRef, AmcAccount, InstanceRef
 from instances.models import AmazonConnection, AMCAccount
 from instances.services.amazon import amc_client
 
-# Somebody waits for the answer.
-_MOST_ACCOUNTS = 8
+# The user waits for the answer.
+_MAX_ACCOUNTS = 8
 _ALIKE = 0.75
 _NAMES_SHOWN = 5
 
@@ -44,12 +44,12 @@ def other_inventories(
     # The same entity in another marketplace is the likelier mistake.
     others.sort(key=lambda account: account.account_id != ref.account.account_id)
     inventories = []
-    for account in others[:_MOST_ACCOUNTS]:
+    for account in others[:_MAX_ACCOUNTS]:
         try:
             with amc_client(connection, account.region, policy=PROBE) as client:
                 found = client.list_instances(account.ref)
         except AmcHelperError:
-            continue  # no evidence from this one
+            continue  # this one tells nothing
         name = account.account_name or account.account_id
         inventories.append(AccountInventory(account.ref, name, tuple(instance.instance_id for instance in found)))
         if ref.instance_id in inventories[-1].instance_ids:

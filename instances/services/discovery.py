@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 # Accounts that are read at the same time; parallel calls trip Amazon's throttle early.
 _PARALLEL_ACCOUNTS = 6
-_LONGEST_ID, _LONGEST_MARKETPLACE = 64, 32
+_MAX_ID, _MAX_MARKETPLACE = 64, 32
 
 
 class DiscoveryKey(NamedTuple):
@@ -219,7 +219,7 @@ def _read_account(client: AmcClient, ref: AccountRef, name: str, *, is_listed: b
 
 
 def _is_storable(ref: AccountRef) -> bool:
-    return 0 < len(ref.account_id) <= _LONGEST_ID and 0 < len(ref.marketplace_id) <= _LONGEST_MARKETPLACE
+    return 0 < len(ref.account_id) <= _MAX_ID and 0 < len(ref.marketplace_id) <= _MAX_MARKETPLACE
 
 
 def _has_usable_id(found: AmcInstance) -> bool:
@@ -227,7 +227,7 @@ def _has_usable_id(found: AmcInstance) -> bool:
         InstanceRef(found.instance_id, AccountRef("", ""))  # refuses every spelling of a UUID
     except ValueError:
         return False
-    return len(found.instance_id) <= _LONGEST_ID and re.match(NOT_A_UUID, found.instance_id) is not None
+    return len(found.instance_id) <= _MAX_ID and re.match(NOT_A_UUID, found.instance_id) is not None
 
 
 def _raise_dead_login(readings: Iterable[AccountReading]) -> None:

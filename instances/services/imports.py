@@ -24,8 +24,8 @@ from instances.services.health.probing import result_of_answer
 
 logger = logging.getLogger(__name__)
 
-_LONGEST_NAME = 255
-_LONGEST_TYPE = 32
+_MAX_NAME = 255
+_MAX_TYPE = 32
 
 # An instance here, and what Amazon says about it.
 Pair = tuple[AMCInstance, AmcInstance]
@@ -109,7 +109,7 @@ def _mine(owner_pk: UUID, instance_ids: Collection[str]) -> dict[str, AMCInstanc
 
 
 def _rename_accounts(connection: AmazonConnection, readings: Iterable[AccountReading]) -> None:
-    names = {reading.ref: reading.name[:_LONGEST_NAME] for reading in readings if reading.is_listed}
+    names = {reading.ref: reading.name[:_MAX_NAME] for reading in readings if reading.is_listed}
     renamed = []
     for account in connection.accounts.all():
         name = names.get(account.ref, "")
@@ -139,8 +139,8 @@ def _create(
             user_id=connection.user_id,
             account=account,
             instance_id=found.instance_id,
-            name=(found.name or found.instance_id)[:_LONGEST_NAME],
-            instance_type=found.instance_type[:_LONGEST_TYPE],
+            name=(found.name or found.instance_id)[:_MAX_NAME],
+            instance_type=found.instance_type[:_MAX_TYPE],
             region=region_of(account.marketplace_id, default=connection.region),
             config=config,
         )
@@ -160,7 +160,7 @@ def _accounts(connection: AmazonConnection, names: dict[AccountRef, str]) -> dic
             AMCAccount(
                 connection=connection,
                 account_id=ref.account_id,
-                account_name=name[:_LONGEST_NAME],
+                account_name=name[:_MAX_NAME],
                 marketplace_id=ref.marketplace_id,
                 country_code=country_of(ref.marketplace_id, default=""),
             )
@@ -178,8 +178,8 @@ def _update(pairs: Iterable[Pair]) -> list[Pair]:
         changes = {change.what: change.now for change in changes_of(instance, found)}
         if not changes:
             continue
-        instance.name = changes.get("Name", instance.name)[:_LONGEST_NAME]
-        instance.instance_type = changes.get("Type", instance.instance_type)[:_LONGEST_TYPE]
+        instance.name = changes.get("Name", instance.name)[:_MAX_NAME]
+        instance.instance_type = changes.get("Type", instance.instance_type)[:_MAX_TYPE]
         instance.remember(found.raw)
         instance.updated_at = timezone.now()
         updated.append((instance, found))

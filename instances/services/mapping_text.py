@@ -34,7 +34,7 @@ _ALIASES = {"asins": "asin", "campaign": "campaign_name", "campaign_names": "cam
 _INVISIBLE = "\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
 _NEVER_IN_A_NAME = ("Cc", "Zl", "Zp", "Cs")
 _SHOWN_OF_A_VALUE = 60
-_MOST_OF_A_HEADER = 10_000
+_MAX_HEADER_CHARACTERS = 10_000
 _ASIN_FORM = "An ASIN is B and nine letters or digits, or the ISBN-10 of a book"
 _BROKEN_QUOTE = 'A quote (") is not closed, or text follows the closing one. The lines after it were not read.'
 _TOO_MANY_COLUMNS = "This line has more columns than the first. A value with a separator in it needs quotes."
@@ -194,7 +194,7 @@ _CLEAN: dict[MappingKind, Callable[[str], str]] = {
 
 def _first_line(text: str) -> str:
     found = re.search(r"[^\r\n\s][^\r\n]*", text)
-    return found[0][:_MOST_OF_A_HEADER] if found else ""
+    return found[0][:_MAX_HEADER_CHARACTERS] if found else ""
 
 
 def _parse_list(text: str, kinds: PasteKind) -> Reading:

@@ -86,7 +86,7 @@ def _is_tested_on_save(values: services.InstanceValues, instance: AMCInstance) -
 
 
 def _refuse_stale(form: InstanceForm, instance: AMCInstance | None) -> None:
-    """Refuse before anybody waits for Amazon; saving refuses again, with the row locked."""
+    """Refuse before the user waits for Amazon; saving refuses again, with the row locked."""
     version = form.cleaned_data["version"]
     if instance is not None and version and version != services.version_of(instance):
         raise StaleInstanceError(services.STALE)

@@ -130,7 +130,7 @@ def _form(request: HtmxHttpRequest, instance: AMCInstance, form: MappingForm, **
         "errors": form.line_errors[:ERRORS_SHOWN],
         "errors_more": max(0, len(form.line_errors) - ERRORS_SHOWN),
         "columns": COLUMNS,
-        "most_rows": MAX_ROWS,
+        "max_rows": MAX_ROWS,
         "has_brands": bool(instance.brands.all()),
         **extra,
         **_frame(instance, "Add"),

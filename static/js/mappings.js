@@ -31,8 +31,8 @@ function endUpload(event) {
 /** A form field has a limit, a file has not: say so before the server refuses the whole request. */
 function limitPaste(event) {
   const field = event.target;
-  if (!field.matches?.("textarea[data-most-bytes]")) return;
-  const isTooLong = new Blob([field.value]).size > Number(field.dataset.mostBytes);
+  if (!field.matches?.("textarea[data-max-bytes]")) return;
+  const isTooLong = new Blob([field.value]).size > Number(field.dataset.maxBytes);
   field.setCustomValidity(isTooLong ? "This is too much to paste. Save it as a file and upload that." : "");
   field.reportValidity();
 }

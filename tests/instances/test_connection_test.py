@@ -37,7 +37,7 @@ class ConnectionTestTests(LocalAmcTestCase):
         self.assertTrue(failure.fix, failure)
         for word in words:
             self.assertIn(word, f"{failure.message} {failure.fix}")
-        states = [step.state for step in test.steps]
+        states = [step.status for step in test.steps]
         broken = states.index("failed")
         self.assertNotIn("passed", states[broken:])
         self.assertEqual(len(states), 6)
@@ -47,7 +47,7 @@ class ConnectionTestTests(LocalAmcTestCase):
         self.control("DELETE", "requests")
         test = self.run_connection_test()
         self.assertTrue(test.passed, test.failure)
-        self.assertEqual({step.state for step in test.steps}, {"passed"})
+        self.assertEqual({step.status for step in test.steps}, {"passed"})
         self.assertEqual(test.result.verdict, "HEALTHY")
         paths = [request["path"] for request in self.control("GET", "requests")["requests"]]
         self.assertEqual([p for p in paths if p.startswith("/amc")],
@@ -73,7 +73,7 @@ class ConnectionTestTests(LocalAmcTestCase):
     def test_wrong_entity_is_told_from_what_the_login_lists(self) -> None:
         test = self.run_connection_test(entity="ENTITYNOBODY")
         self.assert_breaks(test, "account", "ENTITYNOBODY", "ENTITYLOCALUS1")
-        self.assertEqual(test.steps[0].state, "passed")
+        self.assertEqual(test.steps[0].status, "passed")
 
     def test_wrong_marketplace_is_told_from_what_the_login_lists(self) -> None:
         test = self.run_connection_test(marketplace=DE)
@@ -129,7 +129,7 @@ class ConnectionTestTests(LocalAmcTestCase):
         self.arm("wrong_entity", route="/amc/reporting")
         test = self.run_connection_test()
         self.assert_breaks(test, "reporting", "administrator")
-        self.assertEqual([step.state for step in test.steps[:5]], ["passed"] * 5)
+        self.assertEqual([step.status for step in test.steps[:5]], ["passed"] * 5)
 
     def test_missing_terms_are_named(self) -> None:
         noterms = ConnectionFactory.create(user=self.alice, refresh_token="Atzr|local-noterms")

@@ -68,7 +68,7 @@ def probe_all(instances: Sequence[AMCInstance], *, max_workers: int) -> Generato
                 failed.append(result_of_error(instance.pk, error))
         yield from failed
         pool = stack.enter_context(ThreadPoolExecutor(max_workers=max_workers))
-        # Before the pool waits for its threads: after Ctrl-C, or without a lease, nobody needs the rest.
+        # Before the pool waits for its threads: after Ctrl-C, or without a lease, the rest is of no use.
         stack.callback(pool.shutdown, wait=False, cancel_futures=True)
         for future in as_completed([pool.submit(probe, *target) for target in targets]):
             result = future.result()
