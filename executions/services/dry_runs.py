@@ -1,4 +1,4 @@
-"""Let AMC check the SQL without running it. A dry run has no row, no result and no place in a queue."""
+"""Let AMC check the SQL without running it. A dry run has no row, no result and no position in a queue."""
 
 from __future__ import annotations
 
