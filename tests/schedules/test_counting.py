@@ -30,13 +30,13 @@ def recurrences(draw: st.DrawFn) -> Recurrence:
 @settings(max_examples=150, deadline=None)
 @given(recurrences(), st.integers(0, 1000 * 24 * 60), st.integers(0, 400 * 24 * 60), st.integers(0, 20))
 def test_counts_and_latest_slots_are_those_of_the_span(
-    recurrence: Recurrence, offset: int, length: int, most: int
+    recurrence: Recurrence, offset: int, length: int, limit: int
 ) -> None:
     after = START + dt.timedelta(minutes=offset)
     until = after + dt.timedelta(minutes=length)
     slots = list(recurrence.slots_between(after, until))
     assert recurrence.count_slots(after, until) == len(slots)
-    assert recurrence.latest_slots(after, until, most) == slots[::-1][:most]
+    assert recurrence.latest_slots(after, until, limit) == slots[::-1][:limit]
 
 
 def test_span_that_ends_on_a_slot_includes_it_and_one_that_begins_there_does_not() -> None:
