@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from executions.models import Execution, ExecutionStatus
 from executions.services.steps import advance
+from instances.models import AmazonConnection
 from tests.executions.base import ExecutionTestCase
 from tests.shared_data import DATA
 
@@ -103,6 +104,17 @@ class PollingTests(ExecutionTestCase):
         self.connection.store_tokens(refresh_token="Atzr|local-healthy", access_token="", expires_at=None)
         self.finish_at_amc(execution, "FAILED", "It broke.")
         self.assertEqual(self.drive(execution).error, "It broke.")
+
+    def test_login_that_amazon_revoked_meanwhile_is_marked(self) -> None:
+        execution = self.stuck()
+        self.connection.store_tokens(refresh_token="Atzr|local-revoked", access_token="", expires_at=None)
+        self.wait(execution)
+        self.step(execution)
+        self.connection.refresh_from_db()
+        self.assertEqual(
+            (self.connection.status, execution.status),
+            (AmazonConnection.Status.RECONNECT_REQUIRED, ExecutionStatus.PENDING),
+        )
 
     def test_run_that_amc_has_forgotten_fails_in_the_end(self) -> None:
         execution = self.stuck()
