@@ -86,7 +86,7 @@ def look(page: Page, name: str) -> None:
         set_width(page, 1500)
 
 
-def reload_until_visible(page: Page, locator: Locator, seconds: float = 90) -> None:
+def reload_until_visible(page: Page, locator: Locator, seconds: float = 300) -> None:
     """Load a page that does not renew itself again and again until it shows something."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

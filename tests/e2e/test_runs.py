@@ -114,7 +114,7 @@ class TestRuns:
         look(page, "run-progress")
         wait_until(product.statuses_at_amc, lambda statuses: "PUBLISHING" in statuses, seconds=180)
         product.control("clock", advance=_PUBLISHING_SECONDS)
-        expect(page.locator("#result-table")).to_be_visible(timeout=120_000)
+        expect(page.locator("#result-table")).to_be_visible(timeout=300_000)
 
     def look_at_rows(self, page: Page) -> None:
         expect(page.locator("canvas[data-chart]")).to_be_visible()
