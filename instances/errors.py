@@ -22,7 +22,7 @@ class InstanceConnectionError(AmcHelperError):
 
 
 class InvalidInstanceConfiguration(AmcHelperError):  # noqa: N818  the name other parts and the API know
-    """A value an instance cannot have; `field` names the form field it belongs to, empty for none."""
+    """A value an instance cannot have; `field` names which of the `InstanceValues` it is, empty for none."""
 
     code = "invalid_instance"
     http_status = 422

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, time
@@ -11,7 +12,7 @@ from uuid import uuid4
 from django.apps import apps
 from django.contrib import admin
 from django.contrib.auth.models import AnonymousUser
-from django.urls import URLPattern, URLResolver, get_resolver, reverse
+from django.urls import URLPattern, URLResolver, get_resolver, resolve, reverse
 
 from amchelper.models import User
 from executions.models import Execution
@@ -127,6 +128,13 @@ def own_url_names(
             yield f"{namespace}{pattern.name}"
 
 
+def offered(page: str) -> list[str]:
+    """Return the names of our own addresses that a page links to or posts to."""
+    addresses = re.findall(r'(?:href|action|formaction|hx-get|hx-post)="(/[^"?#]*)', page)
+    names = {resolve(address).view_name for address in addresses if not address.startswith("/static/")}
+    return sorted(names & PAGES.keys())
+
+
 class AccessTableTests(CastTestCase):
     def setUp(self) -> None:
         super().setUp()
@@ -218,6 +226,16 @@ class AccessTableTests(CastTestCase):
         with self.bob_sees(), self.nothing_changes():
             self.assert_writers_refuse()
             self.post_what_names_no_object()
+
+    def test_bob_is_offered_nothing_that_refuses_him(self) -> None:
+        self.client.force_login(self.bob)
+        with self.bob_sees():
+            for name, (method, kind, _, for_bob, _) in PAGES.items():
+                if method == "GET" and for_bob == 200:
+                    response = self.client.get(self.address(name))
+                    page = "" if response.streaming else response.content.decode()
+                    with self.subTest(name, kind=kind):
+                        self.assertEqual([link for link in offered(page) if PAGES[link][3] == 403], [])
 
     def test_without_the_right_to_edit_and_run_every_writer_refuses(self) -> None:
         with self.nobody_may("editable_by", "runnable_by"), self.nothing_changes():

@@ -63,7 +63,3 @@ def _find_instance(get: Callable[..., AMCInstance], user: User, pk: UUID, on_own
         if on_own_page and AMCInstance.objects.filter(pk=pk).exists():
             raise PermissionDenied("Access denied") from None
         raise
-
-
-# The name that pages of other apps use.
-get_instance_or_404 = get_instance

@@ -8,7 +8,6 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import transaction
 
 from amchelper.cache import GenerationCache
 from amchelper.fields import Undecryptable
@@ -21,12 +20,9 @@ INSTANCE_CACHE = GenerationCache("instance-configuration", settings.INSTANCE_CAC
 class InstanceConfiguration:
     """What a call to AMC needs to know about one instance; neither tokens nor what checks find out."""
 
-    pk: UUID
     instance_id: str
     name: str
     entity_id: str
-    marketplace_id: str
-    region: str
     is_active: bool
     advertiser_types: tuple[str, ...]
 
@@ -38,20 +34,16 @@ def get_instance_configuration(pk: UUID) -> InstanceConfiguration:
 
 def invalidate_configuration(pks: Collection[UUID]) -> None:
     """Forget cached configurations; call it inside the transaction that writes."""
-    with transaction.atomic():
-        INSTANCE_CACHE.invalidate(*pks)
+    INSTANCE_CACHE.invalidate(*pks)
 
 
 def _load(pk: UUID) -> InstanceConfiguration:
     instance = AMCInstance.objects.select_related("account").get(pk=pk)
     config: Any = {} if isinstance(instance.config, Undecryptable) else instance.config or {}
     return InstanceConfiguration(
-        pk=instance.pk,
         instance_id=instance.instance_id,
         name=instance.name,
         entity_id=instance.account.account_id,
-        marketplace_id=instance.account.marketplace_id,
-        region=instance.region,
         is_active=instance.is_active,
         advertiser_types=tuple((config.get("amc") or {}).get("advertiserTypes") or ()),
     )

@@ -16,6 +16,7 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from amchelper.exceptions import InvalidStateError
+from amchelper.leases import LeaseLostError
 from instances.models import (
     AmazonConnection,
     AMCInstance,
@@ -378,6 +379,13 @@ class RunTests(LocalAmcTestCase):
         self.assertEqual(HealthCheck.objects.filter(batch=claim.row).count(), 2)
         claim.row.refresh_from_db()
         self.assertIsNotNone(claim.row.finished_at)
+
+    def test_worker_whose_batch_was_taken_over_does_not_finish_it(self) -> None:
+        claim = hold_batch([self.instance.pk], actor=None, trigger="list")
+        HealthCheckBatch.objects.update(leased_by="another worker")
+        with self.assertRaises(LeaseLostError):
+            check_instances(list(AMCInstance.objects.for_probing()), claim)
+        self.assertIsNone(HealthCheckBatch.objects.get().finished_at)
 
     def test_run_nobody_finishes_is_given_up(self) -> None:
         claim = hold_batch([self.instance.pk], actor=None, trigger="list")
