@@ -73,7 +73,7 @@ check: lint .coverage
 	$(MAKE) test COVERAGE=1 ONLY=
 
 ## make lint           style, types, layers, scripts and style sheets, locks, migrations, deployment settings
-lint: install-dev node_modules/.installed
+lint: install-dev node_modules/.installed lint-html
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
