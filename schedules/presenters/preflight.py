@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from django.utils import timezone
 
+from amchelper.words import counted
 from executions.errors import ErrorCode
 from executions.models import Execution
 from executions.services.queue import capacity
@@ -64,5 +65,5 @@ def _queue(instance: AMCInstance) -> Check:
     if free > 0:
         return Check("Places at AMC", "ok", f"{free} free; the run starts at once.")
     waiting = Execution.objects.filter(instance=instance).open().count()
-    taken = f"{waiting} run{' is' if waiting == 1 else 's are'} open on this instance"
+    taken = f"{counted(waiting, 'run is', 'runs are')} open on this instance"
     return Check("Places at AMC", "warning", f"All places are taken; {taken}. This one waits its turn.")
