@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any, ClassVar
+from unittest import mock
 
 from executions.models import Execution, ExecutionStatus
+from executions.services import polling
+from executions.services.claims import ExecutionClaim
 from executions.services.steps import advance
+from instances.amc.client import AmcClient
+from instances.amc.executions import AmcExecution
 from instances.models import AmazonConnection
 from tests.executions.base import ExecutionTestCase
 from tests.shared_data import DATA
@@ -170,6 +175,21 @@ class ManyAtOnceTests(ExecutionTestCase):
         self.amc.control("DELETE", "faults")
         for execution in executions:
             self.assertEqual(self.drive(execution).status, ExecutionStatus.SUCCEEDED)
+
+    def test_bug_at_another_run_does_not_count_against_this_one(self) -> None:
+        executions = self.at_amc_together(4)
+        this, broken = executions[0], executions[2]
+
+        def ask(client: AmcClient, claim: ExecutionClaim, listed: dict[str, AmcExecution]) -> AmcExecution:
+            if claim.row.pk == broken.pk:
+                raise ZeroDivisionError
+            return polling_ask(client, claim, listed)
+
+        polling_ask = polling._ask
+        with mock.patch.object(polling, "_ask", ask), self.assertLogs("executions.services.steps", "ERROR"):
+            advance(this.pk, "worker")
+        this.refresh_from_db()
+        self.assertEqual((this.status, this.step_attempts), (ExecutionStatus.FETCHING, 0))
 
     def test_those_another_worker_holds_are_left_alone(self) -> None:
         executions = self.at_amc_together(4)
