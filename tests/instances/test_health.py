@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
 from typing import Any
 from unittest import mock, skipUnless
 from uuid import UUID
 
+import time_machine
 from celery import current_app
 from django.conf import settings
 from django.db import connection as db
@@ -16,7 +18,9 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from amchelper.exceptions import InvalidStateError
-from amchelper.leases import LeaseLostError
+from amchelper.leases import Claim, LeaseLostError
+from instances.amc.client import AmcClient
+from instances.amc.types import InstanceRef
 from instances.models import (
     AmazonConnection,
     AMCInstance,
@@ -29,10 +33,10 @@ from instances.models import (
 from instances.models.lifecycle import Event
 from instances.models.reasons import REASONS
 from instances.presenters.overview import hour_blocks
-from instances.services.health import batches, history
+from instances.services.health import batches, history, probing
 from instances.services.health.batches import check_instance, check_instances, hold_batch
 from instances.services.health.history import record_results
-from instances.services.health.probing import ProbeResult
+from instances.services.health.probing import ProbeResult, probe
 from tests.base import LocalAmcTestCase
 from tests.factories import AccountFactory, ConnectionFactory, InstanceFactory
 
@@ -356,6 +360,34 @@ class RunTests(LocalAmcTestCase):
             batch = batches.queue_batch([self.instance.pk], actor=self.alice, trigger="list")
         self.tick(seconds=40)
         self.assertIn(str(batch.pk), self.sent)
+
+    def test_error_of_the_queue_does_not_reach_the_page(self) -> None:
+        broken = mock.patch.object(batches, "send_task", side_effect=ZeroDivisionError)
+        logged = self.assertLogs("django.test", "ERROR")
+        with broken, logged, self.captureOnCommitCallbacks(execute=True):
+            batch = batches.queue_batch([self.instance.pk], actor=self.alice, trigger="list")
+        self.tick(seconds=40)
+        self.assertIn(str(batch.pk), self.sent)
+
+    def test_batch_recorded_where_the_clock_is_a_little_ahead_is_checked_at_once(self) -> None:
+        with time_machine.travel(timezone.now() + timedelta(seconds=5)):
+            batch = batches.queue_batch([self.instance.pk], actor=self.alice, trigger="list")
+        self.assertTrue(batches.advance_batch(batch.pk))
+        self.assertEqual(HealthCheck.objects.filter(batch=batch).count(), 1)
+
+    def test_lease_is_kept_while_probes_bring_nothing(self) -> None:
+        batch = batches.queue_batch([self.instance.pk], actor=self.alice, trigger="list")
+        beaten, was_kept = threading.Event(), []
+
+        def hang(client: AmcClient, instance_pk: UUID, ref: InstanceRef) -> ProbeResult:
+            was_kept.append(beaten.wait(10))
+            return probe(client, instance_pk, ref)
+
+        beat = mock.patch.object(Claim, "heartbeat", side_effect=beaten.set)
+        with mock.patch.object(probing, "probe", hang), mock.patch.object(probing, "QUIET_SECONDS", 0.01), beat:
+            self.assertTrue(batches.advance_batch(batch.pk))
+        self.assertEqual(was_kept, [True])
+        self.assertEqual(HealthCheck.objects.filter(batch=batch).count(), 1)
 
     def test_doubled_message_checks_once(self) -> None:
         self.tick()

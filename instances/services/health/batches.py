@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from amchelper.access import pk_of
 from amchelper.exceptions import InvalidStateError
-from amchelper.leases import Claim, LeaseLostError, new_token
+from amchelper.leases import CLOCK_SKEW_LIMIT, Claim, LeaseLostError, new_token
 from amchelper.models import User
 from amchelper.queue import send_task
 from instances.models import AMCInstance, HealthCheck, HealthCheckBatch
@@ -62,7 +62,8 @@ def queue_batch(
         chosen, actor=actor, trigger=trigger, slot=slot, sent_at=now, finished_at=None if chosen else now
     )
     if chosen:
-        transaction.on_commit(lambda: send_task(_ADVANCE_TASK, str(batch.pk)))
+        # Robust: the batch is recorded, and the next tick sends it again, whatever is wrong with the queue.
+        transaction.on_commit(lambda: send_task(_ADVANCE_TASK, str(batch.pk)), robust=True)
     return batch
 
 
@@ -76,7 +77,9 @@ def hold_batch(pks: Iterable[UUID], *, actor: User | None, trigger: str) -> Clai
 def advance_batch(pk: UUID) -> bool:
     """Probe what a batch has left; False when it is finished or another worker holds it."""
     token = new_token("worker")
-    batch = HealthCheckBatch.objects.claim([pk], token=token, now=timezone.now()).first()
+    # A batch waits for nothing: it is due although the clock of the process that recorded it is ahead.
+    held = HealthCheckBatch.objects.claim([pk], token=token, now=timezone.now(), within=CLOCK_SKEW_LIMIT)
+    batch = held.first()
     if batch is None:
         return False
     logger.info("health batch started batch=%s trigger=%s total=%s", batch.pk, batch.trigger, batch.total)
@@ -115,7 +118,8 @@ def check_instances(
 
     with closing(probe_all(instances, max_workers=workers)) as probes:
         for result in probes:
-            results.append(result)
+            if result is not None:
+                results.append(result)
             claim.heartbeat()
             if time.monotonic() - flushed_at >= interval:
                 flush()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
+from queue import Empty, SimpleQueue
 from uuid import UUID
 
 from django.utils import timezone
@@ -21,6 +22,9 @@ from instances.models.reasons import reason_of
 from instances.services.amazon import LoginSession
 
 logger = logging.getLogger(__name__)
+
+# A caller that holds a lease hears at least this often that probes are under way.
+QUIET_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -47,8 +51,8 @@ def probe(client: AmcClient, instance_pk: UUID, ref: InstanceRef) -> ProbeResult
         return result_of_error(instance_pk, error)
 
 
-def probe_all(instances: Sequence[AMCInstance], *, max_workers: int) -> Generator[ProbeResult]:
-    """Probe `instances`, which come from `for_probing()`; yields the results as they come.
+def probe_all(instances: Sequence[AMCInstance], *, max_workers: int) -> Generator[ProbeResult | None]:
+    """Probe `instances`, which come from `for_probing()`; yields the results as they come, None while none comes.
 
     The pool does network only. Every login's calls share one token and one throttle; refreshed tokens and revoked
     logins are noted from the calling thread at the end. Closing the generator stops the probing.
@@ -70,10 +74,24 @@ def probe_all(instances: Sequence[AMCInstance], *, max_workers: int) -> Generato
         pool = stack.enter_context(ThreadPoolExecutor(max_workers=max_workers))
         # Before the pool waits for its threads: after Ctrl-C, or without a lease, the rest is of no use.
         stack.callback(pool.shutdown, wait=False, cancel_futures=True)
-        for future in as_completed([pool.submit(probe, *target) for target in targets]):
-            result = future.result()
-            if result.reason == "reconnect_required":
+        for result in _as_they_come([pool.submit(probe, *target) for target in targets]):
+            if result is not None and result.reason == "reconnect_required":
                 by_pk[result.instance_pk].note_revoked(result.error)
+            yield result
+
+
+def _as_they_come(futures: Sequence[Future[ProbeResult]]) -> Iterator[ProbeResult | None]:
+    finished: SimpleQueue[Future[ProbeResult]] = SimpleQueue()
+    for future in futures:
+        future.add_done_callback(finished.put)
+    left = len(futures)
+    while left:
+        try:
+            result = finished.get(timeout=QUIET_SECONDS).result()
+        except Empty:
+            yield None
+        else:
+            left -= 1
             yield result
 
 
