@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 from contextlib import redirect_stderr
+from datetime import timedelta
 from io import StringIO
 from typing import Any
+from unittest import mock
 
 from django.core.management import CommandError, ManagementUtility, call_command
+from django.utils import timezone
 
 from instances.models import AMCInstance, Health
 from instances.models.lifecycle import Event
+from instances.services.health import batches
 from tests.base import LocalAmcTestCase
 from tests.factories import InstanceFactory
 
@@ -102,3 +106,12 @@ class HealthCommandTests(LocalAmcTestCase):
     def test_it_stores_probes(self) -> None:
         self.run_command("--all", "--concurrency", "2")
         self.assertEqual(self.good.health_checks.get().verdict, Health.HEALTHY)
+
+    def test_check_that_was_given_up_meanwhile_says_so(self) -> None:
+        def give_up(*args: Any, **kwargs: Any) -> None:
+            batches.tick(now=timezone.now() + timedelta(hours=2))
+
+        slow = mock.patch.object(batches, "record_results", side_effect=give_up)
+        with slow, self.assertRaisesMessage(CommandError, "longer than an hour") as raised:
+            self.run_command("amclocalus1")
+        self.assertEqual(raised.exception.returncode, 2)

@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from amchelper.http import parse_uuid, parse_uuids
+from amchelper.leases import LeaseLostError
 from amchelper.models import User
 from instances.models import AMCInstance, Health, HealthCheckBatch
 from instances.models.reasons import reason_of
@@ -25,6 +26,10 @@ from instances.services.health.batches import check_instances, hold_batch
 from instances.services.health.probing import ProbeResult
 
 EXIT_UNHEALTHY, EXIT_ERROR, EXIT_USAGE = 1, 2, 3
+_GIVEN_UP = (
+    "This took longer than an hour, so the check was given up; what was found out until then is stored. Check fewer "
+    "instances, or more of them at the same time with --concurrency."
+)
 COLOURS = {Health.HEALTHY: "green", Health.UNHEALTHY: "yellow", Health.ERROR: "red"}
 
 
@@ -85,12 +90,15 @@ class Command(BaseCommand):
         # The bar goes to standard error, so that the table can be piped.
         with Progress(console=Console(stderr=True), disable=quiet, transient=True) as progress:
             task = progress.add_task("Checking", total=len(instances))
-            return check_instances(
-                instances,
-                claim,
-                max_workers=concurrency or settings.HEALTH_CHECK_CONCURRENCY,
-                on_results=lambda results: progress.advance(task, len(results)),
-            )
+            try:
+                return check_instances(
+                    instances,
+                    claim,
+                    max_workers=concurrency or settings.HEALTH_CHECK_CONCURRENCY,
+                    on_results=lambda results: progress.advance(task, len(results)),
+                )
+            except LeaseLostError as error:
+                raise CommandError(_GIVEN_UP, returncode=EXIT_ERROR) from error
 
     def _print_table(self, rows: Sequence[dict[str, Any]]) -> None:
         table = Table("Instance", "Name", "Account", "Health", "Latency", "What to do", box=None)
