@@ -102,7 +102,7 @@ class ScheduleQuerySet(OwnedQuerySet["Schedule"]):
         return self.active().filter(next_run_at__lte=now)
 
     def stopped(self) -> ScheduleQuerySet:
-        """Return paused schedules that nobody paused by hand: they need a look."""
+        """Return schedules that were paused, but not by hand: they need a look."""
         return self.filter(status=ScheduleStatus.PAUSED).exclude(pause_code=PauseCode.BY_HAND)
 
     def search(self, words: str) -> ScheduleQuerySet:

@@ -8,7 +8,7 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
-from amchelper.access import get_to_edit, get_to_run, get_visible
+from amchelper.access import get_to_edit, get_to_run, get_visible, pk_of
 from amchelper.exceptions import InvalidStateError
 from amchelper.models import User
 from executions.models import AT_AMC, Execution, ExecutionQuerySet, ExecutionStatus
@@ -47,7 +47,7 @@ def cancel(execution: Execution, *, actor: User | None) -> Execution:
     now = timezone.now()
     rows = Execution.objects.filter(pk=execution.pk)
     if rows.cancellable().update(cancel_requested_at=now, next_step_at=now):
-        logger.info("execution cancel requested id=%s actor=%s", execution.pk, actor and actor.pk)
+        logger.info("execution cancel requested id=%s actor=%s", execution.pk, pk_of(actor))
         transaction.on_commit(lambda: send_steps([execution.pk]), robust=True)
     rows.filter(status=ExecutionStatus.QUEUED, cancel_requested_at__isnull=False).update(
         status=ExecutionStatus.CANCELLED, finished_at=now, waiting_for=""
@@ -71,7 +71,7 @@ def fetch_again(execution: Execution, *, actor: User | None) -> Execution:
     )  # fmt: skip
     if not is_begun:
         raise InvalidStateError(_NOTHING_TO_FETCH)
-    logger.info("execution fetched again id=%s actor=%s", current.pk, actor and actor.pk)
+    logger.info("execution fetched again id=%s actor=%s", current.pk, pk_of(actor))
     transaction.on_commit(lambda: send_steps([current.pk]), robust=True)
     return _read_again(current.pk, actor)
 

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from amchelper.access import get_to_run
+from amchelper.access import get_to_run, pk_of
 from amchelper.exceptions import InvalidStateError
 from amchelper.models import User
 from executions.errors import NotRunnableError
@@ -95,9 +95,7 @@ def queue_executions(executions: Sequence[Execution], *, actor: User | None) -> 
     count_usage(execution.template for execution in executions if execution.template is not None)
     transaction.on_commit(lambda: _tell_workers(executions), robust=True)
     for execution in executions:
-        logger.info(
-            "execution queued id=%s trigger=%s actor=%s", execution.pk, execution.trigger, actor and actor.pk
-        )
+        logger.info("execution queued id=%s trigger=%s actor=%s", execution.pk, execution.trigger, pk_of(actor))
 
 
 def run_name(template: InstanceTemplate, window: Window) -> str:

@@ -32,7 +32,7 @@ class HealthCheckBatchQuerySet(  # type: ignore[override]  # the stubs give each
     lease = timedelta(minutes=2)
 
     def unfinished(self) -> Self:
-        """Batches with instances left to probe."""
+        """Return batches with instances left to probe."""
         return self.filter(finished_at=None)
 
 

@@ -21,9 +21,8 @@ from planning.windows import (
     today_in,
 )
 from schedules.models import MissedPolicy
-from schedules.services.schedules import ScheduleValues, plan_first_slot
+from schedules.services.schedules import MAX_NAME, ScheduleValues, plan_first_slot
 
-MAX_SCHEDULE_NAME = 255
 ONCE, RECURRING = "once", "recurring"
 ROLLING, DATES = "rolling", "dates"
 CUSTOM = "custom"
@@ -236,7 +235,7 @@ class ReviewStep(forms.Form):
         super().__init__(*args, **kwargs)
         self._version = version
         if is_schedule:
-            self.fields["name"] = forms.CharField(max_length=MAX_SCHEDULE_NAME, label="Name of the schedule")
+            self.fields["name"] = forms.CharField(max_length=MAX_NAME, label="Name of the schedule")
 
     def clean_agreed_version(self) -> int:
         """Refuse a run of SQL that changed after it was shown here."""

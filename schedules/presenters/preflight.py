@@ -49,7 +49,7 @@ def preflight(template: InstanceTemplate) -> list[Check]:
 
 
 def schedule_name(template: InstanceTemplate, recurrence: Recurrence) -> str:
-    """Return the name a schedule gets when nobody types one."""
+    """Return the name a schedule gets when no other is given."""
     text = recurrence.describe().split(" at ")[0]
     return f"{template.name[:200]}, {text[0].lower()}{text[1:]}"[:255]
 

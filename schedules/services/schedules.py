@@ -16,7 +16,7 @@ from django.db.models import Exists, OuterRef, Subquery
 from django.http import Http404
 from django.utils import timezone
 
-from amchelper.access import get_to_edit, get_to_run, get_visible
+from amchelper.access import get_to_edit, get_to_run, get_visible, pk_of
 from amchelper.exceptions import InvalidStateError
 from amchelper.models import User
 from executions.errors import ErrorCode, NotRunnableError
@@ -301,7 +301,7 @@ def _lock(actor: User | None, schedule: Schedule) -> Schedule:
 
 
 def _log(done: str, schedule: Schedule, actor: User | None) -> None:
-    logger.info("schedule %s schedule=%s actor=%s", done, schedule.schedule_id, actor and actor.pk)
+    logger.info("schedule %s schedule=%s actor=%s", done, schedule.schedule_id, pk_of(actor))
 
 
 def _plannable_template(creator: User, pk: UUID) -> InstanceTemplate:

@@ -26,7 +26,7 @@ from schedules.models import (
 
 logger = logging.getLogger(__name__)
 
-# Schedules per transaction: short enough that nobody waits for the tick on SQLite.
+# Schedules per transaction: short enough that no page waits for the tick on SQLite.
 BATCH = 250
 # A slot that is found this late is on time; later it was missed.
 ON_TIME = dt.timedelta(minutes=10)

@@ -45,7 +45,7 @@ from schedules.services.slots import MISSED, ON_TIME, claim_due
 
 logger = logging.getLogger(__name__)
 
-# Slots per transaction: short enough that nobody waits for the tick on SQLite.
+# Slots per transaction: short enough that no page waits for the tick on SQLite.
 BATCH = 250
 # A slot that could not be started for a reason of ours is given up after this long.
 GIVE_UP_AFTER = dt.timedelta(hours=1)
@@ -60,7 +60,7 @@ _PASSING_ERRORS = (
     AmcUnavailableError,
 )
 # What goes away by itself: trouble on the way, and runs that AMC failed for no reason it could name. Not among them:
-# an outcome nobody knows, because AMC may have the run already.
+# an outcome that is not known, because AMC may have the run already.
 TRANSIENT_CODES = frozenset({ErrorCode.AMC_FAILED.value, *(error.default_reason for error in _PASSING_ERRORS)})
 _CHANGING = (
     "status",
@@ -258,7 +258,7 @@ def _judge(slot: ScheduleSlot, now: dt.datetime) -> Execution | None:
         status = SlotStatus.FAILED if schedule.window_kind == WindowKind.FIXED else SlotStatus.SKIPPED
         slot.finish(status, ErrorCode.WINDOW_REFUSED, str(error), now)
     except NotRunnableError as error:
-        # While nobody could find out how its instance is, it is worth another try.
+        # While no check could find out how its instance is, it is worth another try.
         is_unknown = schedule.instance.health_status == Health.ERROR
         if not (is_unknown and _try_again(slot, error.reason, error.message, now)):
             slot.finish(SlotStatus.FAILED, error.reason, error.message, now)

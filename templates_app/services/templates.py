@@ -14,7 +14,7 @@ from django.db.models import Case, F, Value, When
 from django.http import Http404
 from django.utils import timezone
 
-from amchelper.access import get_to_edit, get_to_run, get_visible
+from amchelper.access import get_to_edit, get_to_run, get_visible, pk_of
 from amchelper.models import User
 from amchelper.words import counted
 from instances.models import AMCInstance
@@ -205,5 +205,6 @@ def _with_instance() -> TemplateQuerySet:
 
 
 def _log(what: str, template: InstanceTemplate, actor: User | None) -> None:
-    who = actor.pk if actor else None
-    logger.info("template %s id=%s version=%s actor=%s", what, template.template_id, template.version, who)
+    logger.info(
+        "template %s id=%s version=%s actor=%s", what, template.template_id, template.version, pk_of(actor)
+    )

@@ -86,7 +86,9 @@ class AccessTests(ExecutionTestCase):
         self.assertEqual(Execution.objects.count(), 1)
 
     def test_system_cancels_without_asking(self) -> None:
-        self.assertEqual(cancel(self.execution, actor=None).status, ExecutionStatus.CANCELLED)
+        with self.assertLogs("executions.services.executions", "INFO") as logged:
+            self.assertEqual(cancel(self.execution, actor=None).status, ExecutionStatus.CANCELLED)
+        self.assertIn("actor=system", logged.output[0])
 
 
 class OneRuleTests(ExecutionTestCase):

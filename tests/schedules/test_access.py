@@ -125,7 +125,9 @@ class ScheduleAccessTests(ScheduleTestCase):
         self.assertEqual(made.created_by, self.instance.user)
 
     def test_the_system_may_change_every_schedule_that_is_not_deleted(self) -> None:
-        pause(schedule=self.planned, actor=None)
+        with self.assertLogs("schedules.services.schedules", "INFO") as logged:
+            pause(schedule=self.planned, actor=None)
+        self.assertIn("actor=system", logged.output[0])
         resume(schedule=self.planned, actor=None)
         seen = Schedule.objects.get().updated_at
         saved = update_schedule(schedule=self.planned, actor=None, values=values(name="New"), seen=seen)
