@@ -10,15 +10,15 @@ from kombu.exceptions import OperationalError
 logger = logging.getLogger(__name__)
 
 # Rows that have been waiting longer were sent again meanwhile.
-EXPIRES_SECONDS = 120
+_EXPIRES_SECONDS = 120
 
 
-def send_task(name: str, *arguments: str, expires: int | None = EXPIRES_SECONDS) -> None:
+def send_task(name: str, *arguments: str) -> None:
     """Send a message to the workers; `name` is the task's dotted name, because tasks are above services.
 
     A queue that cannot be reached is logged and no more: the row is the truth, and the next tick sends it again.
     """
     try:
-        current_app.send_task(name, args=arguments, expires=expires)
+        current_app.send_task(name, args=arguments, expires=_EXPIRES_SECONDS)
     except (OperationalError, OSError):
         logger.warning("message not sent task=%s", name, exc_info=True)

@@ -85,17 +85,30 @@ class SlotReason(models.TextChoices):
 
 
 class ScheduleQuerySet(OwnedQuerySet["Schedule"]):
-    """Schedules by access and what is due."""
+    """Schedules by access and what is due. Deleted ones are seen in the admin only; elsewhere their slots are."""
 
     owner_path = "instance__user"
 
+    def not_deleted(self) -> Self:
+        """Return the schedules without deleted ones."""
+        return self.filter(deleted_at__isnull=True)
+
+    def visible_to(self, user: User | AnonymousUser) -> Self:
+        return super().visible_to(user).not_deleted()
+
+    def runnable_by(self, user: User | AnonymousUser) -> Self:
+        return super().runnable_by(user).not_deleted()
+
+    def editable_by(self, user: User | AnonymousUser, *, in_admin: bool = False) -> Self:
+        rows = super().editable_by(user, in_admin=in_admin)
+        return rows if in_admin else rows.not_deleted()
+
     def owned_by(self, user: User | AnonymousUser) -> Self:
-        """Return the user's schedules, without deleted ones: only their slots are shown any more."""
-        return super().owned_by(user).filter(deleted_at__isnull=True)
+        return super().owned_by(user).not_deleted()
 
     def active(self) -> ScheduleQuerySet:
         """Return schedules whose slots start runs."""
-        return self.filter(status=ScheduleStatus.ACTIVE, deleted_at__isnull=True)
+        return self.not_deleted().filter(status=ScheduleStatus.ACTIVE)
 
     def due(self, now: dt.datetime) -> ScheduleQuerySet:
         """Return active schedules with a slot at or before `now`."""

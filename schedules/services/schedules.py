@@ -288,8 +288,7 @@ def forget_failures_before_success() -> None:
 
 def _editable(actor: User | None) -> ScheduleQuerySet:
     """Return the schedules the actor may change: the system every one that is not deleted."""
-    rows = Schedule.objects.all() if actor is None else Schedule.objects.editable_by(actor)
-    return rows.filter(deleted_at=None)
+    return Schedule.objects.not_deleted() if actor is None else Schedule.objects.editable_by(actor)
 
 
 def _lock(actor: User | None, schedule: Schedule) -> Schedule:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import Any
+from unittest import mock
 from uuid import uuid4
 
 from django.core.exceptions import PermissionDenied
 from django.http import Http404
 from django.urls import reverse
 
+from amchelper.access import OwnedQuerySet
 from executions.models import Execution
 from schedules.models import Schedule, ScheduleSlot
 from schedules.services.schedules import (
@@ -119,6 +122,18 @@ class ScheduleAccessTests(ScheduleTestCase):
                 with self.subTest(action.__name__), self.assertRaises(Http404):
                     action(schedule=self.planned, actor=self.bob)
         self.assertEqual(Schedule.objects.get().created_by, self.alice)
+
+    def test_deleted_schedule_is_gone_for_all_who_are_let_in_too(self) -> None:
+        delete_schedule(schedule=self.planned, actor=self.alice)
+        with ExitStack() as shared:
+            for door in ("visible_to", "runnable_by", "editable_by"):
+                # As sharing will widen them, without asking who the owner is.
+                shared.enter_context(
+                    mock.patch.object(OwnedQuerySet, door, lambda rows, user, **where: rows.all())
+                )
+            for getter in (get_schedule, get_schedule_to_edit, get_schedule_to_run):
+                with self.subTest(getter.__name__), self.assertRaises(Http404):
+                    getter(self.bob, self.planned.schedule_id)
 
     def test_what_the_system_plans_runs_for_the_owner_of_the_instance(self) -> None:
         made = create_schedule(actor=None, template=self.template, values=values(name="Planned"))
