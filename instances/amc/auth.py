@@ -28,7 +28,7 @@ from instances.amc.transport import INTERACTIVE, RetryPolicy, open_session, retr
 logger = logging.getLogger(__name__)
 
 SCOPE = "advertising::campaign_management"
-# amc-api, refresh policy: refresh when less than five minutes are left.
+# An access token lives an hour. Refreshed so early, none ends while a call is on its way.
 REFRESH_BEFORE = timedelta(minutes=5)
 
 
@@ -196,7 +196,7 @@ def _lifetime(value: object) -> float:
 
 
 def _token_error(response: requests.Response, payload: object) -> AmcError:
-    """Turn a token endpoint's refusal into the family (amc-api, token endpoint errors)."""
+    """Turn a token endpoint's refusal into the family."""
     call = call_info(response)
     code = str(payload.get("error", "")) if isinstance(payload, dict) else ""
     status = response.status_code

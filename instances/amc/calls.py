@@ -22,9 +22,9 @@ from instances.amc.types import AccountRef, CallInfo
 logger = logging.getLogger(__name__)
 
 PAGE_SIZE = 100
-# amc-api, contradictions 2: a 403 with a token older than this may only mean that it expired.
+# A 403 with a token older than this may only mean that it expired: Amazon does not always answer 401.
 _OLD_TOKEN_SECONDS = 55 * 60
-# amc-api, retry matrix. POST is not among them: it is sent again only when it surely had no effect.
+# What may be sent again after a failure. POST is not among them: it is sent again only when it surely had no effect.
 _REPEATED = frozenset({"GET", "PUT"})
 
 

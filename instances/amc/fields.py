@@ -43,7 +43,7 @@ def read_map(raw: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def unwrap(payload: Any, name: str) -> Mapping[str, Any] | None:
-    """Return the object of an answer, flat or wrapped under `name` (amc-api, contradictions 1)."""
+    """Return the object of an answer, flat or wrapped under `name`: Amazon's documents show both."""
     if not isinstance(payload, dict):
         return None
     if name not in payload:

@@ -26,7 +26,7 @@ class Marketplace(NamedTuple):
     region: str
 
 
-# amc-api, regional hosts.
+# Amazon's hosts by region.
 _AMAZON = {
     "NA": Hosts(
         "https://advertising-api.amazon.com",
@@ -48,7 +48,7 @@ _ALLOWED = frozenset(
     f"https://{urlsplit(url).netloc}" for hosts in _AMAZON.values() for url in (hosts.api, hosts.token)
 )
 
-# amc-api, marketplaces. India is EU for the Ads API; AMC's own guide says APAC, so a user can override.
+# Marketplace, country and region. India is EU for the Ads API; AMC's own guide says APAC, so a user can override.
 _MARKETPLACES = (
     ("ATVPDKIKX0DER", "US", "NA"),
     ("A2EUQ1WTGCTBG2", "CA", "NA"),

@@ -138,7 +138,7 @@ def network_error(error: requests.RequestException) -> AmcError:
 
 
 def http_error(response: requests.Response, payload: object) -> AmcError:
-    """Turn an error answer into the family (amc-api, health probe and error bodies)."""
+    """Turn an error answer into the family, by its status and the code in its body."""
     call, status, told = call_info(response), response.status_code, error_text(payload)
     words = f" Amazon says: {told}" if told else ""
     if status == 403 and _TERMS in told.lower():

@@ -60,7 +60,7 @@ class RetryPolicy:
 INTERACTIVE = RetryPolicy(tries=3, max_wait_seconds=8, connect_timeout=5, read_timeout=10)
 # A worker waits.
 BACKGROUND = RetryPolicy(tries=5, max_wait_seconds=120, connect_timeout=5, read_timeout=60)
-# amc-api, health probe: connect 5 s, read 15 s.
+# A probe would rather say that AMC is slow than keep hundreds of others waiting.
 PROBE = RetryPolicy(tries=3, max_wait_seconds=20, connect_timeout=5, read_timeout=15)
 
 
@@ -158,7 +158,7 @@ class RetryWithThrottle(Retry):
         demanded = retry_after_seconds(response.headers.get("Retry-After")) if response is not None else None
         if demanded is not None:
             return demanded
-        # Full jitter on 2, 4, 8 … s (amc-api, throttling); a lost connection is tried again sooner.
+        # Full jitter on 2, 4, 8 … s when Amazon throttles; a lost connection is tried again sooner.
         base = 2.0 if response is not None and response.status == 429 else 0.5
         ceiling = min(_MAX_BACKOFF_SECONDS, base * 2 ** len(self.history))
         return _random.uniform(0, ceiling)

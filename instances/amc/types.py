@@ -12,7 +12,7 @@ from amc_facts.limits import SANDBOX
 from instances.amc.fields import read_text
 
 _UUID = re.compile(r"\A[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}\Z", re.IGNORECASE)
-# Both words mean the same: SUCCEEDED is the legacy one (amc-api, contradictions 19).
+# Both words mean the same: SUCCEEDED is the legacy one.
 _USABLE = frozenset({"COMPLETED", "SUCCEEDED"})
 _PROVISIONING = frozenset({"REQUESTED", "SUBMITTED", "IN_PROGRESS"})
 

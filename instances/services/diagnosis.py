@@ -32,8 +32,8 @@ def other_inventories(
 ) -> list[AccountInventory]:
     """Return what the login's other accounts hold, as far as Amazon tells; nothing after the one with the instance.
 
-    Only accounts that were discovered already are asked: at Amazon listing instances can create the first
-    one of a new account (amc-api, instances), which a test must not do.
+    Only accounts that were discovered already are asked: at Amazon, listing instances can create the first
+    one of a new account, which a test must not do.
     """
     refs = {account.ref for account in listed or []}
     others = [
