@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from sqlglot import exp
 
-from amc_facts.dialect import Fault
+from amc_facts.dialect import SqlFault
 
 # An ISO period, whose years, months, weeks, days, hours and minutes are groups.
 PERIOD = re.compile(
@@ -34,32 +34,32 @@ NUMBER_PATTERN = re.compile(r"(?P<whole>[#0,]*[#0])(?:\.(?P<decimals>[#0]+))?")
 _MAX_FORMATTED = 1_000
 
 
-def call_fault(node: exp.Expr) -> Fault | None:
+def call_fault(node: exp.Expr) -> SqlFault | None:
     """Return what is wrong with the arguments of a call; None when they are right or it is no call of AMC's own."""
     if isinstance(node, exp.Format):
         return _format_fault(node)
     if isinstance(node, exp.ArrayIntersect) and len(node.expressions) != 2:
-        return Fault("argument", "ARRAY_INTERSECT expects two arrays", node)
+        return SqlFault("argument", "ARRAY_INTERSECT expects two arrays", node)
     check = _CHECKS.get(node.name.upper()) if isinstance(node, exp.Anonymous) else None
     message = check(node.expressions) if check is not None else ""
-    return Fault("argument", message, node) if message else None
+    return SqlFault("argument", message, node) if message else None
 
 
-def extension_fault(relation: exp.Table) -> Fault | None:
+def extension_fault(relation: exp.Table) -> SqlFault | None:
     """Return what is wrong with a table function: `EXTEND_TIME_WINDOW('t', before, after)`, bare or in `TABLE(…)`."""
     call = relation.this
     if not isinstance(call, exp.Anonymous):
         return None
     inner = extension(relation)
     if inner is None:
-        return Fault("argument", "TABLE expects EXTEND_TIME_WINDOW('table', 'P7D', 'P0D')", call)
+        return SqlFault("argument", "TABLE expects EXTEND_TIME_WINDOW('table', 'P7D', 'P0D')", call)
     arguments = inner.expressions
     if len(arguments) != 3 or not all(argument.is_string for argument in arguments):
         message = "EXTEND_TIME_WINDOW expects three quoted texts: table, period before, period after"
-        return Fault("argument", message, inner)
+        return SqlFault("argument", message, inner)
     for argument in arguments[1:]:
         if PERIOD.fullmatch(argument.name.strip().upper()) is None:
-            return Fault("argument", f"'{argument.name}' is not a period such as P28D or PT12H", argument)
+            return SqlFault("argument", f"'{argument.name}' is not a period such as P28D or PT12H", argument)
     return None
 
 
@@ -131,12 +131,12 @@ def has_specifiers(node: exp.Expr) -> bool:
     return node.is_string and bool(SPECIFIER.search(node.name))
 
 
-def _format_fault(node: exp.Format) -> Fault | None:
+def _format_fault(node: exp.Format) -> SqlFault | None:
     arguments = [node.this, *node.expressions]
     if has_specifiers(arguments[0]):
         return _specifier_fault(arguments[0].name, len(arguments) - 1, node)
     if len(arguments) != 2 or not arguments[1].is_string:
-        return Fault("argument", "FORMAT expects a value and a quoted pattern", node)
+        return SqlFault("argument", "FORMAT expects a value and a quoted pattern", node)
     if has_specifiers(arguments[1]):
         return _specifier_fault(arguments[1].name, 1, node)
     pattern = arguments[1].name
@@ -144,15 +144,15 @@ def _format_fault(node: exp.Format) -> Fault | None:
     if NUMBER_PATTERN.fullmatch(pattern) or (DATE_PART.search(pattern) and not has_other_letters):
         return None
     message = f"FORMAT does not know the pattern '{pattern}': use '%.2f', '#,##0.00' or 'yyyy-MM-dd'"
-    return Fault("argument", message, arguments[1])
+    return SqlFault("argument", message, arguments[1])
 
 
-def _specifier_fault(pattern: str, count: int, node: exp.Expr) -> Fault | None:
+def _specifier_fault(pattern: str, count: int, node: exp.Expr) -> SqlFault | None:
     kinds = [found["kind"] for found in SPECIFIER.finditer(pattern) if found["kind"] != "%"]
     sizes = [int(size) for found in SPECIFIER.finditer(pattern) for size in re.findall(r"\d+", found["size"])]
     if max(sizes, default=0) > _MAX_FORMATTED:
-        return Fault("argument", f"FORMAT gives at most {_MAX_FORMATTED} characters per value", node)
+        return SqlFault("argument", f"FORMAT gives at most {_MAX_FORMATTED} characters per value", node)
     if len(kinds) != count or not all(kind.lower() in SPECIFIER_TYPES for kind in kinds):
         plural = "" if count == 1 else "s"
-        return Fault("argument", f"FORMAT: the pattern '{pattern}' does not fit {count} value{plural}", node)
+        return SqlFault("argument", f"FORMAT: the pattern '{pattern}' does not fit {count} value{plural}", node)
     return None

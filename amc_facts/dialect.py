@@ -111,7 +111,7 @@ _WORDS_OF: dict[type[exp.Expr], str] = {
 }  # fmt: skip
 
 
-class Fault(NamedTuple):
+class SqlFault(NamedTuple):
     """What AMC refuses and the node it is about; `word` is in the text where the construct stands."""
 
     code: str
@@ -186,7 +186,7 @@ def unknown_calls(tokens: Sequence[Token], tree: exp.Expr) -> Iterator[Token]:
             yield token
 
 
-def faults(tree: exp.Expr) -> Iterator[Fault]:
+def faults(tree: exp.Expr) -> Iterator[SqlFault]:
     """Return every construct of a statement that AMC SQL does not have."""
     for query in tree.find_all(exp.Query):
         yield from _clause_faults(query)
@@ -202,18 +202,18 @@ def faults(tree: exp.Expr) -> Iterator[Fault]:
             yield fault
 
 
-def _construct(words: str, node: exp.Expr | None) -> Fault:
+def _construct(words: str, node: exp.Expr | None) -> SqlFault:
     unsupported = grammar.construct(words)
-    return Fault(unsupported.code, str(unsupported), node, unsupported.word)
+    return SqlFault(unsupported.code, str(unsupported), node, unsupported.word)
 
 
-def _clause_faults(query: exp.Expr) -> Iterator[Fault]:
+def _clause_faults(query: exp.Expr) -> Iterator[SqlFault]:
     for clause, words in _CLAUSES.items():
         if query.args.get(clause):
             yield _construct(words, query)
     group, distinct, with_ = (query.args.get(part) for part in ("group", "distinct", "with_"))
     if group is not None and not (group.expressions or any(group.args.values())):
-        yield Fault("empty-group-by", "GROUP BY names no column", query, "GROUP BY")
+        yield SqlFault("empty-group-by", "GROUP BY names no column", query, "GROUP BY")
     for part, words in _GROUPINGS.items():
         if group is not None and group.args.get(part):
             yield _construct(words, query)
@@ -223,26 +223,26 @@ def _clause_faults(query: exp.Expr) -> Iterator[Fault]:
         yield _construct("WITH RECURSIVE", with_)
 
 
-def _join_faults(join: exp.Join) -> Iterator[Fault]:
+def _join_faults(join: exp.Join) -> Iterator[SqlFault]:
     if join.side == "RIGHT":
         yield _construct("RIGHT JOIN", join.this)
     if join.kind in ("SEMI", "ANTI", "POSITIONAL") or join.method:
         yield _construct(f"{join.method or join.kind} JOIN", join.this)
 
 
-def _values_faults(values: exp.Values) -> Iterator[Fault]:
+def _values_faults(values: exp.Values) -> Iterator[SqlFault]:
     rows = [row.expressions for row in values.expressions]
     columns = [alias.args.get("columns") for alias in (values.args.get("alias"), _cte_alias(values)) if alias]
     widths = {len(row) for row in rows} | {len(names) for names in columns if names}
     if len(widths) > 1:
-        yield Fault(
+        yield SqlFault(
             "values-width",
             "Number of columns must match number of query columns: every row of VALUES needs one value for each "
             "name in the list of columns",
             values,
         )
     if values.find(exp.Query) is not None:
-        yield Fault("values-subquery", "VALUES may hold no subquery", values)
+        yield SqlFault("values-subquery", "VALUES may hold no subquery", values)
 
 
 def _cte_alias(values: exp.Expr) -> exp.Expr | None:
@@ -257,23 +257,23 @@ def _cte_alias(values: exp.Expr) -> exp.Expr | None:
     )
 
 
-def _node_fault(node: exp.Expr) -> Fault | None:
+def _node_fault(node: exp.Expr) -> SqlFault | None:
     if not isinstance(node, _ALLOWED):
         return _construct(_words_of(node), node)
     if isinstance(node, exp.Anonymous) and not _is_callable(node):
         unsupported = grammar.no_such_function(node.name)
-        return Fault(unsupported.code, unsupported.message, node)
+        return SqlFault(unsupported.code, unsupported.message, node)
     if isinstance(node, exp.Star) and any(node.args.values()):
-        return Fault("star", "Only a plain * is supported by AMC SQL", node)
+        return SqlFault("star", "Only a plain * is supported by AMC SQL", node)
     if isinstance(node, exp.Star) and not _stands_alone(node):
         # The engine would read it as all columns, whatever is around it.
-        return Fault("star", "* is only supported as a column of its own and in COUNT(*)", node)
+        return SqlFault("star", "* is only supported as a column of its own and in COUNT(*)", node)
     if isinstance(node, exp.DataType) and node.this not in _TYPES:
         message = f"Type {node.sql()} is not supported by AMC SQL: cast to one of {', '.join(TYPE_NAMES)}"
-        return Fault("unknown-type", message, node)
+        return SqlFault("unknown-type", message, node)
     if isinstance(node, exp.DataType) and node.this == exp.DataType.Type.ARRAY and not node.expressions:
         message = "CAST to ARRAY needs the type of its elements, such as VARCHAR ARRAY"
-        return Fault("unknown-type", message, node)
+        return SqlFault("unknown-type", message, node)
     return None
 
 
@@ -298,11 +298,11 @@ def _stands_alone(star: exp.Expr) -> bool:
     return isinstance(whole.parent, exp.Select) and whole.arg_key == "expressions"
 
 
-def _argument_fault(node: exp.Expr) -> Fault | None:
+def _argument_fault(node: exp.Expr) -> SqlFault | None:
     """Return what is wrong with what has a form of its own: intervals, and calls that need an argument."""
     literal = node.this if isinstance(node, exp.Interval) else None
     if isinstance(literal, exp.Literal) and not _QUANTITY.fullmatch(literal.name.strip()):
-        return Fault("interval", f"Illegal interval literal '{literal.name}': a number is expected", node)
+        return SqlFault("interval", f"Illegal interval literal '{literal.name}': a number is expected", node)
     if isinstance(node, exp.Count) and node.this is None:
-        return Fault("argument", "Invalid number of arguments to function 'COUNT'", node)
+        return SqlFault("argument", "Invalid number of arguments to function 'COUNT'", node)
     return None

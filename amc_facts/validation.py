@@ -10,7 +10,7 @@ from datetime import date, datetime
 
 from sqlglot import exp
 
-from amc_facts.dialect import Fault
+from amc_facts.dialect import SqlFault
 
 # Tells the family of an expression's type, one of FAMILIES; empty when it is not known.
 Family = Callable[[exp.Expr], str]
@@ -76,7 +76,7 @@ def literal_fault(kind: str, text: str) -> str:
     return ""
 
 
-def name_faults(tree: exp.Expr) -> Iterator[Fault]:
+def name_faults(tree: exp.Expr) -> Iterator[SqlFault]:
     """Return what is named twice or not at all, and numbers of columns that GROUP BY does not have."""
     for with_ in tree.find_all(exp.With):
         yield from _twice([cte.args["alias"].this for cte in with_.expressions], "WITH clause")
@@ -85,7 +85,7 @@ def name_faults(tree: exp.Expr) -> Iterator[Fault]:
         yield from _ordinal_faults(select)
 
 
-def window_faults(tree: exp.Expr) -> Iterator[Fault]:
+def window_faults(tree: exp.Expr) -> Iterator[SqlFault]:
     """Return windows that are used under a name no WINDOW clause has declared before."""
     for select in tree.find_all(exp.Select):
         declared: set[str] = set()
@@ -98,19 +98,19 @@ def window_faults(tree: exp.Expr) -> Iterator[Fault]:
                 yield from _undeclared(window, declared)
 
 
-def _undeclared(window: exp.Expr, declared: set[str]) -> Iterator[Fault]:
+def _undeclared(window: exp.Expr, declared: set[str]) -> Iterator[SqlFault]:
     alias = window.args.get("alias")
     if alias is not None and alias.name.lower() not in declared:
-        yield Fault("unknown-window", f"Window '{alias.name}' not found", alias)
+        yield SqlFault("unknown-window", f"Window '{alias.name}' not found", alias)
 
 
-def _twice(names: Iterable[exp.Expr | None], where: str) -> Iterator[Fault]:
+def _twice(names: Iterable[exp.Expr | None], where: str) -> Iterator[SqlFault]:
     seen: set[str] = set()
     for name in names:
         if name is None:
             continue
         if name.name.lower() in seen:
-            yield Fault("duplicate-alias", f"Duplicate relation name '{name.name}' in {where}", name)
+            yield SqlFault("duplicate-alias", f"Duplicate relation name '{name.name}' in {where}", name)
         seen.add(name.name.lower())
 
 
@@ -120,7 +120,7 @@ def _name_of(relation: exp.Expr) -> exp.Expr | None:
     return name if isinstance(name, exp.Identifier) else None
 
 
-def _ordinal_faults(select: exp.Select) -> Iterator[Fault]:
+def _ordinal_faults(select: exp.Select) -> Iterator[SqlFault]:
     group = select.args.get("group")
     if group is None or any(isinstance(item.unalias(), exp.Star) for item in select.expressions):
         return
@@ -129,10 +129,10 @@ def _ordinal_faults(select: exp.Select) -> Iterator[Fault]:
         is_number = isinstance(key, exp.Literal) and not key.is_string
         if is_number and not (key.name.isdigit() and 1 <= int(key.name) <= count):
             message = f"GROUP BY {key.name}: Ordinal out of range, there are {count} columns"
-            yield Fault("group-by-ordinal", message, key)
+            yield SqlFault("group-by-ordinal", message, key)
 
 
-def shape_faults(tree: exp.Expr) -> Iterator[Fault]:
+def shape_faults(tree: exp.Expr) -> Iterator[SqlFault]:
     """Return aggregates and windows where they cannot be, and subqueries of several columns for one value."""
     for select in tree.find_all(exp.Select):
         for clause, part in _clauses(select):
@@ -152,7 +152,7 @@ def _clauses(select: exp.Select) -> Iterator[tuple[str, exp.Expr]]:
             yield "ON", join.args["on"]
 
 
-def _clause_faults(clause: str, part: exp.Expr) -> Iterator[Fault]:
+def _clause_faults(clause: str, part: exp.Expr) -> Iterator[SqlFault]:
     nodes = list(_own(part))
     if clause == "HAVING":
         nodes += _aliased_windows(part, nodes)
@@ -160,11 +160,11 @@ def _clause_faults(clause: str, part: exp.Expr) -> Iterator[Fault]:
         # AMC computes a window before it groups by it.
         if isinstance(node, exp.Window) and clause != "GROUP BY":
             message = f"Windowed aggregate expression is illegal in {clause} clause: compute it in a subquery"
-            yield Fault("window-placement", message, node)
+            yield SqlFault("window-placement", message, node)
         if is_aggregate(node) and clause != "HAVING" and not is_windowed(node):
             code = "grouped-aggregate" if clause == "GROUP BY" else "aggregate-placement"
             advice = ": use HAVING" if clause == "WHERE" else ""
-            yield Fault(code, f"Aggregate expression is illegal in {clause} clause{advice}", node)
+            yield SqlFault(code, f"Aggregate expression is illegal in {clause} clause{advice}", node)
 
 
 def _aliased_windows(having: exp.Expr, nodes: Sequence[exp.Expr]) -> list[exp.Expr]:
@@ -181,17 +181,17 @@ def _aliased_windows(having: exp.Expr, nodes: Sequence[exp.Expr]) -> list[exp.Ex
     ]
 
 
-def _nesting_faults(part: exp.Expr) -> Iterator[Fault]:
+def _nesting_faults(part: exp.Expr) -> Iterator[SqlFault]:
     for node in _own(part):
         if isinstance(node, exp.Window) and counts_all_rows(node):
             message = (
                 "COUNT window expression had 0 value expressions: count a column, as in COUNT(campaign) OVER (…)"
             )
-            yield Fault("count-over", message, node)
+            yield SqlFault("count-over", message, node)
         if is_aggregate(node) and not is_windowed(node):
             inner = next((below for below in _own(node) if below is not node and is_aggregate(below)), None)
             if inner is not None:
-                yield Fault("nested-aggregate", "Aggregate expressions cannot be nested", inner)
+                yield SqlFault("nested-aggregate", "Aggregate expressions cannot be nested", inner)
 
 
 def counts_all_rows(window: exp.Window) -> bool:
@@ -204,7 +204,7 @@ def counts_all_rows(window: exp.Window) -> bool:
     )
 
 
-def _width_faults(node: exp.Expr) -> Iterator[Fault]:
+def _width_faults(node: exp.Expr) -> Iterator[SqlFault]:
     query, expected = node, 1
     if isinstance(node, exp.In):
         if node.args.get("query") is None:
@@ -220,10 +220,10 @@ def _width_faults(node: exp.Expr) -> Iterator[Fault]:
             f"A subquery that stands for a value must have {expected} column{'s' * (expected > 1)}, "
             f"not {len(inner.selects)}"
         )
-        yield Fault("subquery-width", message, inner)
+        yield SqlFault("subquery-width", message, inner)
 
 
-def type_faults(tree: exp.Expr, family: Family) -> Iterator[Fault]:
+def type_faults(tree: exp.Expr, family: Family) -> Iterator[SqlFault]:
     """Return conditions that are none, comparisons and UNIONs of unlike types, unknown units, odd fractions."""
     for node in tree.walk():
         if isinstance(node, exp.Where | exp.Having):
@@ -240,12 +240,14 @@ def type_faults(tree: exp.Expr, family: Family) -> Iterator[Fault]:
         elif isinstance(node, exp.Union):
             yield from _union_faults(node, family)
         elif isinstance(node, exp.Explode) and family(node.this) not in ("", ARRAY):
-            yield Fault("unlike-types", f"Cannot apply 'EXPLODE' to {family(node.this)}: it takes an array", node)
+            yield SqlFault(
+                "unlike-types", f"Cannot apply 'EXPLODE' to {family(node.this)}: it takes an array", node
+            )
         else:
             yield from _unit_faults(node)
 
 
-def _condition_faults(node: exp.Expr, where: str, family: Family) -> Iterator[Fault]:
+def _condition_faults(node: exp.Expr, where: str, family: Family) -> Iterator[SqlFault]:
     inner = node.unnest() if isinstance(node, exp.Paren) else node
     case = node.parent.parent if isinstance(node.parent, exp.If) else None
     if isinstance(case, exp.Case) and case.this is not None:
@@ -253,7 +255,7 @@ def _condition_faults(node: exp.Expr, where: str, family: Family) -> Iterator[Fa
         return
     kind = family(inner)
     if kind not in ("", CONDITION):
-        yield Fault("not-a-condition", f"{where} must be a condition, not {kind}", inner)
+        yield SqlFault("not-a-condition", f"{where} must be a condition, not {kind}", inner)
 
 
 def _are_alike(one: str, other: str) -> bool:
@@ -265,20 +267,20 @@ def _are_alike(one: str, other: str) -> bool:
     return MOMENT not in (one, other) or TEXT in (one, other)
 
 
-def _comparison_faults(node: exp.Expr, family: Family) -> Iterator[Fault]:
+def _comparison_faults(node: exp.Expr, family: Family) -> Iterator[SqlFault]:
     one, other = family(node.this), family(node.expression)
     if not _are_alike(one, other):
-        yield Fault("unlike-types", f"Cannot compare {one} with {other}: CAST one of them", node)
+        yield SqlFault("unlike-types", f"Cannot compare {one} with {other}: CAST one of them", node)
     for side, opposite in ((node.this, other), (node.expression, one)):
         if opposite == MOMENT and side.is_string and not _may_be_a_moment(side.name):
-            yield Fault("unlike-types", f"Cannot convert '{side.name}' to {MOMENT}", side)
+            yield SqlFault("unlike-types", f"Cannot convert '{side.name}' to {MOMENT}", side)
 
 
 def _may_be_a_moment(text: str) -> bool:
     return any(map(str.isdigit, text)) or text.strip().lower() in _MOMENTS_IN_WORDS
 
 
-def _union_faults(union: exp.Union, family: Family) -> Iterator[Fault]:
+def _union_faults(union: exp.Union, family: Family) -> Iterator[SqlFault]:
     """Compare all arms of a UNION with its first; one that continues another was seen with it."""
     if isinstance(union.parent, exp.Union) and union.arg_key == "this":
         return
@@ -293,18 +295,18 @@ def _union_faults(union: exp.Union, family: Family) -> Iterator[Fault]:
 
 def _arm_faults(
     first: Sequence[exp.Expr] | None, other: Sequence[exp.Expr] | None, arm: exp.Expr, family: Family
-) -> Iterator[Fault]:
+) -> Iterator[SqlFault]:
     if first is None or other is None:
         return
     if len(first) != len(other):
         message = f"Column count mismatch in UNION: {len(first)} columns above, {len(other)} below"
-        yield Fault("union-width", message, arm)
+        yield SqlFault("union-width", message, arm)
         return
     for place, (above, below) in enumerate(zip(first, other, strict=True), start=1):
         one, another = family(above), family(below)
         if not _are_alike(one, another):
             message = f"Type mismatch in column {place} of UNION: {one} above, {another} below"
-            yield Fault("union-types", message, below)
+            yield SqlFault("union-types", message, below)
 
 
 def _columns_of(query: exp.Expr) -> Sequence[exp.Expr] | None:
@@ -313,20 +315,20 @@ def _columns_of(query: exp.Expr) -> Sequence[exp.Expr] | None:
     return inner.selects if isinstance(inner, exp.Select | exp.Union) and not inner.is_star else None
 
 
-def _unit_faults(node: exp.Expr) -> Iterator[Fault]:
+def _unit_faults(node: exp.Expr) -> Iterator[SqlFault]:
     if isinstance(node, exp.Extract) and node.name.upper() not in _EXTRACT_UNITS:
         message = f"EXTRACT knows no unit {node.name.upper()}: use one of {', '.join(_EXTRACT_UNITS)}"
-        yield Fault("unknown-unit", message, node)
+        yield SqlFault("unknown-unit", message, node)
     if isinstance(node, exp.DateTrunc | exp.TimestampTrunc):
         unit = node.args.get("unit")
         if unit is not None and unit.name.upper() not in _TRUNC_UNITS:
             message = f"DATE_TRUNC knows no unit {unit.name.upper()}: use one of {', '.join(_TRUNC_UNITS)}"
-            yield Fault("unknown-unit", message, node)
+            yield SqlFault("unknown-unit", message, node)
     if isinstance(node, exp.Anonymous) and node.name.lower() in ("percentile", "approx_percentile"):
         fraction = node.expressions[1] if len(node.expressions) == 2 else None
         if isinstance(fraction, exp.Literal) and not _is_fraction(fraction.name):
             message = f"{node.name.upper()} expects a fraction between 0 and 1, not {fraction.name}"
-            yield Fault("fraction", message, node)
+            yield SqlFault("fraction", message, node)
 
 
 def _is_fraction(text: str) -> bool:

@@ -11,7 +11,7 @@ from sqlglot import exp
 from sqlglot.tokenizer_core import Token, TokenType
 
 from amc_facts.characters import look_alikes
-from amc_facts.dialect import DIALECT, Fault
+from amc_facts.dialect import DIALECT, SqlFault
 
 # AMC's parser allows comments between any two words and does not nest them. Texts and quoted names come first, so that
 # what looks like a comment in them is none.
@@ -106,19 +106,19 @@ class Source:
         return before.count("\n") + 1, offset - (before.rfind("\n") + 1) + 1
 
 
-def reject_syntax(faults: Iterable[Fault], source: Source) -> None:
+def reject_syntax(faults: Iterable[SqlFault], source: Source) -> None:
     """Raise SqlSyntaxError for the first fault, if there is one."""
     for fault in faults:
         raise SqlSyntaxError(fault.message, _place(fault, source))
 
 
-def reject(faults: Iterable[Fault | None], source: Source) -> None:
+def reject(faults: Iterable[SqlFault | None], source: Source) -> None:
     """Raise SqlRejectedError for the first fault, if there is one."""
     for fault in filter(None, faults):
         raise SqlRejectedError(fault.message, _place(fault, source))
 
 
-def _place(fault: Fault, source: Source) -> Span | None:
+def _place(fault: SqlFault, source: Source) -> Span | None:
     around = fault.node.parent if fault.node is not None else None
     return source.span_of(fault.node) or source.span_of(around)
 

@@ -14,7 +14,7 @@ from amc_facts import grammar
 from amc_facts.dialect import STATEMENT_STARTS
 from amc_facts.tables import TABLES, Table
 from templates_app.sql.lint.amount_rules import AMOUNT_RULES
-from templates_app.sql.lint.catalogue import Catalogue
+from templates_app.sql.lint.catalogue import KnownTables
 from templates_app.sql.lint.findings import Finding, Fix, Level, apply_fix
 from templates_app.sql.lint.function_rules import FUNCTION_RULES
 from templates_app.sql.lint.grammar_rules import GRAMMAR_RULES
@@ -24,7 +24,7 @@ from templates_app.sql.lint.name_rules import NAME_RULES
 from templates_app.sql.lint.name_rules import advertiser_types as advertiser_type_rule
 from templates_app.sql.lint.privacy_rules import PRIVACY_RULES
 from templates_app.sql.lint.query import Query
-from templates_app.sql.lint.reading import Source, UnreadableError, parse, read_tokens
+from templates_app.sql.lint.reading import LintSource, UnreadableError, parse, read_tokens
 from templates_app.sql.lint.shape_rules import SHAPE_RULES
 from templates_app.sql.lint.text_rules import TEXT_RULES
 
@@ -54,7 +54,7 @@ def lint(
     """
     if not sql.strip():
         return []
-    catalogue = Catalogue(tables, uploaded_tables)
+    catalogue = KnownTables(tables, uploaded_tables)
     findings = _check(sql, catalogue, advertiser_types)
     if not aggregation_controls:
         findings = [finding for finding in findings if finding.rule not in _ROW_LEVEL_RULES]
@@ -69,7 +69,7 @@ def _start_and_end(finding: Finding) -> tuple[int, int, int, int]:
     return finding.line, finding.column, finding.end_line, finding.end_column
 
 
-def _check(sql: str, catalogue: Catalogue, types: Collection[str] | None) -> list[Finding]:
+def _check(sql: str, catalogue: KnownTables, types: Collection[str] | None) -> list[Finding]:
     look_alikes = find_look_alikes(sql)
     if any(finding.level == "error" for finding in look_alikes):
         # The rest would be about the words that these characters cut or join.
@@ -107,7 +107,7 @@ def _check_query(query: Query, types: Collection[str] | None) -> list[Finding]:
     return _run(query.source, checks)
 
 
-def _run(source: Source, checks: Iterable[Callable[[], Iterator[Finding]]]) -> list[Finding]:
+def _run(source: LintSource, checks: Iterable[Callable[[], Iterator[Finding]]]) -> list[Finding]:
     findings: list[Finding] = []
     for check in checks:
         try:
@@ -118,12 +118,12 @@ def _run(source: Source, checks: Iterable[Callable[[], Iterator[Finding]]]) -> l
     return findings
 
 
-def _not_a_query(source: Source, first: Token) -> Finding:
+def _not_a_query(source: LintSource, first: Token) -> Finding:
     message = f"{grammar.NOT_A_QUERY} This begins with {source.word(first).upper()}."
     return source.finding("not-a-query", "error", message, first.start, first.end + 1)
 
 
-def _unscoped(source: Source, error: Exception) -> Finding:
+def _unscoped(source: LintSource, error: Exception) -> Finding:
     text = str(error)
     if text.startswith("Alias already used"):
         name = text.rpartition(": ")[2]

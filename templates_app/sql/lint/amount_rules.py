@@ -10,7 +10,7 @@ from sqlglot.optimizer.scope import Scope
 
 from amc_facts.tables import AUDIENCE_SUFFIX
 from templates_app.sql.lint.findings import Finding, Level
-from templates_app.sql.lint.lineage import Lineage
+from templates_app.sql.lint.lineage import LineageFold
 from templates_app.sql.lint.query import BaseColumn, Query
 from templates_app.sql.lint.shape_rules import output_scopes
 
@@ -53,7 +53,7 @@ class Amount:
     wrong_divisor: int | None = None
 
 
-class Amounts(Lineage[frozenset[Amount]]):
+class Amounts(LineageFold[frozenset[Amount]]):
     """Finds the cost columns that reach an expression without being divided into currency units."""
 
     nothing: frozenset[Amount] = frozenset()

@@ -29,7 +29,7 @@ class KnownTable:
     successor: str | None = None
 
 
-class Catalogue:
+class KnownTables:
     """Finds tables by name: documented, retired, uploaded ones and the twins for audiences."""
 
     def __init__(self, tables: Mapping[str, Table], uploaded_tables: Collection[str] | None) -> None:

@@ -9,7 +9,7 @@ from sqlglot import Token, TokenType
 from sqlglot.parser import Parser
 
 from templates_app.sql.lint.findings import Fix
-from templates_app.sql.lint.reading import Source
+from templates_app.sql.lint.reading import LintSource
 
 _SIMPLE = {TokenType.STRING, TokenType.NUMBER, TokenType.VAR, TokenType.IDENTIFIER}
 # A chain beside one of these may belong to a larger operand than the words tell.
@@ -35,7 +35,7 @@ class Chain:
     fix: Fix | None
 
 
-def find_chains(source: Source) -> Iterator[Chain]:
+def find_chains(source: LintSource) -> Iterator[Chain]:
     """Return every chain of `||`, as `a || b || c` is one."""
     behind = -1
     for index, token in enumerate(source.tokens):
@@ -49,7 +49,7 @@ def find_chains(source: Source) -> Iterator[Chain]:
         yield Chain(token, _fix(source, operands))
 
 
-def _operands(source: Source, index: int) -> list[tuple[int, int]] | None:
+def _operands(source: LintSource, index: int) -> list[tuple[int, int]] | None:
     """Return first and last token of each operand of the chain whose first operator is at `index`."""
     first = _operand_before(source, index - 1)
     if first is None or _kind(source, first[0] - 1) in _BINDS_CLOSER | _SIMPLE:
@@ -66,16 +66,16 @@ def _operands(source: Source, index: int) -> list[tuple[int, int]] | None:
     return None if _goes_on(source, index) else operands
 
 
-def _goes_on(source: Source, index: int) -> bool:
+def _goes_on(source: LintSource, index: int) -> bool:
     kind = _kind(source, index)
     return kind in _BINDS_CLOSER or (kind == TokenType.VAR and source.tokens[index].text.upper() in _GOES_ON)
 
 
-def _kind(source: Source, index: int) -> TokenType | None:
+def _kind(source: LintSource, index: int) -> TokenType | None:
     return source.tokens[index].token_type if 0 <= index < len(source.tokens) else None
 
 
-def _is_name(source: Source, index: int) -> bool:
+def _is_name(source: LintSource, index: int) -> bool:
     """Return whether a token is a name, or a word such as LEFT that a parenthesis makes a function."""
     kind = _kind(source, index)
     if kind in (TokenType.VAR, TokenType.IDENTIFIER):
@@ -83,7 +83,7 @@ def _is_name(source: Source, index: int) -> bool:
     return kind in Parser.FUNC_TOKENS and _kind(source, index + 1) == TokenType.L_PAREN
 
 
-def _operand_before(source: Source, last: int) -> tuple[int, int] | None:
+def _operand_before(source: LintSource, last: int) -> tuple[int, int] | None:
     first = last
     if _kind(source, last) == TokenType.R_PAREN:
         depth = source.depths[last]
@@ -99,7 +99,7 @@ def _operand_before(source: Source, last: int) -> tuple[int, int] | None:
     return first, last
 
 
-def _operand_after(source: Source, first: int) -> tuple[int, int] | None:
+def _operand_after(source: LintSource, first: int) -> tuple[int, int] | None:
     last = first
     while _is_name(source, last) and _kind(source, last + 1) == TokenType.DOT:
         last += 2
@@ -112,7 +112,7 @@ def _operand_after(source: Source, first: int) -> tuple[int, int] | None:
     return (first, last) if _kind(source, last) in _SIMPLE else None
 
 
-def _fix(source: Source, operands: list[tuple[int, int]]) -> Fix:
+def _fix(source: LintSource, operands: list[tuple[int, int]]) -> Fix:
     texts = [source.sql[source.tokens[first].start : source.tokens[last].end + 1] for first, last in operands]
     replacement = texts[0]
     for text in texts[1:]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from bisect import bisect_right
 from dataclasses import dataclass
 from typing import Literal
 
-Level = Literal["error", "warning", "info"]
+from templates_app.sql.positions import Lines
 
-_LINE_BREAK = re.compile(r"\r\n|\r|\n")
+Level = Literal["error", "warning", "info"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,21 +39,11 @@ def apply_fix(sql: str, fix: Fix) -> str:
     return sql[: fix.start] + fix.replacement + sql[fix.end :]
 
 
-class Lines:
-    """Turns offsets of a text into lines and columns."""
-
-    def __init__(self, text: str) -> None:
-        self._length = len(text)
-        self._starts = [0, *(match.end() for match in _LINE_BREAK.finditer(text))]
-
-    def place(self, offset: int) -> tuple[int, int]:
-        """Return line and column of an offset; offsets outside the text are moved to its edge."""
-        offset = min(max(offset, 0), self._length)
-        line = bisect_right(self._starts, offset)
-        return line, offset - self._starts[line - 1] + 1
+class FindingLines(Lines):
+    """The lines of a template, and findings with their places in it."""
 
     def finding(
         self, rule: str, level: Level, message: str, start: int, end: int, fix: Fix | None = None
     ) -> Finding:
         """Make a finding for `text[start:end]`."""
-        return Finding(rule, level, message, *self.place(start), *self.place(max(start, end)), fix)
+        return Finding(rule, level, message, *self.position(start), *self.position(max(start, end)), fix)

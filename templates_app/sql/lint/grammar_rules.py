@@ -8,7 +8,7 @@ from itertools import chain
 from sqlglot import Token, exp
 
 from amc_facts import calls, dialect, validation
-from amc_facts.dialect import Fault
+from amc_facts.dialect import SqlFault
 from templates_app.sql.lint.findings import Finding
 from templates_app.sql.lint.query import Query
 from templates_app.sql.lint.types import Types
@@ -42,7 +42,7 @@ def unsupported(query: Query) -> Iterator[Finding]:
             yield query.source.finding(fault.code, "error", message, *place)
 
 
-def _faults(query: Query) -> Iterator[Fault]:
+def _faults(query: Query) -> Iterator[SqlFault]:
     tree = query.tree
     # Other functions in FROM are no tables; that rule names them.
     extended = (table for table in tree.find_all(exp.Table) if calls.extension(table) is not None)
@@ -57,7 +57,7 @@ def _faults(query: Query) -> Iterator[Fault]:
     )
 
 
-def _is_name(fault: Fault) -> bool:
+def _is_name(fault: SqlFault) -> bool:
     """Return whether a rule of its own finds the same: with a fix, through aliases, or about tables."""
     node = fault.node
     if fault.code == "duplicate-alias":
@@ -67,12 +67,12 @@ def _is_name(fault: Fault) -> bool:
     )
 
 
-def _is_function(fault: Fault) -> bool:
+def _is_function(fault: SqlFault) -> bool:
     """Return whether a fault is a function by its class; the rule about functions goes by the names."""
     return fault.code in ("not-amc-sql", "unknown-function") and isinstance(fault.node, exp.Func)
 
 
-def _depends_on_value(query: Query, fault: Fault) -> bool:
+def _depends_on_value(query: Query, fault: SqlFault) -> bool:
     """Return whether the value of a placeholder decides."""
     return fault.code in _DEPEND_ON_VALUES and fault.node is not None and query.source.is_placeholder(fault.node)
 
@@ -84,7 +84,7 @@ def _span(query: Query, node: exp.Expr | None) -> tuple[int, int]:
     return query.source.span(node or query.tree)
 
 
-def _word(query: Query, fault: Fault) -> Token | None:
+def _word(query: Query, fault: SqlFault) -> Token | None:
     """Return the construct's own word; None when it has none in the text."""
     words = [token for token in query.source.tokens if _is_word(token, fault.word)] if fault.word else []
     if not words:

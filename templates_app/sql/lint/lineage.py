@@ -9,7 +9,7 @@ from sqlglot import exp
 from sqlglot.optimizer.scope import Scope
 
 from amc_facts.tables import THRESHOLDS
-from templates_app.sql.lint.query import BaseColumn, InnerColumn, Item, Origin, Output, Query
+from templates_app.sql.lint.query import BaseColumn, InnerColumn, Item, Origin, OutputColumn, Query
 
 T = TypeVar("T")
 
@@ -32,7 +32,7 @@ _OPAQUE = (
 _OPAQUE_CALLS = {"contained_in", "array_contains"}
 
 
-class Lineage(Generic[T]):
+class LineageFold(Generic[T]):
     """Folds an expression over the table columns it is made of; subclasses say what is folded."""
 
     nothing: T
@@ -50,7 +50,7 @@ class Lineage(Generic[T]):
         """Return the value of a table's column; `node` is the reference, None for a star."""
         raise NotImplementedError
 
-    def of_output(self, output: Output) -> T:
+    def of_output(self, output: OutputColumn) -> T:
         """Return the value of one output column."""
         return self.combine(self.of_item(item) for item in output.items)
 
@@ -113,7 +113,7 @@ def parts(node: exp.Expr) -> list[exp.Expr]:
     return list(node.iter_expressions())
 
 
-class Sensitivity(Lineage[BaseColumn | None]):
+class Sensitivity(LineageFold[BaseColumn | None]):
     """Finds the table column with the strictest threshold behind an expression."""
 
     nothing = None

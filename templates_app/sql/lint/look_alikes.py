@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from amc_facts.characters import LookAlike, look_alikes, unsendable
-from templates_app.sql.lint.findings import Finding, Fix, Lines
+from templates_app.sql.lint.findings import Finding, FindingLines, Fix
 from templates_app.sql.placeholders import Placeholder, read
 
 
 def find_look_alikes(sql: str) -> list[Finding]:
     """Return a finding for each different look-alike, where it stands first."""
-    lines = Lines(sql)
+    lines = FindingLines(sql)
     problem = unsendable(sql)
     if problem is not None:
         place, what = problem

@@ -10,8 +10,8 @@ from sqlglot import exp
 from sqlglot.optimizer.scope import Scope, traverse_scope, walk_in_scope
 
 from amc_facts.tables import Column
-from templates_app.sql.lint.catalogue import Catalogue, KnownTable
-from templates_app.sql.lint.reading import Source
+from templates_app.sql.lint.catalogue import KnownTable, KnownTables
+from templates_app.sql.lint.reading import LintSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
-class Output:
+class OutputColumn:
     """One column of a scope's output: its name and an item per branch of a UNION."""
 
     name: str
@@ -66,12 +66,12 @@ class FromItem:
 class Query:
     """Answers what the rules ask about one statement."""
 
-    def __init__(self, source: Source, tree: exp.Query, catalogue: Catalogue) -> None:
+    def __init__(self, source: LintSource, tree: exp.Query, catalogue: KnownTables) -> None:
         self.source = source
         self.tree = tree
         self.catalogue = catalogue
         self._from_items: dict[int, dict[str, FromItem]] = {}
-        self._outputs: dict[int, list[Output] | None] = {}
+        self._outputs: dict[int, list[OutputColumn] | None] = {}
         self._aliases: dict[int, dict[str, list[exp.Expr]]] = {}
 
     @cached_property
@@ -144,7 +144,7 @@ class Query:
         names += [output.name for output in outputs[len(names) :]]
         return {name: InnerColumn(scope, index) for index, name in enumerate(names[: len(outputs)])}
 
-    def outputs(self, scope: Scope) -> list[Output] | None:
+    def outputs(self, scope: Scope) -> list[OutputColumn] | None:
         """Return the columns a scope produces; None when they cannot all be told."""
         key = id(scope)
         if key not in self._outputs:
@@ -152,21 +152,21 @@ class Query:
             self._outputs[key] = self._build_outputs(scope)
         return self._outputs[key]
 
-    def _build_outputs(self, scope: Scope) -> list[Output] | None:
+    def _build_outputs(self, scope: Scope) -> list[OutputColumn] | None:
         expression = scope.expression
         if isinstance(expression, exp.SetOperation):
             branches = [self.outputs(branch) for branch in scope.set_operation_scopes]
             if not branches or any(branch is None for branch in branches):
                 return None
             rows = zip(*(branch for branch in branches if branch), strict=False)
-            return [Output(row[0].name, tuple(item for out in row for item in out.items)) for row in rows]
+            return [OutputColumn(row[0].name, tuple(item for out in row for item in out.items)) for row in rows]
         if isinstance(expression, exp.Values):
             return self._values_outputs(scope, expression)
         if isinstance(expression, exp.Subquery) and scope.derived_table_scopes:
             return self.outputs(scope.derived_table_scopes[0])
         if not isinstance(expression, exp.Select):
             return None
-        outputs: list[Output] = []
+        outputs: list[OutputColumn] = []
         for projection in expression.expressions:
             expanded = self._expand(scope, projection)
             if expanded is None:
@@ -174,26 +174,26 @@ class Query:
             outputs += expanded
         return outputs
 
-    def _values_outputs(self, scope: Scope, values: exp.Values) -> list[Output] | None:
+    def _values_outputs(self, scope: Scope, values: exp.Values) -> list[OutputColumn] | None:
         rows = [row.expressions for row in values.expressions if isinstance(row, exp.Tuple)]
         if not rows or not rows[0]:
             return None
         names = _column_aliases(values)
         width = len(rows[0])
         names += [f"col{index}" for index in range(len(names), width)]
-        return [Output(names[index], (Item(scope, rows[0][index]),)) for index in range(width)]
+        return [OutputColumn(names[index], (Item(scope, rows[0][index]),)) for index in range(width)]
 
-    def _expand(self, scope: Scope, projection: exp.Expr) -> list[Output] | None:
+    def _expand(self, scope: Scope, projection: exp.Expr) -> list[OutputColumn] | None:
         if not projection.is_star:
-            return [Output(projection.alias_or_name, (Item(scope, projection),))]
+            return [OutputColumn(projection.alias_or_name, (Item(scope, projection),))]
         qualifier = projection.table if isinstance(projection, exp.Column) else ""
-        outputs: list[Output] = []
+        outputs: list[OutputColumn] = []
         for name, item in self.from_items(scope).items():
             if qualifier and name != qualifier:
                 continue
             if item.columns is None:
                 return None
-            outputs += [Output(key, (Item(scope, None, origin),)) for key, origin in item.columns.items()]
+            outputs += [OutputColumn(key, (Item(scope, None, origin),)) for key, origin in item.columns.items()]
         return outputs
 
     def aliased(self, scope: Scope, name: str) -> list[exp.Expr]:

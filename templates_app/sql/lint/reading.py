@@ -13,8 +13,8 @@ from sqlglot.errors import ParseError, SqlglotError, TokenError
 
 from amc_facts import grammar
 from amc_facts.dialect import AFTER_A_LIST, DIALECT
-from templates_app.sql.lint.findings import Finding, Fix, Level, Lines
-from templates_app.sql.lint.regions import Readable, make_readable
+from templates_app.sql.lint.findings import Finding, FindingLines, Fix, Level
+from templates_app.sql.lint.regions import ReadableSql, make_readable
 
 # Deeper nesting than this makes the parser slow or ends its recursion; no real query comes near.
 MAX_DEPTH = 60
@@ -32,12 +32,12 @@ _CLOSING = {
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class LintSource:
     """A template as typed, what the parser sees of it, and its tokens with their depth in parentheses."""
 
     sql: str
-    readable: Readable
-    lines: Lines
+    readable: ReadableSql
+    lines: FindingLines
     tokens: tuple[Token, ...]
     depths: tuple[int, ...]
 
@@ -78,13 +78,13 @@ class UnreadableError(Exception):
         self.finding = finding
 
 
-def read_tokens(sql: str) -> Source:
+def read_tokens(sql: str) -> LintSource:
     """Cut a template into tokens.
 
     Raises UnreadableError when a quote or comment is never closed or braces are no placeholder.
     """
     readable = make_readable(sql)
-    lines = Lines(sql)
+    lines = FindingLines(sql)
     if readable.unclosed is not None:
         span = readable.unclosed
         what = "comment" if sql.startswith("/*", span.start) else "quote"
@@ -99,7 +99,7 @@ def read_tokens(sql: str) -> Source:
     except TokenError:
         message = "The SQL cannot be cut into words: look for an odd quote or dollar sign."
         raise UnreadableError(lines.finding("syntax-error", "error", message, 0, len(sql))) from None
-    return Source(sql, readable, lines, tokens, tuple(_depths(tokens)))
+    return LintSource(sql, readable, lines, tokens, tuple(_depths(tokens)))
 
 
 def _depths(tokens: tuple[Token, ...]) -> Iterator[int]:
@@ -112,7 +112,7 @@ def _depths(tokens: tuple[Token, ...]) -> Iterator[int]:
             depth += 1
 
 
-def parse(source: Source) -> list[exp.Expr]:
+def parse(source: LintSource) -> list[exp.Expr]:
     """Parse the statements of a template; empty ones are left out.
 
     Raises UnreadableError at the first syntax error.
@@ -132,7 +132,7 @@ def parse(source: Source) -> list[exp.Expr]:
     return [tree for tree in trees if tree is not None and not isinstance(tree, exp.Semicolon)]
 
 
-def _check_punctuation(source: Source) -> None:
+def _check_punctuation(source: LintSource) -> None:
     """Refuse what the parser lets pass: parentheses without partner, commas in front of a clause."""
     opened: list[Token] = []
     for token, following in zip_longest(source.tokens, source.tokens[1:]):
@@ -154,11 +154,11 @@ def _check_punctuation(source: Source) -> None:
         )
 
 
-def _syntax_finding(source: Source, token: Token, message: str, fix: Fix | None = None) -> Finding:
+def _syntax_finding(source: LintSource, token: Token, message: str, fix: Fix | None = None) -> Finding:
     return source.finding("syntax-error", "error", message, token.start, token.end + 1, fix)
 
 
-def _syntax_error(source: Source, error: ParseError) -> Finding:
+def _syntax_error(source: LintSource, error: ParseError) -> Finding:
     details = error.errors[0] if error.errors else {}
     place = (details.get("line"), details.get("col"))
     index = next((i for i, token in enumerate(source.tokens) if (token.line, token.col) == place), None)
@@ -170,7 +170,7 @@ def _syntax_error(source: Source, error: ParseError) -> Finding:
     return source.finding("syntax-error", "error", message, token.start, token.end + 1)
 
 
-def _explain(source: Source, index: int, description: str) -> str:
+def _explain(source: LintSource, index: int, description: str) -> str:
     token = source.tokens[index]
     word = source.word(token)
     before = source.tokens[index - 1].text.upper() if index else ""

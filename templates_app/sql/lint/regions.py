@@ -31,7 +31,7 @@ _TRANSLATION = {**{ord(letter): letter.lower() for letter in ascii_uppercase}, *
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class TextRange:
     """A piece of the source, `source[start:end]`."""
 
     start: int
@@ -39,14 +39,14 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class Readable:
+class ReadableSql:
     """The source for the parser: `text` has the source's length and line breaks outside placeholders."""
 
     text: str
-    placeholders: tuple[Span, ...]
-    line_comments: tuple[Span, ...]
-    unclosed: Span | None
-    malformed: Span | None
+    placeholders: tuple[TextRange, ...]
+    line_comments: tuple[TextRange, ...]
+    unclosed: TextRange | None
+    malformed: TextRange | None
 
     def touches_placeholder(self, start: int, end: int) -> bool:
         """Return whether `source[start:end]` holds or is a placeholder."""
@@ -54,19 +54,19 @@ class Readable:
         return after > 0 and start < self.placeholders[after - 1].end
 
 
-def make_readable(sql: str) -> Readable:
+def make_readable(sql: str) -> ReadableSql:
     """Blank comments and replace placeholders."""
     regions = list(_REGION.finditer(sql))
     found = list(read(sql))
     placeholders = [item for item in found if isinstance(item, Placeholder)]
     malformed = next((item for item in found if isinstance(item, Malformed)), None)
     unclosed = next((match for match in regions if not _is_closed(match)), None)
-    return Readable(
+    return ReadableSql(
         text=_with_stand_ins(_without_regions(sql, regions), placeholders),
-        placeholders=tuple(Span(item.start, item.end) for item in placeholders),
-        line_comments=tuple(Span(*match.span()) for match in regions if match.lastgroup == "line"),
-        unclosed=Span(*unclosed.span()) if unclosed else None,
-        malformed=Span(malformed.start, malformed.end) if malformed else None,
+        placeholders=tuple(TextRange(item.start, item.end) for item in placeholders),
+        line_comments=tuple(TextRange(*match.span()) for match in regions if match.lastgroup == "line"),
+        unclosed=TextRange(*unclosed.span()) if unclosed else None,
+        malformed=TextRange(malformed.start, malformed.end) if malformed else None,
     )
 
 

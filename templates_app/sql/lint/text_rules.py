@@ -13,7 +13,7 @@ from amc_facts.grammar import Unsupported
 from amc_facts.validation import literal_fault
 from templates_app.sql.lint.concatenation import find_chains
 from templates_app.sql.lint.findings import Finding, Fix, Level
-from templates_app.sql.lint.reading import Source, quote_identifier
+from templates_app.sql.lint.reading import LintSource, quote_identifier
 
 # Where a clause at the end of a SELECT ends itself.
 _AFTER_LIMIT = {TokenType.SEMICOLON, TokenType.UNION, TokenType.EXCEPT, TokenType.INTERSECT}
@@ -22,7 +22,7 @@ _AFTER_ORDER_BY = ROW_LIMITS | _AFTER_LIMIT
 _HAVE_RULES = frozenset({"concat-operator", "row-limit", "several-statements", "stray-comma"})
 
 
-def line_comments(source: Source) -> Iterator[Finding]:
+def line_comments(source: LintSource) -> Iterator[Finding]:
     """Point out `--` comments once, with a fix for all of them."""
     comments = source.readable.line_comments
     if not comments:
@@ -37,7 +37,7 @@ def line_comments(source: Source) -> Iterator[Finding]:
     yield source.finding("line-comment", "info", message, comments[0].start, comments[0].end, fix)
 
 
-def semicolons(source: Source) -> Iterator[Finding]:
+def semicolons(source: LintSource) -> Iterator[Finding]:
     """Refuse several statements; point out a semicolon at the end."""
     ends = [token for token in source.tokens if token.token_type == TokenType.SEMICOLON]
     if not ends:
@@ -61,7 +61,7 @@ def _is_semicolon(token: Token) -> bool:
     return token.token_type == TokenType.SEMICOLON
 
 
-def row_limits(source: Source) -> Iterator[Finding]:
+def row_limits(source: LintSource) -> Iterator[Finding]:
     """Warn of LIMIT, FETCH and OFFSET."""
     for index, token in enumerate(source.tokens):
         if not is_row_limit(source.tokens, index):
@@ -71,7 +71,7 @@ def row_limits(source: Source) -> Iterator[Finding]:
         yield _at(source, token, "row-limit", "warning", message, _removal(source, index, _AFTER_LIMIT))
 
 
-def outermost_order(source: Source) -> Iterator[Finding]:
+def outermost_order(source: LintSource) -> Iterator[Finding]:
     """Warn of ORDER BY on the whole result."""
     for index, token in enumerate(source.tokens):
         if token.token_type == TokenType.ORDER_BY and source.depths[index] == 0:
@@ -79,7 +79,7 @@ def outermost_order(source: Source) -> Iterator[Finding]:
             yield _at(source, token, "order-by", "warning", message, _removal(source, index, _AFTER_ORDER_BY))
 
 
-def _removal(source: Source, index: int, until: Collection[TokenType]) -> Fix | None:
+def _removal(source: LintSource, index: int, until: Collection[TokenType]) -> Fix | None:
     """Return the fix that removes a clause at the end of the statement."""
     if source.depths[index] != 0:
         return None
@@ -99,7 +99,7 @@ def _removal(source: Source, index: int, until: Collection[TokenType]) -> Fix | 
     return Fix(f"Remove {'ORDER BY' if word == 'ORDER' else word}", start, end, "")
 
 
-def right_joins(source: Source) -> Iterator[Finding]:
+def right_joins(source: LintSource) -> Iterator[Finding]:
     """Refuse RIGHT JOIN."""
     for index, token in enumerate(source.tokens):
         if token.token_type != TokenType.RIGHT:
@@ -109,7 +109,7 @@ def right_joins(source: Source) -> Iterator[Finding]:
             yield _at(source, token, "right-join", "error", str(grammar.construct("RIGHT JOIN")))
 
 
-def intervals(source: Source) -> Iterator[Finding]:
+def intervals(source: LintSource) -> Iterator[Finding]:
     """Warn of INTERVAL arithmetic."""
     for index, token in enumerate(source.tokens[:-1]):
         if token.token_type != TokenType.INTERVAL:
@@ -123,13 +123,13 @@ def intervals(source: Source) -> Iterator[Finding]:
             yield _at(source, token, "interval", "warning", message)
 
 
-def concatenations(source: Source) -> Iterator[Finding]:
+def concatenations(source: LintSource) -> Iterator[Finding]:
     """Refuse `||`."""
     for chain in find_chains(source):
         yield _at(source, chain.operator, "concat-operator", "error", str(grammar.SIGNS["||"]), chain.fix)
 
 
-def unsupported_words(source: Source) -> Iterator[Finding]:
+def unsupported_words(source: LintSource) -> Iterator[Finding]:
     """Refuse words and signs AMC SQL does not have."""
     for unsupported, token in token_faults(source.tokens):
         if unsupported.code not in _HAVE_RULES and not _is_explained(source, unsupported, token):
@@ -140,7 +140,7 @@ def unsupported_words(source: Source) -> Iterator[Finding]:
             yield _at(source, token, "back-tick", "error", str(grammar.SIGNS["`"]), fix)
 
 
-def _is_explained(source: Source, unsupported: Unsupported, token: Token) -> bool:
+def _is_explained(source: LintSource, unsupported: Unsupported, token: Token) -> bool:
     """Return whether a placeholder stands there, or the reading of the whole explains it better."""
     before, behind = source.readable.text[: token.start].rstrip(), source.readable.text[token.end + 1 :].lstrip()
     return (
@@ -150,7 +150,7 @@ def _is_explained(source: Source, unsupported: Unsupported, token: Token) -> boo
     )
 
 
-def literals(source: Source) -> Iterator[Finding]:
+def literals(source: LintSource) -> Iterator[Finding]:
     """Refuse DATE '…' and TIMESTAMP '…' that are none."""
     for before, token in pairwise(source.tokens):
         start, end = before.start, token.end + 1
@@ -160,7 +160,9 @@ def literals(source: Source) -> Iterator[Finding]:
                 yield source.finding("date-literal", "error", f"{problem}.", start, end)
 
 
-def _at(source: Source, token: Token, rule: str, level: Level, message: str, fix: Fix | None = None) -> Finding:
+def _at(
+    source: LintSource, token: Token, rule: str, level: Level, message: str, fix: Fix | None = None
+) -> Finding:
     return source.finding(rule, level, message, token.start, token.end + 1, fix)
 
 
