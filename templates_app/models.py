@@ -20,34 +20,13 @@ def new_template_id() -> str:
 
 
 class TemplateQuerySet(OwnedQuerySet["InstanceTemplate"]):
-    """Templates by access, state and text."""
+    """Templates by access and use."""
 
     owner_path = "instance__user"
 
     def of_instance(self, instance: AMCInstance) -> TemplateQuerySet:
         """Return the templates saved for one instance."""
         return self.filter(instance=instance)
-
-    def in_use(self) -> TemplateQuerySet:
-        """Return the templates that are not archived."""
-        return self.filter(archived_at__isnull=True)
-
-    def archived(self) -> TemplateQuerySet:
-        """Return the templates put away."""
-        return self.filter(archived_at__isnull=False)
-
-    def search(self, text: str) -> TemplateQuerySet:
-        """Return the templates whose name, description or tags hold every word of `text`."""
-        found = self
-        for word in text.split():
-            found = found.filter(
-                Q(name__icontains=word) | Q(description__icontains=word) | Q(tag_index__contains=word.casefold())
-            )
-        return found
-
-    def tagged(self, tag: str) -> TemplateQuerySet:
-        """Return the templates with a tag, whatever its case."""
-        return self.filter(tag_index__contains=tag_index([tag]))
 
     def most_used(self) -> TemplateQuerySet:
         """Return the templates by usage, then newest first."""

@@ -27,13 +27,9 @@ from instances.services.mapping_text import (
     COLUMNS,
     LineError,
     Reading,
-    parse_asins,
-    parse_campaigns,
 )
 
 logger = logging.getLogger(__name__)
-
-__all__ = ["parse_asins", "parse_campaigns"]
 
 # Rows per statement: far below what any database takes as variables.
 BATCH = 5_000

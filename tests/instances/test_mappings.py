@@ -15,7 +15,7 @@ from amchelper.exceptions import InvalidStateError
 from instances.models import AMCInstance, BrandASIN, BrandCampaign, InstanceBrand, MappingKind
 from instances.services.brands import replace_brands
 from instances.services.configuration import INSTANCE_CACHE
-from instances.services.mapping_text import PasteKind, parse_csv
+from instances.services.mapping_text import PasteKind, parse_asins, parse_campaigns, parse_csv
 from instances.services.mappings import (
     Changes,
     Entry,
@@ -25,8 +25,6 @@ from instances.services.mappings import (
     export_rows,
     mapped_values,
     mappings_of,
-    parse_asins,
-    parse_campaigns,
     preview_replace,
     remove_mappings,
     replace_mappings,
