@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date, time
 from typing import Any
@@ -14,8 +14,10 @@ from django.contrib import admin
 from django.contrib.auth.models import AnonymousUser
 from django.urls import URLPattern, URLResolver, get_resolver, resolve, reverse
 
+from amchelper.access import OwnedQuerySet
 from amchelper.models import User
 from executions.models import Execution
+from instances.admin import OwnedAdmin, ReadOnlyAdmin
 from instances.models import AmazonConnection, AMCAccount, AMCInstance, HealthCheck, HealthCheckBatch
 from planning.recurrence import Recurrence
 from planning.windows import Window
@@ -99,6 +101,17 @@ PAGES: dict[str, tuple[str, str | None, int, int, int]] = {
     # It is the newest already: restoring says so in a message.
     "templates:template-restore": ("POST", "template version", 302, 403, 404),
 }
+# Of those, what starts something or asks Amazon: `runnable_by` decides. `editable_by` decides about all the others.
+STARTS = frozenset({
+    "instances:connection-discover",
+    "instances:instance-check",
+    "executions:execution-again",
+    "schedules:run-preview",
+    "schedules:run-start",
+    "schedules:run",
+    "schedules:schedule-run",
+})  # fmt: skip
+WRITERS = frozenset(name for name, (_, kind, _, for_bob, _) in PAGES.items() if kind and for_bob == 403)
 BUSINESS_APPS = ("instances", "templates_app", "executions", "schedules")
 # Names of what Alice owns; who sees nothing of it reads none of them.
 SECRETS = (
@@ -192,13 +205,12 @@ class AccessTableTests(CastTestCase):
         yield
         self.assertEqual(self.everything(), before)
 
-    def assert_writers_refuse(self) -> None:
-        """Ask every address that writes about an object, by each method it knows, and find each refused."""
-        for name, (_, kind, _, for_bob, _) in PAGES.items():
-            if kind and for_bob == 403:
-                for method in ("GET", "POST"):
-                    with self.subTest(name, method=method):
-                        self.assertIn(self.ask(name, method), (403, 405))
+    def assert_refused(self, names: Iterable[str]) -> None:
+        """Ask these addresses by each method they know, and find each refused."""
+        for name in sorted(names):
+            with self.subTest(name):
+                answers = {self.ask(name, method) for method in ("GET", "POST")}
+                self.assertIn(answers, ({403}, {403, 405}))
 
     def test_table_names_every_address(self) -> None:
         self.assertEqual(sorted(set(own_url_names(get_resolver().url_patterns))), sorted(PAGES))
@@ -224,7 +236,7 @@ class AccessTableTests(CastTestCase):
     def test_bob_can_write_nowhere(self) -> None:
         self.client.force_login(self.bob)
         with self.bob_sees(), self.nothing_changes():
-            self.assert_writers_refuse()
+            self.assert_refused(WRITERS)
             self.post_what_names_no_object()
 
     def test_bob_is_offered_nothing_that_refuses_him(self) -> None:
@@ -237,9 +249,17 @@ class AccessTableTests(CastTestCase):
                     with self.subTest(name, kind=kind):
                         self.assertEqual([link for link in offered(page) if PAGES[link][3] == 403], [])
 
+    def test_who_may_not_edit_changes_nothing(self) -> None:
+        with self.nobody_may("editable_by"), self.nothing_changes():
+            self.assert_refused(WRITERS - STARTS)
+
+    def test_who_may_not_run_starts_nothing(self) -> None:
+        with self.nobody_may("runnable_by"), self.nothing_changes():
+            self.assert_refused(STARTS)
+
     def test_without_the_right_to_edit_and_run_every_writer_refuses(self) -> None:
         with self.nobody_may("editable_by", "runnable_by"), self.nothing_changes():
-            self.assert_writers_refuse()
+            self.assert_refused(WRITERS)
             self.post_what_names_no_object()
 
     def test_without_sight_every_page_is_missing_or_empty(self) -> None:
@@ -303,6 +323,12 @@ class AccessTableTests(CastTestCase):
 
 
 class QuerySetAccessTests(CastTestCase):
+    def test_every_business_row_has_the_one_door(self) -> None:
+        for app in BUSINESS_APPS:
+            for model in apps.get_app_config(app).get_models():
+                with self.subTest(model.__name__):
+                    self.assertIsInstance(model._default_manager.all(), OwnedQuerySet)
+
     def test_only_the_owner_sees_and_edits(self) -> None:
         instance = InstanceFactory.create(account__connection__user=self.alice)
         for model in (AmazonConnection, AMCAccount, AMCInstance, HealthCheckBatch, HealthCheck):
@@ -375,6 +401,15 @@ class AdminRightsTests(CastTestCase):
         for model in admin.site._registry:
             if model._meta.app_label in BUSINESS_APPS and (row := model._default_manager.first()):
                 yield f"admin:{model._meta.app_label}_{model._meta.model_name}", row
+
+    def test_every_model_that_can_be_written_here_has_a_row_to_try(self) -> None:
+        own = {
+            model: kind for model, kind in admin.site._registry.items() if model._meta.app_label in BUSINESS_APPS
+        }
+        tried = {type(row) for _, row in self.rows()}
+        self.assertEqual({model for model, kind in own.items() if isinstance(kind, OwnedAdmin)} - tried, set())
+        # All others are history, which nobody writes here.
+        self.assertTrue(all(isinstance(kind, OwnedAdmin | ReadOnlyAdmin) for kind in own.values()))
 
     def test_without_the_right_to_edit_every_page_and_action_refuses(self) -> None:
         before = self.everything()
