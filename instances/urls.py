@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from instances.views import checks, connections, discovery, health, instances, mappings
+from instances.views import checks, connections, discovery, health, instance_forms, instances, mappings
 
 app_name = "instances"
 
@@ -23,12 +23,12 @@ urlpatterns = [
     path("connections/<uuid:pk>/discover/", discovery.connection_discover, name="connection-discover"),
     path("connections/<uuid:pk>/import/", discovery.connection_import, name="connection-import"),
     path("instances/", instances.instance_list, name="instance-list"),
-    path("instances/add/", instances.instance_create, name="instance-create"),
+    path("instances/add/", instance_forms.instance_create, name="instance-create"),
     path("instances/brands/", instances.brand_list, name="brand-list"),
     path("instances/checks/", checks.check_create, name="check-create"),
     path("instances/checks/<uuid:pk>/", checks.check_detail, name="check-detail"),
     path("instances/<uuid:pk>/", instances.instance_detail, name="instance-detail"),
-    path("instances/<uuid:pk>/edit/", instances.instance_update, name="instance-update"),
+    path("instances/<uuid:pk>/edit/", instance_forms.instance_update, name="instance-update"),
     path("instances/<uuid:pk>/delete/", instances.instance_delete, name="instance-delete"),
     path("instances/<uuid:pk>/enable/", instances.instance_enable, name="instance-enable"),
     path("instances/<uuid:pk>/disable/", instances.instance_disable, name="instance-disable"),

@@ -31,7 +31,7 @@ class ConnectionQuerySet(OwnedQuerySet["AmazonConnection"]):
     owner_path = "user"
 
     def needing_reconnect(self) -> ConnectionQuerySet:
-        """Connections that stopped working until their owner signs in at Amazon again."""
+        """Return those that stopped working until their owner signs in at Amazon again."""
         return self.filter(status=AmazonConnection.Status.RECONNECT_REQUIRED)
 
 

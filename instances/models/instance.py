@@ -37,19 +37,19 @@ class InstanceQuerySet(OwnedQuerySet["AMCInstance"]):
     owner_path = "user"
 
     def enabled(self) -> InstanceQuerySet:
-        """Instances their user has not disabled."""
+        """Return the instances their user has not disabled."""
         return self.filter(is_active=True)
 
     def active(self) -> InstanceQuerySet:
-        """Instances that can be used now."""
+        """Return the instances that can be used now."""
         return self.filter(status=Status.ACTIVE)
 
     def failing(self) -> InstanceQuerySet:
-        """Enabled instances whose last verdict is not healthy."""
+        """Return the enabled instances whose last verdict is not healthy."""
         return self.enabled().filter(health_status__in=[Health.UNHEALTHY, Health.ERROR])
 
     def search(self, text: str) -> InstanceQuerySet:
-        """Instances whose name, AMC ID, account or brand holds every word of `text`."""
+        """Return the instances whose name, AMC ID, account or brand holds every word of `text`."""
         found = self
         for word in text.split():
             found = found.filter(

@@ -41,7 +41,7 @@ class MappingQuerySet(OwnedQuerySet[M]):
     owner_path = "brand__instance__user"
 
     def of_instance(self, instance: AMCInstance) -> MappingQuerySet[M]:
-        """Mappings of all brands of an instance."""
+        """Return the mappings of all brands of an instance."""
         return self.filter(brand__instance=instance)
 
 
@@ -49,7 +49,7 @@ class ASINQuerySet(MappingQuerySet["BrandASIN"]):
     """Mapped ASINs."""
 
     def search(self, text: str) -> ASINQuerySet:
-        """ASINs that hold any word of `text`: users look for one, or paste a few."""
+        """Return the ASINs that hold any word of `text`: users look for one, or paste a few."""
         found = Q()
         for word in text.split():
             found |= Q(asin__contains=word.upper())
@@ -60,7 +60,7 @@ class CampaignQuerySet(MappingQuerySet["BrandCampaign"]):
     """Mapped campaigns."""
 
     def search(self, text: str) -> CampaignQuerySet:
-        """Campaigns whose ID or name holds every word of `text`, in any case and alphabet."""
+        """Return the campaigns whose ID or name holds every word of `text`, in any case and alphabet."""
         found = self
         for word in text.split():
             found = found.filter(folded__contains=fold_campaign(word))

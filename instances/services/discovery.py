@@ -135,7 +135,9 @@ def discover(connection: AmazonConnection, user: User) -> list[AccountRows]:
 
 def compare(connection: AmazonConnection, user: User, readings: Iterable[AccountReading]) -> list[AccountRows]:
     """Sort what Amazon says into new, changed, gone, already here, and here under another account."""
-    instances = AMCInstance.objects.visible_to(user).select_related("account__connection")
+    # Importing writes for the login's owner, who may be another than who asks and has the same instance too.
+    visible = AMCInstance.objects.visible_to(user).filter(user=connection.user_id)
+    instances = visible.select_related("account__connection")
     mine = {instance.instance_id: instance for instance in instances}
     known = {account.ref for account in connection.accounts.all()}
     by_account: dict[AccountRef, list[AMCInstance]] = {}

@@ -28,22 +28,6 @@ from instances.presenters.overview import health_tiles
 from instances.services.access import get_instance, get_instance_to_edit
 from instances.services.brands import suggest_brands
 from instances.services.instances import delete, delete_impact, disable, enable
-from instances.views.instance_forms import instance_create, instance_update
-
-__all__ = [
-    "back_or",
-    "brand_list",
-    "health_in_address",
-    "instance_create",
-    "instance_delete",
-    "instance_detail",
-    "instance_disable",
-    "instance_enable",
-    "instance_list",
-    "instance_update",
-    "list_tiles",
-    "render_instance_change",
-]
 
 PER_PAGE = 25
 PROBES_SHOWN = 20

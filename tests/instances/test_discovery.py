@@ -9,8 +9,10 @@ from unittest import mock
 from django.db import connection as database
 from django.test.utils import CaptureQueriesContext
 
+from amchelper.models import User
 from instances.amc.types import AccountRef, AmcInstance, CallInfo, parse_instance
 from instances.models import AmazonConnection, AMCAccount, AMCInstance, HealthCheckBatch
+from instances.models.instance import InstanceQuerySet
 from instances.services import discovery, imports
 from instances.services.configuration import get_instance_configuration
 from instances.services.discovery import DiscoveryKey, read_amazon
@@ -181,6 +183,20 @@ class CompareTests(DiscoveryTestCase):
         before = theirs.updated_at
         theirs.refresh_from_db()
         self.assertEqual((theirs.user, theirs.updated_at), (self.charlie, before))
+
+    def test_what_the_reader_owns_is_not_compared_with_another_users_login(self) -> None:
+        InstanceFactory.create(
+            account=AccountFactory.create(connection=ConnectionFactory.create(user=self.charlie)),
+            instance_id="amclocalus1",
+        )
+
+        def all_rows(rows: InstanceQuerySet, user: User) -> InstanceQuerySet:
+            return rows.all()
+
+        with mock.patch.object(InstanceQuerySet, "visible_to", all_rows):
+            accounts = discovery.discover(self.connection, self.charlie)
+        new = {str(row.key) for account in accounts for row in account.new}
+        self.assertIn(US1, new)
 
     def test_statements_do_not_grow_with_the_lists(self) -> None:
         self.discover()
