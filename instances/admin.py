@@ -61,23 +61,20 @@ class ReadOnlyAdmin(admin.ModelAdmin):
     """History: to look at, not to change."""
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Refuse: rows are written by the product."""
-        return False
+        return False  # rows are written by the product
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Refuse: what was found out is not edited."""
-        return False
+        return False  # what was found out is not edited
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Refuse here; rows go with their instance, and pruning removes the old ones."""
-        return False
+        return False  # rows go with their instance, and pruning removes the old ones
 
 
 class WithHistoryAdmin(OwnedAdmin):
     """Objects whose history goes with them when they are deleted."""
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
-        """Let history and brands go along, though nobody may delete them alone."""
+        # History and brands go along, though they may not be deleted alone.
         objects, counts, missing, protected = super().get_deleted_objects(objs, request)
         registered = self.admin_site._registry.items()
         history = {str(model._meta.verbose_name) for model, kind in registered if isinstance(kind, ReadOnlyAdmin)}
@@ -113,13 +110,12 @@ class ConnectionAdmin(OwnedAdmin):
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[AmazonConnection]:
-        """Count accounts along, and leave the tokens in the database."""
+        # Tokens stay in the database.
         connections: QuerySet[AmazonConnection] = super().get_queryset(request)
         return connections.defer("refresh_token", "access_token").annotate(number_of_accounts=Count("accounts"))
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Refuse: a login begins with its owner's consent at Amazon."""
-        return False
+        return False  # a login begins with its owner's consent at Amazon
 
     @admin.display(description="user", ordering="user__email")
     def user_link(self, obj: AmazonConnection) -> SafeString | str:
@@ -150,8 +146,7 @@ class AccountAdmin(OwnedAdmin):
     )  # fmt: skip
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Refuse: accounts are discovered, or typed by the login's owner."""
-        return False
+        return False  # accounts are discovered, or typed by the login's owner
 
     @admin.display(description="connection", ordering="connection__label")
     def connection_link(self, obj: AMCAccount) -> SafeString | str:
@@ -168,11 +163,9 @@ class BrandInline(admin.TabularInline):
     can_delete = False
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Refuse: brands are replaced as a set on the instance's page."""
-        return False
+        return False  # brands are replaced as a set on the instance's page
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Refuse, as above."""
         return False
 
 
@@ -199,8 +192,7 @@ class InstanceAdmin(WithHistoryAdmin):
     actions = ("check_health", "enable_instances", "disable_instances")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Refuse: an instance is tested before it is saved, on its owner's pages."""
-        return False
+        return False  # an instance is tested before it is saved, on its owner's pages
 
     @admin.display(description="user", ordering="user__email")
     def user_link(self, obj: AMCInstance) -> SafeString | str:

@@ -30,7 +30,6 @@ class InstanceChoiceField(forms.ModelChoiceField):
         self.queryset = instances if self.include_inactive else instances.active()
 
     def label_from_instance(self, obj: Any) -> str:
-        """Return "name (instance_id)"."""
         return f"{obj.name} ({obj.instance_id})"
 
 
@@ -47,7 +46,6 @@ class _ByConnection(ModelChoiceIterator):
             yield (_connection_label(connection), [self.choice(account) for account in group])
 
     def choice(self, obj: Any) -> tuple[ModelChoiceIteratorValue, str]:
-        """Return value and label of one account."""
         return super().choice(obj)
 
 
@@ -66,7 +64,6 @@ class AccountChoiceField(forms.ModelChoiceField):
         self.queryset = AMCAccount.objects.editable_by(user).select_related("connection")
 
     def label_from_instance(self, obj: Any) -> str:
-        """Return name, entity ID and place."""
         return " · ".join(part for part in (obj.account_name, obj.account_id, obj.place) if part)
 
 

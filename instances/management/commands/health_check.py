@@ -42,14 +42,13 @@ class Command(BaseCommand):
     )
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        """Leave with the exit code of wrong arguments; argparse's own means something else here."""
+        # argparse's own exit code for wrong arguments means something else here.
         parser = super().create_parser(prog_name, subcommand, **kwargs)
         if parser.called_from_command_line:
             parser.error = partial(_refuse_arguments, parser)  # type: ignore[method-assign]  # no other way to choose the code
         return parser
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Declare which instances, how many at once, and what counts as failure."""
         parser.add_argument("instances", nargs="*", metavar="INSTANCE", help="AMC instance IDs or our UUIDs")
         which = parser.add_mutually_exclusive_group()
         which.add_argument("--all", action="store_true", help="every enabled instance of every user")
@@ -66,7 +65,6 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Check, print and leave with the exit code of the worst verdict."""
         concurrency = options["concurrency"]
         if concurrency is not None and concurrency < 1:
             raise CommandError("--concurrency must be at least 1.", returncode=EXIT_USAGE)

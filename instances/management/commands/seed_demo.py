@@ -43,7 +43,6 @@ class Command(BaseCommand):
     help = "Fill the demo: a user, a login at the local AMC, imported instances. Existing data stays as it is."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Seed what is missing and print how to sign in."""
         if not (settings.DEBUG and settings.LOCAL_AMC_URL):
             raise CommandError("The demo needs DEBUG=true and LOCAL_AMC_URL; it is not for a real deployment.")
         user = User.objects.filter(email__iexact=EMAIL).first()
