@@ -5,9 +5,11 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import pytest
+from django.db.models import QuerySet
 
 ROOT = Path(__file__).resolve().parent.parent
 # Steps that only workers do, under a lease or by a tick, and what every call does by the way: the system acts.
@@ -71,6 +73,31 @@ def service_files() -> list[Path]:
     ) + sorted((ROOT / "amchelper").glob("*.py"))
 
 
+def model_files() -> list[Path]:
+    return sorted({*ROOT.glob("*/models.py"), *ROOT.glob("*/models/*.py"), ROOT / "amchelper" / "leases.py"})
+
+
+@cache
+def writing_methods() -> frozenset[str]:
+    """Return the names of methods of models, QuerySets and claims that write, by themselves or through others."""
+    methods: dict[str, list[ast.Call]] = {}
+    for path in model_files():
+        for kind in (node for node in ast.parse(path.read_text()).body if isinstance(node, ast.ClassDef)):
+            for method in (node for node in kind.body if isinstance(node, ast.FunctionDef)):
+                calls = [inner for inner in ast.walk(method) if isinstance(inner, ast.Call)]
+                # Of a name that the ORM has too, a call does not say which is meant.
+                if not hasattr(QuerySet, method.name):
+                    methods.setdefault(method.name, []).extend(calls)
+    found = {name for name, calls in methods.items() if any(map(is_write, calls))}
+    while more := {
+        name
+        for name, calls in methods.items()
+        if name not in found and any(isinstance(c.func, ast.Attribute) and c.func.attr in found for c in calls)
+    }:
+        found |= more
+    return frozenset(found)
+
+
 def is_write(call: ast.Call) -> bool:
     """Return whether a call reads like one of the ORM's that write."""
     if not isinstance(call.func, ast.Attribute):
@@ -84,6 +111,10 @@ def is_write(call: ast.Call) -> bool:
             return True
         root = root.func if isinstance(root, ast.Call) else root.value
     return name != "update" or not (isinstance(root, ast.Name) and root.id in NOT_ROWS)
+
+
+def is_writing_method(call: ast.Call) -> bool:
+    return isinstance(call.func, ast.Attribute) and call.func.attr in writing_methods()
 
 
 def imports_of(tree: ast.Module) -> dict[str, str]:
@@ -120,7 +151,7 @@ def functions() -> Iterator[Function]:
                 continue
             function = Function(module, node)
             for call in (inner for inner in ast.walk(node) if isinstance(inner, ast.Call)):
-                function.writes = function.writes or is_write(call)
+                function.writes = function.writes or is_write(call) or is_writing_method(call)
                 if target := called(call, module, imported):
                     function.calls.add(target)
             yield function
@@ -145,6 +176,8 @@ def test_what_writes_is_found_directly_and_through_private_helpers_and_other_ser
         "instances/services/brands.py::replace_brands",
         "instances/services/instances.py::save_details",
         "instances/services/instances.py::relink",
+        "instances/services/instances.py::disable",
+        "instances/services/connections.py::disconnect",
         "instances/services/imports.py::import_instances",
         "instances/services/mappings.py::remove_mappings",
         "instances/services/connections.py::connect_with_refresh_token",
