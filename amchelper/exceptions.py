@@ -15,7 +15,7 @@ class AmcHelperError(Exception):
 
 
 class InvalidStateError(AmcHelperError):
-    """The operation is not allowed in the object's present state."""
+    """The operation is not allowed in the object's present status."""
 
     code = "invalid_state"
     http_status = 409

@@ -1,4 +1,4 @@
-"""SQL saved for one instance, and every state it was ever saved in."""
+"""SQL saved for one instance, and every version of it that was ever saved."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # Steps that only workers do, under a lease or by a tick, and what every call does by the way: the system acts.
 SYSTEM = {
     "amchelper/queue.py": "sends messages, which change nothing by themselves",
-    "instances/services/amazon.py": "keeps what Amazon said about a login, whoever asked",
+    "instances/services/amazon.py": "keeps what Amazon said about a login, for every caller",
     "instances/services/health/history.py": "stores what probes found out; the batch names who asked",
     "instances/services/health/batches.py::advance_batch": "a worker's step",
     "instances/services/health/batches.py::check_instances": "a worker's step; the batch names who asked",

@@ -68,7 +68,7 @@ class InstanceFilter(forms.Form):
         return {name: str(self.data[name]) for name in self.fields if str(self.data.get(name, "")).strip()}
 
     def address(self, **changes: str) -> str:
-        """Return the query string of the present state, without empty parts."""
+        """Return the query string of the present filters, without empty parts."""
         parts = {**self.chosen, **({"sort": self.sort} if self.sort != DEFAULT_SORT else {}), **changes}
         text = urlencode({name: value for name, value in parts.items() if value})
         return f"?{text}" if text else ""

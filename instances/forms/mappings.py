@@ -183,7 +183,7 @@ class MappingFilter(forms.Form):
         return {name: str(self.data[name]) for name in ("q", "brand") if str(self.data.get(name, "")).strip()}
 
     def address(self, **changes: str) -> str:
-        """Return the query string of the present state, without empty parts."""
+        """Return the query string of the present filters, without empty parts."""
         kind = {} if self.kind == MappingKind.ASIN else {"kind": self.kind.value}
         text = urlencode({name: value for name, value in {**kind, **self.chosen, **changes}.items() if value})
         return f"?{text}" if text else ""

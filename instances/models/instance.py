@@ -32,7 +32,7 @@ class AMCCredentials(NamedTuple):
 
 
 class InstanceQuerySet(OwnedQuerySet["AMCInstance"]):
-    """Instances by access, state and text."""
+    """Instances by access, status and text."""
 
     owner_path = "user"
 

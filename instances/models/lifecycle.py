@@ -74,7 +74,7 @@ TRANSITIONS: dict[Status, dict[Event, Status]] = {
 
 
 def next_status(status: str, event: Event) -> Status:
-    """Return the state after `event`; raises InvalidStateError when the event cannot happen in `status`."""
+    """Return the status after `event`; raises InvalidStateError when the event cannot happen in `status`."""
     try:
         return TRANSITIONS[Status(status)][event]
     except KeyError:

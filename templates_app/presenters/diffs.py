@@ -1,4 +1,4 @@
-"""What differs between two saved states, line by line and side by side."""
+"""What differs between two saved versions, line by line and side by side."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """SQL while it is being written: the values of its parameters, what the mappings fill in, the finished text, remarks.
 
-Nothing here knows a form or a page: values come in as texts by parameter, whoever sent them.
+Nothing here knows a form or a page: values come in as texts by parameter.
 """
 
 from __future__ import annotations
