@@ -39,13 +39,18 @@ def link_to(obj: Model | None) -> SafeString | str:
     return format_html('<a href="{}">{}</a>', url, obj)
 
 
+def actor_of(request: HttpRequest) -> User:
+    """Return who acts in the admin, which lets in nobody who is not signed in."""
+    return cast(User, request.user)
+
+
 class OwnedAdmin(admin.ModelAdmin):
     """Rows with an owner: Django's permissions let staff in, and the rows' own door decides about each."""
 
     def editable(self, request: HttpRequest, rows: QuerySet[Any]) -> QuerySet[Any]:
         """Return those of `rows` that the user may change here."""
         assert isinstance(rows, OwnedQuerySet)  # noqa: S101  the models of these admins have no other
-        return rows.editable_by(_actor(request), in_admin=True)
+        return rows.editable_by(actor_of(request), in_admin=True)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return super().has_change_permission(request, obj) and self._is_editable(request, obj)
@@ -205,14 +210,14 @@ class InstanceAdmin(WithHistoryAdmin):
         return link_to(obj.account)
 
     def save_model(self, request: HttpRequest, obj: AMCInstance, form: Any, change: bool) -> None:
-        rename(instance=obj, actor=_actor(request))
+        rename(instance=obj, actor=actor_of(request))
 
     def delete_model(self, request: HttpRequest, obj: AMCInstance) -> None:
-        delete(instance=obj, actor=_actor(request))
+        delete(instance=obj, actor=actor_of(request))
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[AMCInstance]) -> None:
         for instance in self.editable(request, queryset):
-            delete(instance=instance, actor=_actor(request))
+            delete(instance=instance, actor=actor_of(request))
 
     @admin.display(description="history")
     def history_link(self, obj: AMCInstance) -> SafeString:
@@ -227,7 +232,7 @@ class InstanceAdmin(WithHistoryAdmin):
         if not pks:
             self.message_user(request, "You may not change any of these instances.", messages.ERROR)
             return
-        batch = queue_batch(pks, actor=_actor(request), trigger=HealthCheckBatch.Trigger.ADMIN)
+        batch = queue_batch(pks, actor=actor_of(request), trigger=HealthCheckBatch.Trigger.ADMIN)
         text = format_html("{} are being checked: {}", counted(batch.total, "instance"), link_to(batch))
         self.message_user(request, text)
 
@@ -245,15 +250,11 @@ class InstanceAdmin(WithHistoryAdmin):
         count = 0
         for instance in self.editable(request, instances):
             try:
-                act(instance=instance, actor=_actor(request))
+                act(instance=instance, actor=actor_of(request))
                 count += 1
             except AmcHelperError as error:
                 self.message_user(request, f"{instance}: {error.message}", messages.ERROR)
         self.message_user(request, f"{counted(count, 'instance')} {done}.")
-
-
-def _actor(request: HttpRequest) -> User:
-    return cast(User, request.user)  # the admin lets nobody else in
 
 
 @admin.register(HealthCheckBatch)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
-from amchelper.models import User
-from instances.admin import ReadOnlyAdmin, WithHistoryAdmin, link_to
+from instances.admin import ReadOnlyAdmin, WithHistoryAdmin, actor_of, link_to
 from templates_app.models import InstanceTemplate, TemplateVersion
 from templates_app.services.templates import delete_template
 
@@ -58,14 +55,14 @@ class TemplateAdmin(WithHistoryAdmin, ReadOnlyAdmin):
         return super(ReadOnlyAdmin, self).has_delete_permission(request, obj) and self._is_editable(request, obj)
 
     def delete_model(self, request: HttpRequest, obj: InstanceTemplate) -> None:
-        delete_template(obj, actor=_actor(request))
+        delete_template(obj, actor=actor_of(request))
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[InstanceTemplate]) -> None:
         # One by one, as the product does, so that no cache keeps them; all or none.
         if self.editable(request, queryset).count() < queryset.count():
             raise PermissionDenied
         for template in queryset:
-            delete_template(template, actor=_actor(request))
+            delete_template(template, actor=actor_of(request))
 
     @admin.display(description="instance", ordering="instance__name")
     def instance_link(self, obj: InstanceTemplate) -> SafeString | str:
@@ -79,7 +76,3 @@ class VersionAdmin(ReadOnlyAdmin):
     list_display = ("template", "number", "name", "user", "created_at")
     search_fields = ("name", "template__template_id")
     list_select_related = ("template", "user")
-
-
-def _actor(request: HttpRequest) -> User:
-    return cast(User, request.user)  # signed in: the admin asks first
