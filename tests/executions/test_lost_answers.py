@@ -77,12 +77,26 @@ class LostAnswerTests(ExecutionTestCase):
                 self.assertEqual([run["workflowExecutionId"] for run in runs], [execution.amc_execution_id])
                 self.amc.control("DELETE", "faults")
 
+    def test_lost_run_that_was_cancelled_in_the_console_is_found_and_not_posted_again(self) -> None:
+        self.arm("exec_stuck", count=1)
+        execution = self.drive_to(ExecutionStatus.SUBMITTING)
+        self.lose_answer(execution)
+        [run] = self.at_amc()
+        self.control("POST", "executions", {"id": run["workflowExecutionId"], "status": "CANCELLED"})
+        self.drive(execution)
+        self.assertEqual(
+            (execution.status, execution.amc_execution_id),
+            (ExecutionStatus.CANCELLED, run["workflowExecutionId"]),
+        )
+        self.assertEqual((len(self.at_amc()), len(self.calls("POST"))), (1, 1))
+
     def test_nothing_is_posted_while_looking_fails(self) -> None:
         for fault in (
             {"fault": "reset"},
             {"fault": "server_error"},
             {"fault": "throttle"},
             {"fault": "empty_200"},
+            {"fault": "wrong_entity"},
         ):
             with self.subTest(**fault):
                 self.control("POST", "reset")
