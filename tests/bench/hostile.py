@@ -23,11 +23,9 @@ import django
 django.setup()
 
 from templates_app.sql.lint import MAX_ANALYSED_LENGTH, lint  # noqa: E402  needs settings
-from templates_app.sql.parameters import detect, preview  # noqa: E402  needs settings
-from tests.instances.test_mapping_text import HOSTILE as MAPPINGS  # noqa: E402  needs settings
-from tests.instances.test_mapping_text import read_in_every_way  # noqa: E402  needs settings
-from tests.templates_app.sql.test_lint_robustness import REPEATED, TABLES  # noqa: E402  needs the path above
-from tests.templates_app.sql.test_parameters_properties import HOSTILE as PARAMETERS  # noqa: E402  as above
+from tests.instances import test_mapping_text as mappings  # noqa: E402  needs settings
+from tests.templates_app.sql import test_parameters_properties as parameters  # noqa: E402  needs the path above
+from tests.templates_app.sql.test_lint_robustness import REPEATED, TABLES  # noqa: E402  as above
 
 TARGET_MS, MEDIAN_MS, ROUNDS = 5_000.0, 50.0, 3
 LENGTH = 100_000
@@ -44,10 +42,9 @@ def milliseconds(work: Callable[[], object]) -> float:
     return min(times)
 
 
-def read_parameters(sql: str) -> None:
-    """Do what every keystroke in the editor does."""
-    detect(sql)
-    preview(sql, {"a": 1})
+def read_within(around: str, text: str) -> None:
+    """Read SQL with placeholders around a text."""
+    parameters.read_in_every_way(around.replace("{}", text))
 
 
 def cases() -> Iterator[tuple[str, str, Callable[[str], object], int]]:
@@ -56,10 +53,11 @@ def cases() -> Iterator[tuple[str, str, Callable[[str], object], int]]:
         # The longest that is parsed, and a longer one, of which only the words are read.
         for length in (MAX_ANALYSED_LENGTH - len(LINTED), LENGTH):
             yield "lint", unit, lambda text: lint(LINTED + text), length
-    for unit in PARAMETERS:
-        yield "parameters", unit, read_parameters, LENGTH
-    for unit in MAPPINGS:
-        yield "mappings", unit, lambda text: read_in_every_way(f"{text}x"), 4 * LENGTH
+    for unit in parameters.HOSTILE:
+        for around in parameters.AROUND:
+            yield "parameters", unit, partial(read_within, around), LENGTH
+    for unit in mappings.HOSTILE:
+        yield "mappings", unit, lambda text: mappings.read_in_every_way(f"{text}x"), 4 * LENGTH
 
 
 def measure_hostile() -> bool:

@@ -189,6 +189,18 @@ def test_more_rows_than_are_taken_at_once_are_refused() -> None:
     assert (error.line, error.reason[:15]) == (100_001, "At most 100,000")
 
 
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [("1" * 400_000 + "x", [1]), ("'" * 400_000, [1]), (", " * 200_000, []), ('"' * 400_001, [1])],
+    ids=["digits", "apostrophes", "commas", "quotes"],
+)
+def test_a_cell_longer_than_csv_readers_take_is_an_error_and_no_crash(text: str, lines: list[int]) -> None:
+    for kinds in PasteKind:
+        reading = parse_csv(text, kinds)
+        assert (reading.rows, [error.line for error in reading.errors]) == ([], lines)
+    assert parse_asins(text).rows == parse_campaigns(text).rows == []
+
+
 HOSTILE = ("1", "'", ", ", '"', "B0", "\n")
 
 
