@@ -136,6 +136,7 @@ class DetailTests(ScheduleTestCase):
         for page in (schedule.get_absolute_url(), reverse("home"), url("list")):
             with self.subTest(page):
                 self.assertContains(self.client.get(page), "Paused after 5 failed runs in a row.")
+        self.assertContains(self.client.get(reverse("home")), "stopped and needs a look")
 
     def test_history_is_asked_for_again_while_a_slot_is_open(self) -> None:
         schedule = self.schedule()
@@ -154,7 +155,7 @@ class DetailTests(ScheduleTestCase):
 
     def test_schedule_paused_by_hand_is_no_news_on_home(self) -> None:
         pause(schedule=self.schedule(), actor=self.alice)
-        self.assertNotContains(self.client.get(reverse("home")), "need a look.</strong>")
+        self.assertNotContains(self.client.get(reverse("home")), "stopped and needs a look")
 
 
 class ActionTests(ScheduleTestCase):
