@@ -76,7 +76,7 @@ def _run(title: str, runs: int, urls: dict[str, str], options: argparse.Namespac
 
 @contextmanager
 def _folder(keep: Path | None, name: str) -> Iterator[Path]:
-    """Lend a folder for everything a shape writes; it goes unless somebody wants to look at it."""
+    """Lend a folder for everything a shape writes; it goes unless it is to be looked at."""
     if keep is None:
         with tempfile.TemporaryDirectory(prefix="amc-campaign-") as lent:
             yield Path(lent)

@@ -11,7 +11,7 @@ from tests.campaign.processes import LocalAmc
 FAULTS: tuple[dict[str, Any], ...] = (
     {"fault": "created_but_504", "probability": 0.05},
     {"fault": "created_but_504", "variant": "reset", "probability": 0.05},
-    # AMC has it and shows nothing of it for a while: whoever posts again too soon doubles it.
+    # AMC has it and shows nothing of it for a while: a worker that posts again too soon doubles it.
     {"fault": "created_but_504", "seconds": 45, "probability": 0.02},
     {"fault": "exec_slow_visible", "probability": 0.03},
     {"fault": "download_truncated", "probability": 0.08},

@@ -69,7 +69,7 @@ class VerificationTests(ExecutionTestCase):
     def test_runs_that_took_each_others_execution_are_found(self) -> None:
         self.change(amc_execution_id="")
         Execution.objects.filter(pk=self.runs[1].pk).update(amc_execution_id=self.run_.amc_execution_id)
-        self.assert_found("took somebody else's execution")
+        self.assert_found("took another run's execution")
 
     def test_a_lost_run_is_found(self) -> None:
         self.assert_found("2 runs by API instead of 3", started=3)
@@ -79,8 +79,8 @@ class VerificationTests(ExecutionTestCase):
         self.assert_found("is FAILED: Broken")
 
     def test_a_hold_that_stays_is_found(self) -> None:
-        self.change(lease_until=timezone.now(), leased_by="somebody")
-        self.assert_found("still held by somebody")
+        self.change(lease_until=timezone.now(), leased_by="worker")
+        self.assert_found("still held by worker")
 
     def test_a_changed_result_is_found(self) -> None:
         path = self.results / self.run_.csv_file

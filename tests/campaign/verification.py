@@ -67,7 +67,7 @@ def _created_not_once(runs: list[Execution], at_amc: list[dict[str, str]]) -> It
             yield f"{run.pk} was created {count} times at AMC"
         row = by_id.get(run.amc_execution_id)
         if row is None or row["workflowId"] != run.workflow_id or row["instanceId"] != run.instance.instance_id:
-            yield f"{run.pk} took somebody else's execution {run.amc_execution_id}"
+            yield f"{run.pk} took another run's execution {run.amc_execution_id}"
     for workflow_id in created:
         yield f"AMC has an execution of nobody: {workflow_id}"
 

@@ -63,7 +63,7 @@ def on_step(page: Page, title: str) -> None:
 
 
 def write_sql(page: Page, sql: str) -> None:
-    """Replace the editor's text as somebody who pastes does."""
+    """Replace the editor's text as a user who pastes does."""
     editor = page.locator(".cm-content").first
     editor.click()
     page.keyboard.press("ControlOrMeta+a")

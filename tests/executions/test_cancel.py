@@ -1,4 +1,4 @@
-"""Runs that somebody does not want any more."""
+"""Runs that their user does not want any more."""
 
 from __future__ import annotations
 

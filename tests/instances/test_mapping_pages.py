@@ -299,7 +299,7 @@ class ExportTests(PageTestCase):
 
 
 class ReadOnlyTests(PageTestCase):
-    """Somebody who may see an instance but not change it, should the policy ever say so."""
+    """A user who may see an instance but not change it, should the policy ever say so."""
 
     def test_seeing_is_allowed_and_changing_refused(self) -> None:
         add_mappings(self.instance, self.asins(A), actor=None)

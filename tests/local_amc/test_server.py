@@ -314,7 +314,7 @@ class TestConnections:
         answer, everybody = LocalAmc.__call__, threading.Barrier(64, timeout=60)
 
         def answer_together(app: LocalAmc, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-            # Whoever is not served beside the others keeps all waiting until the barrier breaks.
+            # A caller that is not served beside the others keeps all waiting until the barrier breaks.
             everybody.wait()
             return answer(app, environ, start_response)
 

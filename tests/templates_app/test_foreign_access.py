@@ -1,4 +1,4 @@
-"""Templates and mappings of somebody else: every address, every method, through their instance and one's own."""
+"""Templates and mappings of another user: every address, every method, through their instance and one's own."""
 
 from __future__ import annotations
 
