@@ -266,6 +266,17 @@ class AccessTableTests(CastTestCase):
                     with self.subTest(name, kind=kind):
                         self.assertEqual([link for link in offered(page) if PAGES[link][3] == 403], [])
 
+    def test_only_who_may_run_is_offered_to_check_all(self) -> None:
+        for name in ("home", "instances:instance-list", "instances:health-list"):
+            with self.subTest(name):
+                self.client.force_login(self.alice)
+                self.assertContains(self.client.get(reverse(name)), "Check all")
+                self.client.force_login(self.bob)
+                with self.bob_sees():
+                    page = self.client.get(reverse(name))
+                self.assertContains(page, 'tile-value">1<')
+                self.assertNotContains(page, "Check all")
+
     def test_who_may_not_edit_changes_nothing(self) -> None:
         with self.nobody_may("editable_by"), self.nothing_changes():
             self.assert_refused(WRITERS - STARTS)

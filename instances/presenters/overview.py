@@ -71,6 +71,7 @@ def instance_overview(user: User) -> dict[str, Any]:
         # Not from the tiles: they count disabled instances too.
         "failing_count": failing.count(),
         "has_connection": AmazonConnection.objects.visible_to(user).exists(),
+        "can_run": instances.runnable_by(user).exists(),
         "has_checked": any(tile.count for tile in tiles if tile.health),
     }
 

@@ -184,6 +184,13 @@ class CompareTests(DiscoveryTestCase):
         theirs.refresh_from_db()
         self.assertEqual((theirs.user, theirs.updated_at), (self.charlie, before))
 
+    def test_who_may_discover_but_not_edit_is_offered_no_import(self) -> None:
+        self.assertContains(self.discover(), "Import selected")
+        with self.nobody_may("editable_by"):
+            response = self.discover()
+        self.assertEqual(self.sizes(response), {"new": EVERYTHING})
+        self.assertNotContains(response, "Import selected")
+
     def test_what_the_reader_owns_is_not_compared_with_another_users_login(self) -> None:
         InstanceFactory.create(
             account=AccountFactory.create(connection=ConnectionFactory.create(user=self.charlie)),
