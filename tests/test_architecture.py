@@ -12,6 +12,9 @@ from django.conf import settings
 
 ROOT = Path(settings.BASE_DIR)
 PAGE = (ROOT / "docs" / "architecture.md").read_text()
+PACKAGES = (
+    "amc_facts", "amchelper", "executions", "instances", "local_amc", "planning", "schedules", "templates_app",
+)  # fmt: skip
 # Journeys and how many files each may cross at the most.
 JOURNEYS = {
     "How a template's SQL reaches AMC": 21,
@@ -40,6 +43,16 @@ def functions_of(path: Path) -> set[str]:
 
 
 class ArchitectureTests(unittest.TestCase):
+    def test_no_class_name_means_two_things(self) -> None:
+        names: dict[str, list[str]] = {}
+        for path in (path for package in PACKAGES for path in (ROOT / package).rglob("*.py")):
+            for node in ast.parse(path.read_text()).body:
+                # Django finds these by their names.
+                if isinstance(node, ast.ClassDef) and node.name not in ("Command", "Migration"):
+                    names.setdefault(node.name, []).append(str(path.relative_to(ROOT)))
+        self.assertGreater(len(names), 200)
+        self.assertEqual({name: paths for name, paths in names.items() if len(paths) > 1}, {})
+
     def test_every_path_exists(self) -> None:
         paths = re.findall(r"`((?:[\w.-]+/)+[\w.-]*)(?:::[\w.]+)?`", PAGE)
         self.assertGreater(len(paths), 40)

@@ -9,7 +9,7 @@ from sqlglot import exp
 from sqlglot.optimizer.scope import Scope
 
 from amc_facts.tables import THRESHOLDS
-from templates_app.sql.lint.query import BaseColumn, InnerColumn, Item, Origin, OutputColumn, Query
+from templates_app.sql.lint.query import BaseColumn, InnerColumn, Item, Origin, Query, ScopeColumn
 
 T = TypeVar("T")
 
@@ -50,7 +50,7 @@ class LineageFold(Generic[T]):
         """Return the value of a table's column; `node` is the reference, None for a star."""
         raise NotImplementedError
 
-    def of_output(self, output: OutputColumn) -> T:
+    def of_output(self, output: ScopeColumn) -> T:
         """Return the value of one output column."""
         return self.combine(self.of_item(item) for item in output.items)
 

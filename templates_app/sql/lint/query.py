@@ -43,7 +43,7 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
-class OutputColumn:
+class ScopeColumn:
     """One column of a scope's output: its name and an item per branch of a UNION."""
 
     name: str
@@ -71,7 +71,7 @@ class Query:
         self.tree = tree
         self.catalogue = catalogue
         self._from_items: dict[int, dict[str, FromItem]] = {}
-        self._outputs: dict[int, list[OutputColumn] | None] = {}
+        self._outputs: dict[int, list[ScopeColumn] | None] = {}
         self._aliases: dict[int, dict[str, list[exp.Expr]]] = {}
 
     @cached_property
@@ -144,7 +144,7 @@ class Query:
         names += [output.name for output in outputs[len(names) :]]
         return {name: InnerColumn(scope, index) for index, name in enumerate(names[: len(outputs)])}
 
-    def outputs(self, scope: Scope) -> list[OutputColumn] | None:
+    def outputs(self, scope: Scope) -> list[ScopeColumn] | None:
         """Return the columns a scope produces; None when they cannot all be told."""
         key = id(scope)
         if key not in self._outputs:
@@ -152,21 +152,21 @@ class Query:
             self._outputs[key] = self._build_outputs(scope)
         return self._outputs[key]
 
-    def _build_outputs(self, scope: Scope) -> list[OutputColumn] | None:
+    def _build_outputs(self, scope: Scope) -> list[ScopeColumn] | None:
         expression = scope.expression
         if isinstance(expression, exp.SetOperation):
             branches = [self.outputs(branch) for branch in scope.set_operation_scopes]
             if not branches or any(branch is None for branch in branches):
                 return None
             rows = zip(*(branch for branch in branches if branch), strict=False)
-            return [OutputColumn(row[0].name, tuple(item for out in row for item in out.items)) for row in rows]
+            return [ScopeColumn(row[0].name, tuple(item for out in row for item in out.items)) for row in rows]
         if isinstance(expression, exp.Values):
             return self._values_outputs(scope, expression)
         if isinstance(expression, exp.Subquery) and scope.derived_table_scopes:
             return self.outputs(scope.derived_table_scopes[0])
         if not isinstance(expression, exp.Select):
             return None
-        outputs: list[OutputColumn] = []
+        outputs: list[ScopeColumn] = []
         for projection in expression.expressions:
             expanded = self._expand(scope, projection)
             if expanded is None:
@@ -174,26 +174,26 @@ class Query:
             outputs += expanded
         return outputs
 
-    def _values_outputs(self, scope: Scope, values: exp.Values) -> list[OutputColumn] | None:
+    def _values_outputs(self, scope: Scope, values: exp.Values) -> list[ScopeColumn] | None:
         rows = [row.expressions for row in values.expressions if isinstance(row, exp.Tuple)]
         if not rows or not rows[0]:
             return None
         names = _column_aliases(values)
         width = len(rows[0])
         names += [f"col{index}" for index in range(len(names), width)]
-        return [OutputColumn(names[index], (Item(scope, rows[0][index]),)) for index in range(width)]
+        return [ScopeColumn(names[index], (Item(scope, rows[0][index]),)) for index in range(width)]
 
-    def _expand(self, scope: Scope, projection: exp.Expr) -> list[OutputColumn] | None:
+    def _expand(self, scope: Scope, projection: exp.Expr) -> list[ScopeColumn] | None:
         if not projection.is_star:
-            return [OutputColumn(projection.alias_or_name, (Item(scope, projection),))]
+            return [ScopeColumn(projection.alias_or_name, (Item(scope, projection),))]
         qualifier = projection.table if isinstance(projection, exp.Column) else ""
-        outputs: list[OutputColumn] = []
+        outputs: list[ScopeColumn] = []
         for name, item in self.from_items(scope).items():
             if qualifier and name != qualifier:
                 continue
             if item.columns is None:
                 return None
-            outputs += [OutputColumn(key, (Item(scope, None, origin),)) for key, origin in item.columns.items()]
+            outputs += [ScopeColumn(key, (Item(scope, None, origin),)) for key, origin in item.columns.items()]
         return outputs
 
     def aliased(self, scope: Scope, name: str) -> list[exp.Expr]:
