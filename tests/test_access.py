@@ -167,6 +167,12 @@ def shown(response: Response) -> set[str]:
     return {secret for secret in SECRETS if secret in text}
 
 
+def everything() -> dict[str, list[dict[str, Any]]]:
+    """Return every row of every app that holds business data."""
+    models = [model for app in BUSINESS_APPS for model in apps.get_app_config(app).get_models()]
+    return {model.__name__: list(model._default_manager.order_by("pk").values()) for model in models}
+
+
 class AccessTableTests(CastTestCase):
     def setUp(self) -> None:
         super().setUp()
@@ -219,16 +225,11 @@ class AccessTableTests(CastTestCase):
     def ask(self, name: str, method: str = "") -> int:
         return self.response(name, method).status_code
 
-    def everything(self) -> dict[str, list[dict[str, Any]]]:
-        """Return every row of every app that holds business data."""
-        models = [model for app in BUSINESS_APPS for model in apps.get_app_config(app).get_models()]
-        return {model.__name__: list(model._default_manager.order_by("pk").values()) for model in models}
-
     @contextmanager
     def nothing_changes(self) -> Iterator[None]:
-        before = self.everything()
+        before = everything()
         yield
-        self.assertEqual(self.everything(), before)
+        self.assertEqual(everything(), before)
 
     def assert_refused(self, names: Iterable[str]) -> None:
         """Ask these addresses by each method they know, and find each refused."""
@@ -433,10 +434,6 @@ class AdminRightsTests(CastTestCase):
         )
         self.client.force_login(self.sam)
 
-    def everything(self) -> dict[str, list[dict[str, Any]]]:
-        models = [model for app in BUSINESS_APPS for model in apps.get_app_config(app).get_models()]
-        return {model.__name__: list(model._default_manager.order_by("pk").values()) for model in models}
-
     def rows(self) -> Iterator[tuple[str, Any]]:
         """Return one row of every model of ours in the admin that has one, with the name of its pages."""
         for model in admin.site._registry:
@@ -453,7 +450,7 @@ class AdminRightsTests(CastTestCase):
         self.assertTrue(all(isinstance(kind, OwnedAdmin | ReadOnlyAdmin) for kind in own.values()))
 
     def test_without_the_right_to_edit_every_page_and_action_refuses(self) -> None:
-        before = self.everything()
+        before = everything()
         with self.nobody_may("editable_by"):
             for name, row in self.rows():
                 for page in ("change", "delete"):
@@ -466,7 +463,7 @@ class AdminRightsTests(CastTestCase):
                         chosen = {"action": action, "_selected_action": [str(row.pk)], "post": "yes"}
                         response = self.client.post(reverse(f"{name}_changelist"), chosen)
                         self.assertIn(response.status_code, (200, 302, 403))
-        self.assertEqual(self.everything(), before)
+        self.assertEqual(everything(), before)
 
     def test_without_the_permission_of_a_model_staff_are_refused_too(self) -> None:
         self.client.force_login(UserFactory.create(is_staff=True))
