@@ -35,8 +35,11 @@ _INVISIBLE = "\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
 _NEVER_IN_A_NAME = ("Cc", "Zl", "Zp", "Cs")
 _SHOWN_OF_A_VALUE = 60
 _MAX_HEADER_CHARACTERS = 10_000
+# Below the limit of Python's csv module, which is one for the whole process and raised by what reads results.
+_MAX_CELL_CHARACTERS = 100_000
 _ASIN_FORM = "An ASIN is B and nine letters or digits, or the ISBN-10 of a book"
 _BROKEN_QUOTE = 'A quote (") is not closed, or text follows the closing one. The lines after it were not read.'
+_TOO_LONG_A_CELL = f'A cell has at most {_MAX_CELL_CHARACTERS:,} characters. Is a quote (") missing?'
 _TOO_MANY_COLUMNS = "This line has more columns than the first. A value with a separator in it needs quotes."
 _ROUNDED = "A spreadsheet rounded this ID. Format the column as text, enter the ID again and save."
 
@@ -235,10 +238,12 @@ def _records(text: str, delimiter: str, reading: Reading) -> Iterator[tuple[int,
             cells = next(reader)
         except StopIteration:
             return
-        except csv.Error:
-            reading.refuse(begin, "", _BROKEN_QUOTE)
+        except csv.Error as error:
+            reading.refuse(begin, "", _TOO_LONG_A_CELL if "field limit" in str(error) else _BROKEN_QUOTE)
             return
-        if any(cell.strip() for cell in cells):
+        if long := next((cell for cell in cells if len(cell) > _MAX_CELL_CHARACTERS), None):
+            reading.refuse(begin, long, _TOO_LONG_A_CELL)
+        elif any(cell.strip() for cell in cells):
             yield begin, cells
         begin = reader.line_num + 1
 

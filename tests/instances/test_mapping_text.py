@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import tracemalloc
 from functools import partial
 
@@ -194,7 +195,11 @@ def test_more_rows_than_are_taken_at_once_are_refused() -> None:
     [("1" * 400_000 + "x", [1]), ("'" * 400_000, [1]), (", " * 200_000, []), ('"' * 400_001, [1])],
     ids=["digits", "apostrophes", "commas", "quotes"],
 )
-def test_a_cell_longer_than_csv_readers_take_is_an_error_and_no_crash(text: str, lines: list[int]) -> None:
+@pytest.mark.parametrize("limit", [131_072, 2 * 1024 * 1024], ids=["standard", "raised for results"])
+def test_a_cell_longer_than_csv_readers_take_is_an_error_and_no_crash(
+    text: str, lines: list[int], limit: int, request: pytest.FixtureRequest
+) -> None:
+    request.addfinalizer(partial(csv.field_size_limit, csv.field_size_limit(limit)))
     for kinds in PasteKind:
         reading = parse_csv(text, kinds)
         assert (reading.rows, [error.line for error in reading.errors]) == ([], lines)
