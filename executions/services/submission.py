@@ -19,7 +19,7 @@ from executions.services.timing import MAX_DELAY, delay_after, has_overrun, poll
 from instances.amc.client import AmcClient
 from instances.amc.errors import AmcError, AmcLimitError, AmcNotFoundError, AmcOutcomeUnknownError
 from instances.amc.executions import AmcExecution, ExecutionRequest
-from instances.amc.reporting import VISIBILITY
+from instances.amc.reporting import SEND_WITHIN, VISIBILITY
 from instances.models import Status
 
 logger = logging.getLogger(__name__)
@@ -87,11 +87,14 @@ def _is_called_off(claim: ExecutionClaim) -> bool:
 
 def _post(claim: ExecutionClaim, client: AmcClient) -> AmcExecution:
     execution = claim.row
-    exclude_ids = _ids_of_others(execution)
+    exclude_ids, now = _ids_of_others(execution), timezone.now()
     # From here on a crash leaves a mark, and no other worker may post while this lease lasts.
-    claim.heartbeat(attempted_at=timezone.now(), lookups=0)
+    claim.heartbeat(attempted_at=now, lookups=0)
     try:
-        return client.create_execution(execution.ref, request_of(execution), exclude_ids=exclude_ids)
+        # Sent later, it could appear at AMC only after looking for it has ended.
+        return client.create_execution(
+            execution.ref, request_of(execution), send_before=now + SEND_WITHIN, exclude_ids=exclude_ids
+        )
     except AmcOutcomeUnknownError:
         raise
     except AmcHelperError:

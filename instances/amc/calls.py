@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
 
@@ -16,7 +17,7 @@ from instances.amc.hosts import Hosts, ensure_allowed
 from instances.amc.rejections import reporting_error
 from instances.amc.responses import call_info, http_error, network_error, read_json, was_nothing_sent
 from instances.amc.throttle import Throttle
-from instances.amc.transport import INTERACTIVE, RetryPolicy, open_session
+from instances.amc.transport import INTERACTIVE, RetryPolicy, SendBefore, open_session
 from instances.amc.types import AccountRef, CallInfo
 
 logger = logging.getLogger(__name__)
@@ -30,13 +31,14 @@ _REPEATED = frozenset({"GET", "PUT"})
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is asked, before the token."""
+    """What is asked, before the token; after `send_before` it is not sent any more."""
 
     method: str
     path: str
     account: AccountRef | None
     query: Mapping[str, str] = field(default_factory=dict)
     body: Mapping[str, Any] | None = field(default=None, repr=False)
+    send_before: datetime | None = None
 
 
 class Calls:
@@ -184,13 +186,15 @@ class Calls:
             raise AmcThrottledError(
                 "Amazon asked us to slow down. Try again later.", retry_after=self._throttle.pause_left
             )
+        moment = request.send_before
         return self._session.request(
             request.method,
             self._base + request.path,
             params=dict(request.query),
             json=request.body,
             headers=headers,
-            timeout=self._timeouts,
+            # The stubs do not know that requests takes urllib3's object too.
+            timeout=self._timeouts if moment is None else SendBefore(moment, *self._timeouts),  # type: ignore[arg-type]
             allow_redirects=False,  # a token goes to no other host
             stream=True,
         )

@@ -27,8 +27,10 @@ from instances.amc.types import CallInfo, InstanceRef
 
 logger = logging.getLogger(__name__)
 
-# AMC may take VISIBLE_AFTER_SECONDS to show a new execution; the rest is how long our own attempt may have lasted.
+# AMC may take VISIBLE_AFTER_SECONDS to show a new execution; the rest is how long our own attempt may have lasted:
+# until the POST went out, and from there until AMC acted on it, at the latest when we stopped to wait for its answer.
 VISIBILITY = timedelta(minutes=2)
+SEND_WITHIN = timedelta(seconds=30)
 # A run is looked for from this long before the attempt on: clocks differ.
 _LOOKBACK = timedelta(minutes=5)
 _MAX_EXECUTION_PAGES = 200
@@ -48,19 +50,25 @@ class ReportingCalls(Calls):
         return call
 
     def create_execution(
-        self, instance: InstanceRef, request: ExecutionRequest, *, exclude_ids: Collection[str] = ()
+        self,
+        instance: InstanceRef,
+        request: ExecutionRequest,
+        *,
+        send_before: datetime | None = None,
+        exclude_ids: Collection[str] = (),
     ) -> AmcExecution:
         """Create the execution and return it; where the answer got lost, return the one that AMC shows.
 
         It posts: call it only when no earlier attempt may have created the run (`find_execution` tells).
-        `exclude_ids` are execution IDs that belong to other runs. Raises AmcOutcomeUnknownError when the run may
-        exist although AMC does not show it; every other AmcError says that nothing was created.
+        After `send_before` nothing is sent. `exclude_ids` are execution IDs that belong to other runs. Raises
+        AmcOutcomeUnknownError when the run may exist although AMC does not show it; every other AmcError says that
+        nothing was created.
         """
         if request.dry_run:
             raise ValueError("A dry run is not a run: use validate().")
         began = datetime.now(UTC)
         try:
-            return self._post_execution(instance, request)
+            return self._post_execution(instance, request, send_before)
         except AmcError as error:
             if not error.outcome_unknown:
                 raise
@@ -231,9 +239,13 @@ class ReportingCalls(Calls):
             progress=progress,
         ).run()
 
-    def _post_execution(self, instance: InstanceRef, request: ExecutionRequest) -> AmcExecution:
+    def _post_execution(
+        self, instance: InstanceRef, request: ExecutionRequest, send_before: datetime | None = None
+    ) -> AmcExecution:
         path = _path(instance, "workflowExecutions")
-        payload, call = self._call(Request("POST", path, instance.account, body=request.to_json()))
+        payload, call = self._call(
+            Request("POST", path, instance.account, body=request.to_json(), send_before=send_before)
+        )
         try:
             return _read_execution(payload, call)
         except AmcMalformedError as error:

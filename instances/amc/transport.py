@@ -17,7 +17,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from requests.cookies import RequestsCookieJar
 from requests.utils import get_environ_proxies
-from urllib3 import BaseHTTPResponse, Retry
+from urllib3 import BaseHTTPResponse, Retry, Timeout
 from urllib3.exceptions import (
     ConnectTimeoutError,
     HTTPError,
@@ -28,7 +28,7 @@ from urllib3.exceptions import (
 )
 
 from amchelper import __version__
-from instances.amc.errors import AmcThrottledError
+from instances.amc.errors import AmcThrottledError, AmcTimeoutError
 from instances.amc.throttle import Throttle
 
 USER_AGENT = f"amc-helper/{__version__}"
@@ -62,6 +62,27 @@ INTERACTIVE = RetryPolicy(tries=3, max_wait_seconds=8, connect_timeout=5, read_t
 BACKGROUND = RetryPolicy(tries=5, max_wait_seconds=120, connect_timeout=5, read_timeout=60)
 # A probe would rather say that AMC is slow than keep hundreds of others waiting.
 PROBE = RetryPolicy(tries=3, max_wait_seconds=20, connect_timeout=5, read_timeout=15)
+
+
+class SendBefore(Timeout):
+    """The timeouts of a request that must not go out after a moment, whatever it waited for: then nothing is sent.
+
+    urllib3 starts them right before each try, its own retries too.
+    """
+
+    def __init__(self, moment: datetime, connect: float, read: float) -> None:
+        super().__init__(connect=connect, read=read)
+        self._moment, self._seconds = moment, (connect, read)
+
+    def clone(self) -> SendBefore:
+        """Return timeouts that have not started, for one try."""
+        return SendBefore(self._moment, *self._seconds)
+
+    def start_connect(self) -> float:
+        """Start; raises AmcTimeoutError when it is too late."""
+        if datetime.now(UTC) >= self._moment:
+            raise AmcTimeoutError("The request waited too long for its turn and was not sent. It is tried again.")
+        return super().start_connect()
 
 
 class _QueryFilter(logging.Filter):

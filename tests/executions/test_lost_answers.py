@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
+from unittest import mock
 
+from amc_facts.limits import VISIBLE_AFTER_SECONDS
 from executions.models import Execution, ExecutionStatus
+from executions.services.timing import STEP
+from instances.amc.auth import TokenSource
+from instances.amc.reporting import SEND_WITHIN, VISIBILITY
 from instances.models import Event
 from tests.executions.base import ExecutionTestCase
 
@@ -56,6 +61,30 @@ class LostAnswerTests(ExecutionTestCase):
                 self.assertEqual((len(self.at_amc()), len(self.calls("POST"))), (1, 2))
                 assert execution.submitted_at is not None
                 self.assertGreaterEqual(execution.submitted_at - attempted_at, timedelta(minutes=2))
+
+    def test_post_that_was_held_up_for_too_long_is_not_sent_but_tried_again(self) -> None:
+        execution = self.drive_to(ExecutionStatus.SUBMITTING)
+        access_token = TokenSource.access_token
+
+        def slow_refresh(source: TokenSource) -> str:
+            token = access_token(source)
+            self.clock.shift(SEND_WITHIN)
+            return token
+
+        with mock.patch.object(TokenSource, "access_token", slow_refresh):
+            self.step(execution)
+        self.assertEqual(
+            (execution.status, execution.attempted_at, execution.step_attempts),
+            (ExecutionStatus.SUBMITTING, None, 1),
+        )
+        self.assertIn("was not sent", execution.waiting_for)
+        self.assertEqual(self.calls("POST"), [])
+        self.drive(execution)
+        self.assertEqual((execution.status, len(self.at_amc())), (ExecutionStatus.SUCCEEDED, 1))
+
+    def test_what_is_sent_at_the_last_moment_shows_before_looking_for_it_ends(self) -> None:
+        lasts = timedelta(seconds=STEP.connect_timeout + STEP.read_timeout)
+        self.assertLess(SEND_WITHIN + lasts + timedelta(seconds=VISIBLE_AFTER_SECONDS), VISIBILITY)
 
     def test_one_run_whatever_becomes_of_the_answer(self) -> None:
         faults: tuple[dict[str, Any], ...] = (

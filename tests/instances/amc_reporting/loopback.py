@@ -72,6 +72,9 @@ class _Handler(BaseHTTPRequestHandler):
         amc = self._note()
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         fault = amc.post_faults.pop(0) if amc.post_faults else ""
+        if fault.startswith("slow_"):
+            time.sleep(0.3)
+            fault = fault.removeprefix("slow_")
         if fault == "throttled":
             return self._json(429, {"message": "Too Many Requests"})
         if fault == "unauthorized":

@@ -17,9 +17,11 @@ from instances.amc.errors import (
     AmcOutcomeUnknownError,
     AmcRejectedError,
     AmcThrottledError,
+    AmcTimeoutError,
     AmcUnavailableError,
 )
 from instances.amc.reporting import VISIBILITY
+from instances.amc.throttle import Throttle
 from tests.instances.amc.builders import INSTANCE, client, source, tokens
 from tests.instances.amc_reporting.builders import OWN_ID, SQL, ago, request, shown
 from tests.instances.amc_reporting.loopback import TinyAmc, tiny_amc
@@ -27,6 +29,17 @@ from tests.instances.amc_reporting.loopback import TinyAmc, tiny_amc
 SHORT = RetryPolicy(tries=3, max_wait_seconds=5, connect_timeout=1, read_timeout=0.5)
 # An attempt this old is settled: what it created would be shown by now.
 LONG_AGO = VISIBILITY + timedelta(seconds=5)
+
+
+class Login:
+    """A login that grants without asking anybody."""
+
+    def __init__(self) -> None:
+        self.renewed: list[str] = []
+
+    def refresh(self, refresh_token: str) -> Tokens:
+        self.renewed.append(refresh_token)
+        return tokens("Atza|second")
 
 
 @pytest.fixture
@@ -143,22 +156,36 @@ def test_waiting_before_a_post_is_short_even_for_a_patient_worker() -> None:
     assert 3 * patient.wait_limit("POST") + 45 + 30 < VISIBILITY.total_seconds()
 
 
-def test_rejected_token_is_refreshed_once_and_the_post_repeated(amc: TinyAmc) -> None:
-    amc.post_faults = ["unauthorized"]
-    renewed: list[str] = []
+def test_post_whose_turn_comes_too_late_is_not_sent(amc: TinyAmc) -> None:
+    throttle = Throttle()
+    throttle.throttled(0.3)
+    with client(local_url=amc.url, policy=SHORT, throttle=throttle) as calls:
+        with pytest.raises(AmcTimeoutError) as caught:
+            calls.create_execution(INSTANCE, request(), send_before=ago(seconds=-0.2))
+        assert (amc.requests, caught.value.transient, caught.value.outcome_unknown) == ([], True, False)
+        assert calls.create_execution(INSTANCE, request(), send_before=ago(seconds=-5)).execution_id == "exec-1"
 
-    class Login:
-        """A login that grants without asking anybody."""
 
-        def refresh(self, refresh_token: str) -> Tokens:
-            renewed.append(refresh_token)
-            return tokens("Atza|second")
-
+@pytest.mark.parametrize("fault", ["slow_throttled", "slow_unauthorized"])
+def test_post_that_would_be_repeated_too_late_is_not_sent_again(amc: TinyAmc, fault: str) -> None:
+    amc.post_faults = [fault]
     held = source(tokens(), amc.url)
     held.login = Login()  # type: ignore[assignment]
+    with client(held, local_url=amc.url, policy=SHORT) as calls:
+        with pytest.raises(AmcTimeoutError) as caught:
+            calls.create_execution(INSTANCE, request(), send_before=ago(seconds=-0.25))
+        assert [method for method, _, _ in amc.requests] == ["POST"]
+        assert (amc.runs, caught.value.outcome_unknown) == ([], False)
+
+
+def test_rejected_token_is_refreshed_once_and_the_post_repeated(amc: TinyAmc) -> None:
+    amc.post_faults = ["unauthorized"]
+    login = Login()
+    held = source(tokens(), amc.url)
+    held.login = login  # type: ignore[assignment]
     with client(held, local_url=amc.url) as calls:
         assert calls.create_execution(INSTANCE, request()).execution_id == "exec-1"
-        assert len(renewed) == 1
+        assert len(login.renewed) == 1
         amc.post_faults = ["unauthorized", "unauthorized"]
         with pytest.raises(AmcAuthError):
             calls.create_execution(INSTANCE, request(workflow_id="another"))
