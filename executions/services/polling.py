@@ -14,7 +14,7 @@ from executions.errors import ErrorCode
 from executions.models import Execution, ExecutionStatus
 from executions.services.claims import ExecutionClaim, claim_execution
 from executions.services.queue import send_steps
-from executions.services.timing import MAX_DELAY, delay_after, has_overrun, poll_delay
+from executions.services.timing import MAX_DELAY, backoff, delay_after, has_overrun, poll_delay
 from instances.amc.calls import PAGE_SIZE
 from instances.amc.client import AmcClient
 from instances.amc.errors import AmcError, AmcNotFoundError, AmcNotVisibleError
@@ -42,19 +42,12 @@ def poll(claim: ExecutionClaim, client: AmcClient) -> bool:
     """Ask about a run and about others of its instance that are due; returns whether more is due for this one."""
     others = _claim_others(claim)
     try:
-        listed = _list(client, [claim, *others])
-    except AmcHelperError as error:
-        # It is the same for all of them.
-        for other in others:
-            _let_go(other, error)
-        raise
-    try:
-        claim.heartbeat()
-        return _apply(claim, _ask(client, claim, listed))
+        return _poll_together(client, claim, others)
     finally:
-        # Last, and whatever became of this one: what goes wrong at another run, a bug too, must not count here.
-        moved = [other for other in others if _poll_other(client, other, listed)]
-        send_steps(other.row.pk for other in moved)
+        # Left over by a bug or a lost lease: they must not stay held, and it is no try of theirs.
+        for other in others:
+            with suppress(LeaseLostError):
+                other.defer(backoff(other.row.step_attempts), counts=False)
 
 
 def polling_failed(claim: ExecutionClaim, error: AmcHelperError) -> bool:
@@ -69,6 +62,26 @@ def polling_failed(claim: ExecutionClaim, error: AmcHelperError) -> bool:
     if not is_patient:
         delay = min(max(delay, poll_delay(execution.polls)), MAX_DELAY)
     return claim.reschedule(error, delay, counts=not isinstance(error, AmcNotVisibleError))
+
+
+def _poll_together(client: AmcClient, claim: ExecutionClaim, others: list[ExecutionClaim]) -> bool:
+    """Do what `poll` does; takes those it is done with out of `others`, all unless something breaks."""
+    try:
+        listed = _list(client, claim, others)
+    except AmcHelperError as error:
+        # It is the same for all of them.
+        for other in others:
+            _let_go(other, error)
+        others.clear()
+        raise
+    try:
+        claim.heartbeat()
+        return _apply(claim, _ask(client, claim, listed))
+    finally:
+        # Last, and whatever became of this one: what goes wrong at another run, a bug too, must not count here.
+        moved = [other for other in others if _poll_other(client, other, listed)]
+        others.clear()
+        send_steps(other.row.pk for other in moved)
 
 
 def _claim_others(claim: ExecutionClaim) -> list[ExecutionClaim]:
@@ -86,24 +99,28 @@ def _claim_others(claim: ExecutionClaim) -> list[ExecutionClaim]:
     return [other for other in claims if other is not None]
 
 
-def _list(client: AmcClient, claims: Sequence[ExecutionClaim]) -> dict[str, AmcExecution]:
+def _list(client: AmcClient, claim: ExecutionClaim, others: Sequence[ExecutionClaim]) -> dict[str, AmcExecution]:
     """Return what one list tells about these runs; those it does not hold are asked about one by one."""
+    claims = [claim, *others]
     if len(claims) < _WORTH_A_LIST:
         return {}
     now = timezone.now()
-    wanted = {claim.row.amc_execution_id for claim in claims}
-    since = min(claim.row.submitted_at or now for claim in claims) - _LIST_BACK
+    wanted = {each.row.amc_execution_id for each in claims}
+    since = min(each.row.submitted_at or now for each in claims) - _LIST_BACK
     found: dict[str, AmcExecution] = {}
     # As many rows as single questions would pay for.
     max_rows = PAGE_SIZE * (len(claims) - 1)
-    for row, answer in enumerate(client.list_executions(claims[0].row.ref, created_since=since), start=1):
+    for row, answer in enumerate(client.list_executions(claim.row.ref, created_since=since), start=1):
         if answer.execution_id in wanted:
             found[answer.execution_id] = answer
         if len(found) == len(wanted) or row >= max_rows:
             break
         if row % PAGE_SIZE == 0:
-            for claim in claims:
-                claim.heartbeat()
+            claim.heartbeat()
+            for other in others:
+                # One that another worker has now concerns only itself.
+                with suppress(LeaseLostError):
+                    other.heartbeat()
     return found
 
 

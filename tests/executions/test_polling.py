@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any, ClassVar
 from unittest import mock
@@ -190,6 +191,41 @@ class ManyAtOnceTests(ExecutionTestCase):
             advance(this.pk, "worker")
         this.refresh_from_db()
         self.assertEqual((this.status, this.step_attempts), (ExecutionStatus.FETCHING, 0))
+
+    def test_bug_leaves_none_of_the_others_held(self) -> None:
+        for broken in ("_list", "_poll_other"):
+            with self.subTest(broken):
+                this, *others = self.at_amc_together(4)
+                with (
+                    mock.patch.object(polling, broken, side_effect=ZeroDivisionError),
+                    self.assertLogs("executions.services.steps", "ERROR"),
+                ):
+                    advance(this.pk, "worker")
+                for other in others:
+                    other.refresh_from_db()
+                    self.assertEqual((other.lease_until, other.leased_by, other.step_attempts), (None, "", 0))
+                for execution in (this, *others):
+                    self.assertEqual(self.drive(execution).status, ExecutionStatus.SUCCEEDED)
+
+    def test_lost_lease_of_another_run_concerns_it_alone(self) -> None:
+        this, taken, *others = self.at_amc_together(4)
+        list_executions = AmcClient.list_executions
+
+        def steal(client: AmcClient, *args: Any, **kwargs: Any) -> Iterator[AmcExecution]:
+            Execution.objects.filter(pk=taken.pk).update(leased_by="other")
+            return list_executions(client, *args, **kwargs)
+
+        with (
+            mock.patch.object(AmcClient, "list_executions", steal),
+            # Each row is a page, and each heartbeat writes.
+            mock.patch.object(polling, "PAGE_SIZE", 1),
+            mock.patch("amchelper.leases._HEARTBEAT_SHARE", 0),
+        ):
+            self.assertTrue(advance(this.pk, "worker"))
+        taken.refresh_from_db()
+        self.assertEqual((taken.status, taken.leased_by), (ExecutionStatus.PENDING, "other"))
+        rest = Execution.objects.filter(pk__in=[this.pk, *(other.pk for other in others)])
+        self.assertEqual(set(rest.values_list("status", flat=True)), {ExecutionStatus.FETCHING})
 
     def test_those_another_worker_holds_are_left_alone(self) -> None:
         executions = self.at_amc_together(4)
