@@ -88,9 +88,6 @@ def execution_detail(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
             # The rest of the page changes too once the run has ended.
             response["HX-Refresh"] = "true"
         return response
-    this = Execution.objects.filter(pk=pk)
-    context["can_edit"] = this.editable_by(request.user).exists()
-    context["can_run"] = this.runnable_by(request.user).exists()
     if execution.has_result:
         context |= _result(request, execution)
     return render(request, "executions/execution_detail.html", context)

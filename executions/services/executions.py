@@ -23,8 +23,8 @@ _NOTHING_TO_FETCH = "There is no result at AMC to fetch. Run it again instead."
 
 
 def get_execution(user: User, pk: UUID) -> Execution:
-    """Return an execution to show, with its relations; raises Http404."""
-    return get_visible(_rows(), user, _NOUN, pk=pk)
+    """Return an execution to show, with its relations; it knows the user's rights. Raises Http404."""
+    return get_visible(_rows().with_rights(user), user, _NOUN, pk=pk)
 
 
 def get_execution_to_edit(user: User, pk: UUID) -> Execution:

@@ -108,6 +108,13 @@ class ExecutionPageTests(ExecutionTestCase):
         self.assertContains(self.client.get(listing + "?q=One"), first.get_absolute_url())
         self.assertNotContains(self.client.get(listing + "?status=SUCCEEDED"), first.get_absolute_url())
 
+    def test_page_of_a_run_reads_the_rights_with_the_run(self) -> None:
+        execution = self.start()
+        self.client.get(execution.get_absolute_url())
+        with self.assertNumQueries(5):
+            page = self.client.get(execution.get_absolute_url())
+        self.assertContains(page, self.url("cancel", execution))
+
     def test_removed_result_says_so(self) -> None:
         execution = self.finished()
         Execution.objects.filter(pk=execution.pk).update(
