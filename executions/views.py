@@ -42,7 +42,7 @@ PER_PAGE = 25
 
 @require_GET
 def execution_list(request: HtmxHttpRequest) -> HttpResponse:
-    return _list(request, ExecutionFilter(request.GET, user=request.user), {"breadcrumbs": []})
+    return _list(request, ExecutionFilter(request.GET, user=request.user))
 
 
 @require_GET
@@ -50,11 +50,16 @@ def execution_of_instance(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
     instance = get_instance(request.user, pk)
     posted = request.GET.copy()
     posted["instance"] = str(instance.pk)
-    context = {"instance": instance, "tab": "runs", "breadcrumbs": instance_breadcrumbs(instance)}
-    return _list(request, ExecutionFilter(posted, user=request.user), context)
+    return _list(
+        request,
+        ExecutionFilter(posted, user=request.user),
+        instance=instance,
+        tab="runs",
+        breadcrumbs=instance_breadcrumbs(instance),
+    )
 
 
-def _list(request: HtmxHttpRequest, filters: ExecutionFilter, extra: dict[str, Any]) -> HttpResponse:
+def _list(request: HtmxHttpRequest, filters: ExecutionFilter, **extra: Any) -> HttpResponse:
     mine = Execution.objects.visible_to(request.user)
     page = Paginator(filters.apply(mine).for_lists(), PER_PAGE).get_page(request.GET.get("page"))
     context = {

@@ -14,7 +14,7 @@ import duckdb
 
 from executions.results.aggregates import mean_sql, total_sql
 from executions.results.columns import Kind, ResultColumn, ResultFacts, open_result
-from executions.results.connection import quote_name
+from executions.results.connection import FileQueries, quote_name
 from executions.results.display import display
 from executions.results.errors import ResultError
 
@@ -126,7 +126,7 @@ def _check(facts: ResultFacts, ys: Sequence[str], kind: str, aggregate: str) -> 
     return columns
 
 
-class _Drawing:
+class _Drawing(FileQueries):
     """The questions behind one chart."""
 
     def __init__(
@@ -140,7 +140,8 @@ class _Drawing:
         aggregate: str,
         limit: int,
     ) -> None:
-        self._connection, self._path, self._facts = connection, str(path), facts
+        super().__init__(connection, path)
+        self._facts = facts
         self._x, self._ys, self._kind, self._aggregate, self._limit = x, ys, kind, aggregate, limit
         self._key = quote_name(x.name)
         self._figures = ", ".join(self._figure(column) for column in ys)
@@ -164,8 +165,8 @@ class _Drawing:
             aggregate=self._aggregate,
             labels=tuple(labels),
             series=tuple(
-                ChartSeries(column.name, tuple(_number(row[place]) for row in rows))
-                for place, column in enumerate(self._ys)
+                ChartSeries(column.name, tuple(_number(row[index]) for row in rows))
+                for index, column in enumerate(self._ys)
             ),
             groups=groups,
             bucket=bucket,
@@ -223,9 +224,6 @@ class _Drawing:
 
     def _missing(self) -> int:
         return int(self._fetch(f"SELECT count(*) FROM read_parquet(?) WHERE {self._key} IS NULL")[0][0])
-
-    def _fetch(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        return self._connection.execute(sql, [self._path, *values]).fetchall()
 
 
 def _label(value: Any, bucket: str) -> str:

@@ -108,9 +108,9 @@ def unique_names(headers: Sequence[str]) -> list[str]:
     # A header that is already unique keeps its name, wherever a made-up name stands before it.
     reserved = {header.casefold() for header in headers if header}
     names = []
-    for place, header in enumerate(headers, start=1):
+    for index, header in enumerate(headers, start=1):
         # No SQL can carry the character NUL.
-        name = base = header.replace("\0", "") or f"column {place}"
+        name = base = header.replace("\0", "") or f"column {index}"
         copy = 1
         while name.casefold() in taken or (name != header and name.casefold() in reserved):
             copy += 1

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -44,6 +45,16 @@ def open_files(
                 yield connection
         finally:
             connection.close()
+
+
+class FileQueries:
+    """Statements about one file, which is the first value that each of them binds."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+        self._connection, self._path = connection, str(path)
+
+    def _fetch(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        return self._connection.execute(sql, [self._path, *values]).fetchall()
 
 
 def quote_name(name: str) -> str:

@@ -6,12 +6,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import duckdb
 
 from executions.results.columns import ROW_NUMBER, ResultColumn, ResultFacts, open_result
-from executions.results.connection import quote_name
+from executions.results.connection import FileQueries, quote_name
 from executions.results.display import display
 from executions.results.errors import ResultError
 from executions.results.filters import Condition, Filter, condition
@@ -67,13 +66,14 @@ def page(
     return ResultPage(facts.columns, rows, facts.rows, filtered, offset)
 
 
-class _Query:
+class _Query(FileQueries):
     """Questions about the matching rows of one file."""
 
     def __init__(
         self, connection: duckdb.DuckDBPyConnection, path: Path, facts: ResultFacts, where: Condition
     ) -> None:
-        self._connection, self._path, self._facts, self._where = connection, str(path), facts, where
+        super().__init__(connection, path)
+        self._facts, self._where = facts, where
 
     def count(self) -> int:
         """Return how many rows match."""
@@ -106,11 +106,8 @@ class _Query:
             f"SELECT {ROW_NUMBER}, {names} FROM read_parquet(?, file_row_number = true)"
             f" WHERE {ROW_NUMBER} IN ({chosen})"
         )
-        found = {row[0]: row[1:] for row in self._fetch(sql, ())}
+        found = {row[0]: row[1:] for row in self._fetch(sql)}
         return tuple(tuple(display(value) for value in found[number]) for number in numbers)
-
-    def _fetch(self, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
-        return self._connection.execute(sql, [self._path, *values]).fetchall()
 
 
 def _order(facts: ResultFacts, sort: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:

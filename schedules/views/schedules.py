@@ -17,6 +17,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from amchelper.exceptions import AmcHelperError
 from amchelper.htmx import HtmxHttpRequest, redirect_page, render_page, wants_fragment
 from amchelper.http import Breadcrumbs, breadcrumbs, parse_uuid
+from amchelper.words import counted
 from executions.models import Trigger
 from instances.presenters.breadcrumbs import instance_breadcrumbs
 from instances.services.access import get_instance
@@ -172,7 +173,7 @@ def schedule_delete(request: HtmxHttpRequest, schedule_id: str) -> HttpResponse:
     context = _context(schedule, "Delete") | {
         "consequences": [
             "It starts no more runs.",
-            f"{runs} run{'s' if runs != 1 else ''} and their results stay.",
+            f"{counted(runs, 'run')} and their results stay.",
         ]
     }
     return render(request, "schedules/schedule_confirm_delete.html", context)
