@@ -5,14 +5,10 @@ from __future__ import annotations
 import datetime as dt
 import logging
 from dataclasses import dataclass
-from smtplib import SMTPException
 from typing import Any
 from uuid import UUID, uuid4
 
-from django.conf import settings
-from django.core.mail import send_mail
 from django.db import IntegrityError, transaction
-from django.db.models import Exists, OuterRef, Subquery
 from django.http import Http404
 from django.utils import timezone
 
@@ -20,20 +16,17 @@ from amchelper.access import get_to_edit, get_to_run, get_visible, pk_of
 from amchelper.exceptions import InvalidStateError
 from amchelper.models import User
 from executions.errors import ErrorCode, NotRunnableError
-from executions.models import Execution, ExecutionStatus, Trigger
+from executions.models import Execution, Trigger
 from executions.services.start import start_execution
 from planning.recurrence import Recurrence
 from planning.windows import DEFAULT_LAG_DAYS, Window, WindowError, check_window, rolling_window
 from schedules.errors import StaleScheduleError
 from schedules.models import (
-    MAX_REASON,
     MissedPolicy,
     PauseCode,
     Schedule,
     ScheduleQuerySet,
-    ScheduleSlot,
     ScheduleStatus,
-    SlotStatus,
     WindowKind,
 )
 from schedules.services.slots import close_past_slots
@@ -46,7 +39,6 @@ STALE = (
     "on top of it."
 )
 PAUSED_BY_HAND = "Paused by hand."
-FAILURES_TO_PAUSE = 5
 MAX_NAME = 255
 _MISSING = "There is no such schedule."
 
@@ -252,40 +244,6 @@ def run_now(*, actor: User, schedule: Schedule, submission_key: UUID | None = No
     )
 
 
-def pause_failing() -> int:
-    """Pause schedules whose slots failed too often in a row, and tell their owners; returns how many."""
-    failing = Schedule.objects.active().filter(consecutive_failures__gte=FAILURES_TO_PAUSE)
-    paused = 0
-    for schedule in failing.with_relations():
-        reason = f"Paused after {schedule.consecutive_failures} failed runs in a row. {_last_words(schedule)}"
-        changed = failing.filter(pk=schedule.pk).update(
-            status=ScheduleStatus.PAUSED,
-            pause_code=PauseCode.FAILURES,
-            status_reason=reason[:MAX_REASON],
-            next_run_at=None,
-        )
-        if changed:
-            # One of several that tick gets here.
-            paused += 1
-            schedule.status_reason = reason
-            logger.warning("schedule paused schedule=%s failures=%s", schedule.schedule_id, FAILURES_TO_PAUSE)
-            _tell_owner(schedule)
-    return paused
-
-
-def forget_failures_before_success() -> None:
-    """Set the count of schedules back that were run by hand with success after their last failed slot."""
-    last_failure = (
-        ScheduleSlot.objects.filter(schedule=OuterRef("schedule"), status=SlotStatus.FAILED)
-        .order_by("-finished_at")
-        .values("finished_at")[:1]
-    )
-    success = Execution.objects.filter(
-        schedule=OuterRef("pk"), status=ExecutionStatus.SUCCEEDED, finished_at__gt=Subquery(last_failure)
-    )
-    Schedule.objects.filter(Exists(success), consecutive_failures__gt=0).update(consecutive_failures=0)
-
-
 def _editable(actor: User | None) -> ScheduleQuerySet:
     """Return the schedules the actor may change: the system every one that is not deleted."""
     return Schedule.objects.not_deleted() if actor is None else Schedule.objects.editable_by(actor)
@@ -311,30 +269,6 @@ def _plannable_template(creator: User, pk: UUID) -> InstanceTemplate:
             "The template is archived. Bring it back before you plan it.", reason=ErrorCode.TEMPLATE_ARCHIVED
         )
     return template
-
-
-def _last_words(schedule: Schedule) -> str:
-    failed = ScheduleSlot.objects.filter(schedule=schedule, status=SlotStatus.FAILED).order_by("-finished_at")
-    return failed.values_list("reason", flat=True).first() or ""
-
-
-def _tell_owner(schedule: Schedule) -> None:
-    """Write to the owner; the page and Home say it too, so a mail that cannot be sent loses nothing."""
-    owner = schedule.created_by
-    if not owner.is_active or not owner.email:
-        return
-    text = (
-        f"The schedule “{schedule.name}” of {schedule.instance.name} starts no more runs.\n\n"
-        f"{schedule.status_reason}\n\n"
-        "Correct what is wrong, run it once by hand, and resume it:\n"
-        f"{settings.SITE_URL}{schedule.get_absolute_url()}\n"
-    )
-    # A name is a line: a subject must not have a second one.
-    subject = " ".join(f"AMC Helper: {schedule.name} is paused".split())
-    try:
-        send_mail(subject, text, None, [owner.email])
-    except (SMTPException, OSError):
-        logger.exception("mail not sent schedule=%s", schedule.schedule_id)
 
 
 def _first_slot(values: ScheduleValues, now: dt.datetime) -> dt.datetime:

@@ -7,12 +7,11 @@ import logging
 import os
 import socket
 import uuid
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.db import transaction
-from django.db.models import Case, Exists, F, OuterRef, UUIDField, Value, When
+from django.db.models import Case, Exists, OuterRef, UUIDField, Value, When
 from django.utils import timezone
 
 from amchelper.leases import new_token
@@ -33,14 +32,14 @@ from planning.windows import Window, WindowError, check_window
 from schedules.models import (
     MAX_REASON,
     MissedPolicy,
-    Schedule,
     ScheduleSlot,
     ScheduleSlotQuerySet,
     SlotReason,
     SlotStatus,
     WindowKind,
 )
-from schedules.services.schedules import ScheduleValues, forget_failures_before_success, pause_failing
+from schedules.services.failures import count_failures, forget_failures_before_success, pause_failing
+from schedules.services.schedules import ScheduleValues
 from schedules.services.slots import MISSED, ON_TIME, claim_due
 
 logger = logging.getLogger(__name__)
@@ -372,22 +371,3 @@ def _try_again(slot: ScheduleSlot, code: str, error: str, now: dt.datetime) -> b
     slot.reason = f"Try {slot.attempts + 1} of {len(BACKOFF) + 1} follows. {error}"[:MAX_REASON]
     slot.release()
     return True
-
-
-def count_failures(slots: Iterable[ScheduleSlot]) -> None:
-    """Count the failures since the last success; `slots` come in the order their executions ended."""
-    failures: defaultdict[uuid.UUID, int] = defaultdict(int)
-    succeeded = set()
-    for slot in slots:
-        if slot.status == SlotStatus.SUCCEEDED:
-            succeeded.add(slot.schedule_id)
-            failures[slot.schedule_id] = 0
-        elif slot.status == SlotStatus.FAILED:
-            failures[slot.schedule_id] += 1
-    changes: defaultdict[tuple[bool, int], list[uuid.UUID]] = defaultdict(list)
-    for schedule_id, count in failures.items():
-        changes[schedule_id in succeeded, count].append(schedule_id)
-    # A few statements: most schedules succeed, or fail once.
-    for (has_success, count), schedule_ids in changes.items():
-        value = count if has_success else F("consecutive_failures") + count
-        Schedule.objects.filter(pk__in=schedule_ids).update(consecutive_failures=value)

@@ -173,7 +173,7 @@ class GivingUpTests(ScheduleTestCase):
     )
     def test_mail_that_cannot_be_sent_does_not_stop_the_pause(self) -> None:
         self.schedule()
-        with self.assertLogs("schedules.services.schedules", "ERROR"):
+        with self.assertLogs("schedules.services.failures", "ERROR"):
             self.fail_on(2, 3, 4, 5, 6)
         self.assertEqual(Schedule.objects.get().status, "PAUSED")
 
