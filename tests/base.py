@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, ClassVar
 from unittest import mock
 
+from django.apps import apps
 from django.contrib.auth.models import AnonymousUser
 from django.core.cache import caches
 from django.http import HttpResponse, HttpResponseBase
@@ -23,10 +24,19 @@ from instances.services import amazon
 from local_amc.server import LocalAmcServer
 from tests.factories import AccountFactory, ConnectionFactory, UserFactory
 
+# Apps whose rows belong to somebody.
+BUSINESS_APPS = ("instances", "templates_app", "executions", "schedules")
+
 
 def flat(content: str) -> str:
     """Return HTML as a browser reads it outside of <pre>: any run of white space is one space, none ends a tag."""
     return re.sub(r"\s+(?=/?>)", "", re.sub(r"\s+", " ", content))
+
+
+def everything() -> dict[str, list[dict[str, Any]]]:
+    """Return every row of every app that holds business data."""
+    models = [model for app in BUSINESS_APPS for model in apps.get_app_config(app).get_models()]
+    return {model.__name__: list(model._default_manager.order_by("pk").values()) for model in models}
 
 
 class CastTestCase(TestCase):

@@ -11,7 +11,6 @@ from typing import Any
 from uuid import uuid4
 
 from django.apps import apps
-from django.contrib import admin
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpResponse, StreamingHttpResponse
 from django.urls import URLPattern, URLResolver, get_resolver, resolve, reverse
@@ -19,7 +18,6 @@ from django.urls import URLPattern, URLResolver, get_resolver, resolve, reverse
 from amchelper.access import OwnedQuerySet
 from amchelper.models import User
 from executions.models import Execution
-from instances.admin import OwnedAdmin, ReadOnlyAdmin
 from instances.models import (
     AmazonConnection,
     AMCAccount,
@@ -33,8 +31,8 @@ from planning.recurrence import Recurrence
 from planning.windows import Window
 from schedules.services.schedules import ScheduleValues, create_schedule
 from templates_app.services.templates import Content, create_template
-from tests.base import CastTestCase
-from tests.factories import AccountFactory, ConnectionFactory, InstanceFactory, UserFactory
+from tests.base import BUSINESS_APPS, CastTestCase, everything
+from tests.factories import AccountFactory, ConnectionFactory, InstanceFactory
 
 # Method, the object an address is about, and the status its owner gets, then Bob who only sees it, then an outsider.
 # What changes, starts or asks something refuses Bob, its forms and questions included.
@@ -122,7 +120,6 @@ STARTS = frozenset({
     "schedules:schedule-run",
 })  # fmt: skip
 WRITERS = frozenset(name for name, (_, kind, _, for_bob, _) in PAGES.items() if kind and for_bob == 403)
-BUSINESS_APPS = ("instances", "templates_app", "executions", "schedules")
 Response = HttpResponse | StreamingHttpResponse
 # Names of what Alice owns; who sees nothing of it reads none of them.
 SECRETS = (
@@ -165,12 +162,6 @@ def shown(response: Response) -> set[str]:
     """Return the secrets that a page tells."""
     text = html.unescape(b"".join(response).decode())
     return {secret for secret in SECRETS if secret in text}
-
-
-def everything() -> dict[str, list[dict[str, Any]]]:
-    """Return every row of every app that holds business data."""
-    models = [model for app in BUSINESS_APPS for model in apps.get_app_config(app).get_models()]
-    return {model.__name__: list(model._default_manager.order_by("pk").values()) for model in models}
 
 
 class AccessTableTests(CastTestCase):
@@ -400,74 +391,3 @@ class SignedOutHtmxTests(CastTestCase):
         self.assertEqual(response.status_code, 200)
         self.assertEqual(response["HX-Redirect"], "/accounts/login/?next=%2Finstances%2F%3Fhealth%3DERROR")
         self.assertEqual(response.content, b"")
-
-
-class AdminAccessTests(CastTestCase):
-    def test_admin_is_for_staff(self) -> None:
-        InstanceFactory.create(account__connection__user=self.alice)
-        for model in (
-            "amazonconnection",
-            "amcaccount",
-            "amcinstance",
-            "healthcheck",
-            "healthcheckbatch",
-            "healthrollup",
-            "brandasin",
-            "brandcampaign",
-        ):
-            url = reverse(f"admin:instances_{model}_changelist")
-            with self.subTest(model):
-                self.client.force_login(self.alice)
-                self.assertEqual(self.client.get(url).status_code, 302)
-                self.client.force_login(self.sam)
-                self.assertEqual(self.client.get(url).status_code, 200)
-
-
-class AdminRightsTests(CastTestCase):
-    """The admin's permissions let staff in; what they may change there, the rows decide."""
-
-    def setUp(self) -> None:
-        super().setUp()
-        self.instance = InstanceFactory.create(account__connection__user=self.alice)
-        self.template = create_template(
-            actor=self.alice, instance=self.instance, content=Content(name="Reach", source_sql="SELECT 1 AS x")
-        )
-        self.client.force_login(self.sam)
-
-    def rows(self) -> Iterator[tuple[str, Any]]:
-        """Return one row of every model of ours in the admin that has one, with the name of its pages."""
-        for model in admin.site._registry:
-            if model._meta.app_label in BUSINESS_APPS and (row := model._default_manager.first()):
-                yield f"admin:{model._meta.app_label}_{model._meta.model_name}", row
-
-    def test_every_model_that_can_be_written_here_has_a_row_to_try(self) -> None:
-        own = {
-            model: kind for model, kind in admin.site._registry.items() if model._meta.app_label in BUSINESS_APPS
-        }
-        tried = {type(row) for _, row in self.rows()}
-        self.assertEqual({model for model, kind in own.items() if isinstance(kind, OwnedAdmin)} - tried, set())
-        # All others are history, which nobody writes here.
-        self.assertTrue(all(isinstance(kind, OwnedAdmin | ReadOnlyAdmin) for kind in own.values()))
-
-    def test_without_the_right_to_edit_every_page_and_action_refuses(self) -> None:
-        before = everything()
-        with self.nobody_may("editable_by"):
-            for name, row in self.rows():
-                for page in ("change", "delete"):
-                    with self.subTest(name, page=page):
-                        url = reverse(f"{name}_{page}", args=[row.pk])
-                        self.assertEqual(self.client.post(url, {"post": "yes", "name": "New"}).status_code, 403)
-                actions = admin.site._registry[type(row)].actions or ()
-                for action in ("delete_selected", *actions):
-                    with self.subTest(name, action=action):
-                        chosen = {"action": action, "_selected_action": [str(row.pk)], "post": "yes"}
-                        response = self.client.post(reverse(f"{name}_changelist"), chosen)
-                        self.assertIn(response.status_code, (200, 302, 403))
-        self.assertEqual(everything(), before)
-
-    def test_without_the_permission_of_a_model_staff_are_refused_too(self) -> None:
-        self.client.force_login(UserFactory.create(is_staff=True))
-        for name, row in self.rows():
-            with self.subTest(name):
-                response = self.client.post(reverse(f"{name}_delete", args=[row.pk]), {"post": "yes"})
-                self.assertEqual(response.status_code, 403)
