@@ -29,11 +29,13 @@ from tests.instances.amc.raw_server import RawServer, http, raw_server, reset
 
 BODY = json.dumps({"instance": RAW}).encode()
 GOOD = http(200, BODY)
+# Where an answer is expected, however busy the machine is; and where silence is.
+PATIENT = RetryPolicy(tries=3, max_wait_seconds=20, connect_timeout=10, read_timeout=30)
 SHORT = RetryPolicy(tries=3, max_wait_seconds=6, connect_timeout=1, read_timeout=0.3)
 ONCE = RetryPolicy(tries=1, max_wait_seconds=6, connect_timeout=1, read_timeout=0.3)
 
 
-def ask(server: RawServer, policy: RetryPolicy = SHORT, throttle: Throttle | None = None) -> AmcInstance:
+def ask(server: RawServer, policy: RetryPolicy = PATIENT, throttle: Throttle | None = None) -> AmcInstance:
     with client(local_url=server.url, policy=policy, throttle=throttle) as calls:
         return calls.get_instance(INSTANCE)
 
@@ -74,7 +76,7 @@ def test_server_that_goes_away_after_a_broken_body_ends_the_call() -> None:
 def test_silence_is_a_timeout_even_after_retries() -> None:
     with raw_server(http(200, BODY, after=5)) as server:
         with pytest.raises(AmcTimeoutError) as caught:
-            ask(server)
+            ask(server, SHORT)
         assert (caught.value.reason, len(server.requests)) == ("network", 3)
 
 
@@ -182,16 +184,16 @@ def test_code_is_sent_once_and_a_refresh_again() -> None:
     granted = http(200, b'{"access_token": "Atza|x", "expires_in": 3600}')
     with raw_server(http(503), granted) as server:
         with pytest.raises(AmcUnavailableError):
-            login(server.url, SHORT).exchange_code("code", "https://example.com/back", "verifier")
+            login(server.url, PATIENT).exchange_code("code", "https://example.com/back", "verifier")
         assert len(server.requests) == 1
     with raw_server(http(503), granted) as server:
-        assert login(server.url, SHORT).refresh("Atzr|x").access_token == "Atza|x"
+        assert login(server.url, PATIENT).refresh("Atzr|x").access_token == "Atza|x"
         assert len(server.requests) == 2
 
 
 def test_connections_are_kept_and_shared_between_threads() -> None:
     with raw_server(http(200, BODY, after=0.01)) as server:
-        calls = client(local_url=server.url, policy=SHORT, pool_size=8)
+        calls = client(local_url=server.url, policy=PATIENT, pool_size=8)
         with calls, ThreadPoolExecutor(8) as pool:
             found = list(pool.map(lambda _: calls.get_instance(INSTANCE), range(200)))
         assert len(found) == 200
