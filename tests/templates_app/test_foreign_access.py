@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core import serializers
 from django.urls import get_resolver, reverse
 
 from instances.forms.mappings import stage
-from instances.models import AMCInstance, BrandASIN, BrandCampaign, InstanceBrand, MappingKind
+from instances.models import AMCInstance, InstanceBrand, MappingKind
 from instances.services.mappings import Entry, add_mappings, preview_replace
-from templates_app.models import InstanceTemplate, TemplateVersion
+from templates_app.models import InstanceTemplate
 from templates_app.services.templates import Content, create_template, update_template
-from tests.base import CastTestCase
+from tests.base import CastTestCase, everything
 from tests.factories import InstanceFactory
 from tests.test_access import own_url_names
 
@@ -71,10 +70,6 @@ class ForeignAccessTests(CastTestCase):
             args.append(1)
         return reverse(name, args=args)
 
-    def everything(self) -> str:
-        models = (InstanceTemplate, TemplateVersion, InstanceBrand, BrandASIN, BrandCampaign)
-        return "".join(serializers.serialize("json", model._default_manager.order_by("pk")) for model in models)
-
     def answers(self, instance: AMCInstance) -> dict[tuple[str, str], int]:
         return {
             (name, method): getattr(self.client, method)(
@@ -85,17 +80,17 @@ class ForeignAccessTests(CastTestCase):
         }
 
     def test_a_foreign_instance_is_not_there_whatever_the_method(self) -> None:
-        before = self.everything()
+        before = everything()
         for person in (self.charlie, self.sam):
             self.client.force_login(person)
             wrong = {
                 key: status for key, status in self.answers(self.instance).items() if status not in (404, 405)
             }
             self.assertEqual(wrong, {})
-        self.assertEqual(self.everything(), before)
+        self.assertEqual(everything(), before)
 
     def test_a_foreign_template_is_not_there_through_an_own_instance(self) -> None:
-        before = self.everything()
+        before = everything()
         self.client.force_login(self.charlie)
         wrong = {
             (name, method): status
@@ -108,7 +103,7 @@ class ForeignAccessTests(CastTestCase):
         # Only the new template that was posted to the own instance is there.
         self.assertEqual([template.name for template in stolen], ["Stolen"])
         stolen.delete()
-        self.assertEqual(self.everything(), before)
+        self.assertEqual(everything(), before)
 
     def test_the_owner_is_let_in_everywhere(self) -> None:
         """The same requests do something: the other tests would pass for addresses that do not exist."""
@@ -129,7 +124,7 @@ class ForeignAccessTests(CastTestCase):
         self.assertNotContains(response, "Second")
 
     def test_who_may_look_sees_pages_without_actions_and_changes_nothing(self) -> None:
-        before = self.everything()
+        before = everything()
         self.client.force_login(self.bob)
         with self.bob_sees():
             for name in LOOKING:
@@ -138,7 +133,7 @@ class ForeignAccessTests(CastTestCase):
                 for action in OFFERED:
                     self.assertNotContains(page, self.address(action, self.instance))
             self.assert_refused()
-        self.assertEqual(self.everything(), before)
+        self.assertEqual(everything(), before)
 
     def test_the_owner_is_offered_the_same_actions(self) -> None:
         """They are what the test above does not find."""
@@ -147,10 +142,10 @@ class ForeignAccessTests(CastTestCase):
             self.assertTrue(any(self.address(action, self.instance) in page for page in pages), action)
 
     def test_what_may_not_be_edited_is_not_edited(self) -> None:
-        before = self.everything()
+        before = everything()
         with self.nobody_may("editable_by", "runnable_by"):
             self.assert_refused()
-        self.assertEqual(self.everything(), before)
+        self.assertEqual(everything(), before)
 
     def test_what_is_not_visible_is_not_there(self) -> None:
         with self.nobody_may("visible_to", "editable_by", "runnable_by", "owned_by"):

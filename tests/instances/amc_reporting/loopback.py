@@ -14,6 +14,8 @@ from urllib.parse import parse_qs, urlsplit
 
 from tests.instances.amc_reporting.builders import shown
 
+# Seconds without an answer; longer than a client of these tests waits.
+SILENCE = 4
 XML = '<?xml version="1.0"?><Error><Code>{}</Code><Message>Request has expired</Message></Error>'
 
 
@@ -92,7 +94,7 @@ class _Handler(BaseHTTPRequestHandler):
         if fault == "reset":
             self._reset()
         elif fault == "hang":
-            time.sleep(2)
+            time.sleep(SILENCE)
             self.close_connection = True
         elif fault == "truncated":
             self._send(200, json.dumps(run).encode()[:20], length=500)
@@ -155,7 +157,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self._reset()
         if fault == "stall":
             self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body[:5])
-            time.sleep(2)
+            time.sleep(SILENCE)
             self.close_connection = True
             return None
         if fault == "half_gzip":

@@ -26,7 +26,8 @@ from tests.instances.amc.builders import INSTANCE, client, source, tokens
 from tests.instances.amc_reporting.builders import OWN_ID, SQL, ago, request, shown
 from tests.instances.amc_reporting.loopback import TinyAmc, tiny_amc
 
-SHORT = RetryPolicy(tries=3, max_wait_seconds=5, connect_timeout=1, read_timeout=0.5)
+# Long enough for a busy machine wherever an answer is expected, short where silence is.
+SHORT = RetryPolicy(tries=3, max_wait_seconds=8, connect_timeout=10, read_timeout=2)
 # An attempt this old is settled: what it created would be shown by now.
 LONG_AGO = VISIBILITY + timedelta(seconds=5)
 
