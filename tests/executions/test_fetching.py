@@ -120,7 +120,7 @@ class FetchingTests(ExecutionTestCase):
         self.assert_stored(execution)
 
     def test_result_in_parts_is_one_file_with_one_header(self) -> None:
-        self.control("POST", "options", {"rows_per_part": 5})
+        self.control("POST", "options", {"rows_per_part": 1})
         execution = self.drive(self.start())
         self.control("POST", "options", {"rows_per_part": 500_000})
         parts = sorted((self.amc.app.state.runner._folder / execution.amc_execution_id).iterdir())
