@@ -219,6 +219,9 @@ RESULTS_DIR = Path(env.str("RESULTS_DIR", default=str(VAR_DIR / "results")))
 RESULT_RETENTION_DAYS = env.int("RESULT_RETENTION_DAYS", default=400)
 RESULT_STORAGE_BYTES = env.int("RESULT_STORAGE_BYTES", default=50 * 1024**3)
 
+# Bytes of SQL with all values filled in; beyond it a template is not saved.
+MAX_FINISHED_SQL_BYTES = env.int("MAX_FINISHED_SQL_BYTES", default=1_000_000)
+
 # --- Security -------------------------------------------------------------------------------------
 BEHIND_HTTPS_PROXY = env.bool("BEHIND_HTTPS_PROXY", default=False)
 if BEHIND_HTTPS_PROXY:

@@ -17,6 +17,7 @@ class ErrorCode(TextChoices):
     INSTANCE_UNHEALTHY = "instance_unhealthy", "Instance unhealthy"
     HEALTH_UNKNOWN = "health_unknown", "Health unknown"
     WINDOW_REFUSED = "window_refused", "Window refused"
+    LONG_SQL = "long_sql", "Long SQL"
     NOT_RUNNABLE = "not_runnable", "Cannot run"
     # The login and this deployment.
     RECONNECT_REQUIRED = "reconnect_required", "Login must be reconnected"

@@ -11,6 +11,8 @@ from executions.errors import ErrorCode, NotRunnableError
 from instances.models import AmazonConnection, AMCInstance, Health, Status
 from planning.windows import Window, check_window
 from templates_app.models import InstanceTemplate
+from templates_app.services.drafts import remarks_on_length
+from templates_app.sql.fillings import byte_length
 
 
 class StartAction(Enum):
@@ -47,6 +49,7 @@ _ACTIONS: dict[ErrorCode, tuple[StartAction, StartAction]] = {
     ErrorCode.INSTANCE_PENDING: (StartAction.REFUSE, StartAction.REFUSE),
     ErrorCode.HEALTH_UNKNOWN: (StartAction.TRY, StartAction.TRY),
     ErrorCode.WINDOW_REFUSED: (StartAction.REFUSE, StartAction.REFUSE),
+    ErrorCode.LONG_SQL: (StartAction.TRY, StartAction.TRY),
 }
 
 
@@ -109,6 +112,10 @@ def _reasons(
         )
     if instance.health_status == Health.ERROR:
         yield ErrorCode.HEALTH_UNKNOWN, "The last check could not find out; the run is tried all the same."
+    if template is not None:
+        remarks = remarks_on_length(byte_length(template.sql_query), template.parameter_values)
+        if remarks:
+            yield ErrorCode.LONG_SQL, " ".join(remarks)
     verdict = check_window(window, now) if window is not None else None
     if verdict is not None and not verdict.is_ok:
         yield ErrorCode.WINDOW_REFUSED, " ".join(finding.message for finding in verdict.errors)

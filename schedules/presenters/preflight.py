@@ -40,6 +40,7 @@ def preflight(template: InstanceTemplate) -> list[Check]:
             (codes.INSTANCE_UNHEALTHY, codes.HEALTH_UNKNOWN),
         ),
         ("Template", f"Version {template.version}, complete.", (codes.TEMPLATE_ARCHIVED,)),
+        ("Length", f"{counted(len(template.sql_query), 'character')} of SQL.", (codes.LONG_SQL,)),
     )
     answers = [
         _answer(label, otherwise, [verdicts[code] for code in reasons if code in verdicts])

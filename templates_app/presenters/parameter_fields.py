@@ -9,7 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from instances.services.mappings import MappedValues
-from templates_app.services.drafts import ParameterValue, fill_parameters, preview_of, texts_of
+from templates_app.services.drafts import (
+    ParameterValue,
+    fill_parameters,
+    preview_of,
+    remarks_on_length,
+    texts_of,
+)
 
 VALUE, AUTO, TOUCHED = "value:", "auto:", "touched:"
 MAX_PROBLEMS = 50
@@ -54,7 +60,8 @@ def submitted_values(sql: str, posted: Mapping[str, str], mapped: MappedValues) 
 
 def parameter_context(sql: str, values: Sequence[ParameterValue]) -> dict[str, Any]:
     """Return the context of the parameter panel and of the preview, with the first problems of the preview."""
-    preview = preview_of(sql, texts_of(values))
+    texts = texts_of(values)
+    preview = preview_of(sql, texts)
     shown = preview.problems[:MAX_PROBLEMS]
     return {
         "parameter_count": len(values),
@@ -62,6 +69,7 @@ def parameter_context(sql: str, values: Sequence[ParameterValue]) -> dict[str, A
         "has_outdated": any(value.is_outdated for value in values),
         "groups": _grouped(values),
         "finished_sql": preview.text,
+        "remarks": remarks_on_length(preview.size, texts),
         "problems": [problem.error for problem in shown],
         "marks": [f"{problem.line}:{problem.column}:{problem.error.message}" for problem in shown],
         "more_problems": len(preview.problems) - len(shown),

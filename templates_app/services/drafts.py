@@ -8,17 +8,28 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from django.conf import settings
+
+from amc_facts.limits import MAX_SQL_BYTES
+from amchelper.words import counted
 from instances.models import AMCInstance
 from instances.services.configuration import get_instance_configuration
 from instances.services.mappings import MappedValues
 from templates_app.sql.lint import Finding, lint
+from templates_app.sql.names import Type, type_of
 from templates_app.sql.parameters import Parameter, ParameterError, detect, preview
-from templates_app.sql.values import ValueProblem, read_items
+from templates_app.sql.values import ValueProblem, as_text, read_items
 
 # AMC documents no limit; beyond this no query is sensible, and the database and the browser suffer.
 MAX_SQL_LENGTH = 200_000
 # Each input is three fields of a form, of which Django takes a thousand; AMC itself has 100 parameters at most.
 MAX_PARAMETERS = 300
+# A preview is to be looked at; what runs is written out when a template is saved.
+MAX_PREVIEW_ITEMS, MAX_PREVIEW_CHARACTERS, MAX_PREVIEW_LENGTH = 100, 2_000, 400_000
+_CUT = "\n… the rest of the finished SQL is too long to show here."
+# More items in a list deserve a remark.
+LONG_LIST = 1_000
+_WAY_OUT = "give fewer values, or upload the list to AMC as a table."
 # Not wrong yet: a value is still to come.
 _WAITING = ("missing", "empty")
 
@@ -28,7 +39,7 @@ class ParameterValue:
     """A parameter and the text it holds; `is_auto` as long as that came from the mappings and was not edited."""
 
     name: str
-    type: str
+    type: Type
     text: str
     is_auto: bool = False
     # Typed, or emptied on purpose: the mappings leave it alone.
@@ -36,6 +47,8 @@ class ParameterValue:
     # What the mappings would put in now, where that differs from what they once put in.
     added: Sequence[str] = ()
     removed: Sequence[str] = ()
+    # How many values the mappings have for it when that is more than fits.
+    too_many: int = 0
 
     @property
     def is_set(self) -> bool:
@@ -64,10 +77,11 @@ class PreviewProblem:
 
 @dataclass(frozen=True)
 class Preview:
-    """Finished SQL as far as it goes."""
+    """Finished SQL as far as it goes, long lists shortened; `size` in bytes is that of the whole."""
 
     text: str
     problems: Sequence[PreviewProblem]
+    size: int
 
 
 def fill_parameters(
@@ -82,18 +96,17 @@ def fill_parameters(
 
     `auto` names the parameters whose text came from the mappings, `touched` those the mappings must leave alone.
     """
+    offers = _Offers(mapped)
     return [
-        _fill(parameter, texts.get(parameter.name, ""), mapped, parameter.name in auto, parameter.name in touched)
+        _fill(parameter, texts.get(parameter.name, ""), offers, parameter.name in auto, parameter.name in touched)
         for parameter in detect(sql)[:MAX_PARAMETERS]
     ]
 
 
 def refill(values: Sequence[ParameterValue], mapped: MappedValues) -> list[ParameterValue]:
     """Return the values; what the mappings once filled holds what they offer now."""
-    return [
-        ParameterValue(v.name, v.type, "\n".join(_offered(mapped, v.type)), is_auto=True) if v.is_auto else v
-        for v in values
-    ]
+    offers = _Offers(mapped)
+    return [_fill(Parameter(v.name, v.type), "", offers, False, False) if v.is_auto else v for v in values]
 
 
 def texts_of(values: Sequence[ParameterValue]) -> dict[str, str]:
@@ -107,18 +120,41 @@ def autofilled(values: Sequence[ParameterValue]) -> list[str]:
 
 
 def preview_of(sql: str, texts: Mapping[str, str]) -> Preview:
-    """Return the SQL with what can be filled in; placeholders that still wait for a value stay as typed."""
-    pieces: list[str] = []
+    """Return the SQL with what can be filled in; placeholders that still wait for a value stay as typed.
+
+    It is bounded, however long the finished SQL would be.
+    """
+    text = _PreviewText()
     problems: list[PreviewProblem] = []
-    line, column = 1, 1
-    for piece in preview(sql, texts):
+    size = 0
+    for piece in preview(
+        sql,
+        texts,
+        max_bytes=settings.MAX_FINISHED_SQL_BYTES,
+        max_items=MAX_PREVIEW_ITEMS,
+        max_characters=MAX_PREVIEW_CHARACTERS,
+    ):
         if piece.error is not None and piece.error.code not in _WAITING:
-            problems.append(PreviewProblem(piece.error, line, column))
-        pieces.append(piece.text)
-        breaks = piece.text.count("\n")
-        line += breaks
-        column = len(piece.text) - piece.text.rfind("\n") if breaks else column + len(piece.text)
-    return Preview("".join(pieces), problems)
+            problems.append(PreviewProblem(piece.error, text.line, text.column))
+        text.add(piece.text)
+        size += piece.size
+    return Preview(text.whole(), _once_each(problems), size)
+
+
+def remarks_on_length(size: int, texts: Mapping[str, object]) -> list[str]:
+    """Return what is to be said about finished SQL of that many bytes and the lists in it; empty mostly."""
+    remarks = []
+    if size > MAX_SQL_BYTES:
+        remarks.append(
+            f"The finished SQL has {size:,} bytes. AMC may refuse more than {MAX_SQL_BYTES:,}: {_WAY_OUT}"
+        )
+    for name, text in texts.items():
+        # Every item takes a character and what separates it from the next.
+        is_short = isinstance(text, str) and len(text) < 2 * LONG_LIST
+        count = 0 if is_short else len(_items(type_of(name), as_text(text)))
+        if count > LONG_LIST:
+            remarks.append(f"{name} has {counted(count, 'item')}. AMC is slow with lists of thousands: {_WAY_OUT}")
+    return remarks
 
 
 def lint_for(instance: AMCInstance, sql: str) -> list[Finding]:
@@ -129,30 +165,84 @@ def lint_for(instance: AMCInstance, sql: str) -> list[Finding]:
     return lint(sql, advertiser_types=types or None, aggregation_controls=not instance.has_synthetic_data)
 
 
-def _fill(parameter: Parameter, text: str, mapped: MappedValues, auto: bool, touched: bool) -> ParameterValue:
-    offered = _offered(mapped, parameter.type)
+class _PreviewText:
+    """A text that stops growing at a length, and where its end is: line and column, from 1."""
+
+    def __init__(self) -> None:
+        self.line, self.column = 1, 1
+        self._pieces: list[str] = []
+        self._length = 0
+
+    def add(self, text: str) -> None:
+        if self._length > MAX_PREVIEW_LENGTH:
+            return
+        self._pieces.append(text)
+        self._length += len(text)
+        breaks = text.count("\n")
+        self.line += breaks
+        self.column = len(text) - text.rfind("\n") if breaks else self.column + len(text)
+
+    def whole(self) -> str:
+        return "".join(self._pieces) + (_CUT if self._length > MAX_PREVIEW_LENGTH else "")
+
+
+def _once_each(problems: Sequence[PreviewProblem]) -> list[PreviewProblem]:
+    """Return the problems; that the SQL becomes too long is said once, not at every place of its parameter."""
+    too_long = [problem for problem in problems if problem.error.code == "too_long"]
+    return [*too_long[:1], *(problem for problem in problems if problem.error.code != "too_long")]
+
+
+class _Offers:
+    """What the mappings offer to each type of parameter, read once, and how much of it may still be taken."""
+
+    def __init__(self, mapped: MappedValues) -> None:
+        self._offered: dict[str, Sequence[str]] = {"asin": mapped.asins, "campaign": mapped.campaigns}
+        self._texts: dict[str, str] = {}
+        self._item_sets: dict[str, set[str]] = {}
+        self._room: int = settings.MAX_FINISHED_SQL_BYTES
+
+    def items(self, kind: Type) -> Sequence[str]:
+        return self._offered.get(kind, [])
+
+    def text(self, kind: Type) -> str:
+        if kind not in self._texts:
+            self._texts[kind] = "\n".join(self.items(kind))
+        return self._texts[kind]
+
+    def item_set(self, kind: Type) -> set[str]:
+        if kind not in self._item_sets:
+            self._item_sets[kind] = set(_items(kind, self.text(kind)))
+        return self._item_sets[kind]
+
+    def take(self, kind: Type) -> bool:
+        """Return whether one more parameter may be filled; no SQL has room for more than is taken in all."""
+        self._room -= len(self.text(kind))
+        return self._room >= 0
+
+
+def _fill(parameter: Parameter, text: str, offers: _Offers, auto: bool, touched: bool) -> ParameterValue:
+    name, kind = parameter.name, parameter.type
+    offered = offers.items(kind)
     if offered and not text.strip() and not touched:
-        return ParameterValue(parameter.name, parameter.type, "\n".join(offered), is_auto=True)
+        if not offers.take(kind):
+            return ParameterValue(name, kind, "", too_many=len(offered))
+        return ParameterValue(name, kind, offers.text(kind), is_auto=True)
     added: list[str] = []
     removed: list[str] = []
     if auto:
-        held = _items(parameter.type, text)
-        now, before = set(_items(parameter.type, "\n".join(offered))), set(held)
-        added = [item for item in offered if item not in before]
+        held, now = _items(kind, text), offers.item_set(kind)
+        before = set(held)
+        added = [] if before == now else [item for item in offered if item not in before]
         removed = [item for item in held if item not in now]
     # What was typed and is emptied later was emptied on purpose.
     touched = touched or (bool(text.strip()) and not auto)
-    return ParameterValue(parameter.name, parameter.type, text, auto, touched, added, removed)
+    return ParameterValue(name, kind, text, auto, touched, added, removed)
 
 
-def _offered(mapped: MappedValues, kind: str) -> Sequence[str]:
-    return {"asin": mapped.asins, "campaign": mapped.campaigns}.get(kind, [])
-
-
-def _items(kind: str, text: str) -> list[str]:
+def _items(kind: Type, text: str) -> list[str]:
     if kind not in ("asin", "campaign") or not text.strip():
         return []
     try:
-        return list(read_items(text, kind).texts)  # type: ignore[arg-type]  # one of the types
+        return list(read_items(text, kind).texts)
     except ValueProblem:
         return []

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Case, F, Value, When
 from django.http import Http404
@@ -54,9 +55,12 @@ class Content:
         )
 
     def complete_sql(self) -> str:
-        """Return the SQL that runs; raises IncompleteTemplateError for the first parameter that is not right."""
+        """Return the SQL that runs; raises IncompleteTemplateError for the first parameter that is not right.
+
+        What would be longer than the setting MAX_FINISHED_SQL_BYTES is not right either.
+        """
         try:
-            return substitute(self.source_sql, self.parameter_values)
+            return substitute(self.source_sql, self.parameter_values, max_bytes=settings.MAX_FINISHED_SQL_BYTES)
         except ParameterError as problem:
             raise IncompleteTemplateError(
                 problem.message, parameter=problem.name, line=problem.line, column=problem.column

@@ -6,14 +6,16 @@ its kind and its place, never raw text, and is not looked at again, so nothing i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from templates_app.sql.fillings import Filling, Values, byte_length, fill
 from templates_app.sql.names import Type, type_of
 from templates_app.sql.placeholders import Malformed, Placeholder, read
 from templates_app.sql.positions import Lines, Position, PositionMap, Replacement
-from templates_app.sql.values import Code, Items, ValueProblem, read_items
+from templates_app.sql.values import Code, ValueProblem
 
 __all__ = [
     "Occurrence",
@@ -63,10 +65,20 @@ class ParameterError(ValueError):
 
 
 class Piece(NamedTuple):
-    """A piece of a preview: finished SQL, or with an `error` the text as typed."""
+    """A piece of a preview: finished SQL, or with an `error` the text as typed; `size` in bytes, before shortening."""
 
     text: str
     error: ParameterError | None = None
+    size: int = 0
+
+
+class _Stretch(NamedTuple):
+    """A stretch `sql[start:end]` to replace, and what by."""
+
+    name: str
+    start: int
+    end: int
+    filled: Filling | ParameterError
 
 
 def detect(sql: str) -> list[Parameter]:
@@ -85,9 +97,12 @@ def occurrences(sql: str) -> list[Occurrence]:
     ]
 
 
-def substitute(sql: str, values: Mapping[str, object]) -> str:
-    """Return the finished SQL. Raises ParameterError for the first problem in the text."""
-    return _finish(sql, values)[0]
+def substitute(sql: str, values: Mapping[str, object], *, max_bytes: int | None = None) -> str:
+    """Return the finished SQL. Raises ParameterError for the first problem in the text.
+
+    With `max_bytes`, SQL that would be longer is one of the problems, and is never written out.
+    """
+    return _finish(sql, values, max_bytes)[0]
 
 
 def substitute_with_map(sql: str, values: Mapping[str, object]) -> tuple[str, PositionMap]:
@@ -96,93 +111,96 @@ def substitute_with_map(sql: str, values: Mapping[str, object]) -> tuple[str, Po
     return finished, PositionMap(sql, finished, replacements)
 
 
-def preview(sql: str, values: Mapping[str, object]) -> list[Piece]:
+def preview(
+    sql: str,
+    values: Mapping[str, object],
+    *,
+    max_bytes: int | None = None,
+    max_items: int | None = None,
+    max_characters: int | None = None,
+) -> list[Piece]:
     """Return the SQL in pieces, as far as it can be finished. Never fails.
 
-    A piece with the error `missing` or `empty` waits for its value; every other error is worth showing.
+    A piece with the error `missing` or `empty` waits for its value; every other error is worth showing. Lists of more
+    than `max_items` and texts of more than `max_characters` are shortened, for people to look at. With `max_bytes`,
+    the parameter that makes the SQL longer has the error `too_long`.
     """
+    stretches = list(_fill_all(sql, values))
+    too_long = _too_long(sql, stretches, max_bytes)
     pieces: list[Piece] = []
     position = 0
-    for start, end, filled in _fill_all(sql, values):
+    for name, start, end, filled in stretches:
         if start > position:
-            pieces.append(Piece(sql[position:start]))
-        pieces.append(Piece(filled) if isinstance(filled, str) else Piece(sql[start:end], filled))
+            pieces.append(_typed(sql, position, start))
+        if isinstance(filled, ParameterError):
+            pieces.append(_typed(sql, start, end, filled))
+        elif too_long is not None and name == too_long.name:
+            pieces.append(_typed(sql, start, end, too_long)._replace(size=filled.size))
+        else:
+            pieces.append(Piece(filled.shortened(max_items, max_characters), None, filled.size))
         position = end
     if position < len(sql):
-        pieces.append(Piece(sql[position:]))
+        pieces.append(_typed(sql, position, len(sql)))
     return pieces
 
 
-def _finish(sql: str, values: Mapping[str, object]) -> tuple[str, list[Replacement]]:
+def _typed(sql: str, start: int, end: int, error: ParameterError | None = None) -> Piece:
+    text = sql[start:end]
+    return Piece(text, error, byte_length(text))
+
+
+def _finish(sql: str, values: Mapping[str, object], max_bytes: int | None = None) -> tuple[str, list[Replacement]]:
+    stretches = []
+    for stretch in _fill_all(sql, values):
+        if isinstance(stretch.filled, ParameterError):
+            raise stretch.filled
+        stretches.append(stretch)
+    if error := _too_long(sql, stretches, max_bytes):
+        raise error
     pieces: list[str] = []
     replacements: list[Replacement] = []
     position = 0
-    for start, end, filled in _fill_all(sql, values):
-        if isinstance(filled, ParameterError):
-            raise filled
-        pieces += [sql[position:start], filled]
-        replacements.append(Replacement(start, end, len(filled)))
+    for _name, start, end, filled in stretches:
+        text = filled.text()  # type: ignore[union-attr]  # errors were raised
+        pieces += [sql[position:start], text]
+        replacements.append(Replacement(start, end, len(text)))
         position = end
     pieces.append(sql[position:])
     return "".join(pieces), replacements
 
 
-def _fill_all(sql: str, values: Mapping[str, object]) -> Iterator[tuple[int, int, str | ParameterError]]:
-    """Return the stretches of the text to replace, each with its SQL or the error there."""
-    items = _ItemsByName(values)
+def _too_long(sql: str, stretches: Sequence[_Stretch], max_bytes: int | None) -> ParameterError | None:
+    """Return the error of the parameter with the largest share of SQL that would be too long, at its first place."""
+    if max_bytes is None:
+        return None
+    filled = [stretch for stretch in stretches if isinstance(stretch.filled, Filling)]
+    sizes: Counter[str] = Counter()
+    for name, _start, _end, filling in filled:
+        sizes[name] += filling.size  # type: ignore[union-attr]  # as chosen
+    replaced = sum(byte_length(sql[start:end]) for _name, start, end, _filling in filled)
+    size = byte_length(sql) - replaced + sizes.total()
+    if size <= max_bytes or not sizes:
+        return None
+    ((name, _),) = sizes.most_common(1)
+    start = next(stretch.start for stretch in filled if stretch.name == name)
+    message = (
+        f"{name} makes the finished SQL {size:,} bytes long; the most is {max_bytes:,}. Give fewer values, use it in "
+        "fewer places, or upload the list to AMC as a table."
+    )
+    return ParameterError("too_long", name, message, *Lines(sql).position(start))
+
+
+def _fill_all(sql: str, values: Mapping[str, object]) -> Iterator[_Stretch]:
+    """Return the stretches of the text to replace, each with what comes there or the error there."""
+    read_values = Values(values)
     lines: Lines | None = None
     for found in read(sql):
         name = "" if isinstance(found, Malformed) else found.name
         start, end = (found.start, found.end) if isinstance(found, Malformed) else found.replaced
         try:
-            yield start, end, _fill(found, items)
+            yield _Stretch(name, start, end, fill(found, read_values))
         except ValueProblem as problem:
             lines = lines or Lines(sql)
             message = f"{name} {problem.message}" if name else problem.message
-            yield start, end, ParameterError(problem.code, name, message, *lines.position(found.start))
-
-
-class _ItemsByName:
-    """Reads each value once, however often its parameter occurs."""
-
-    def __init__(self, values: Mapping[str, object]) -> None:
-        self._values = values
-        self._items: dict[str, Items] = {}
-
-    def get(self, name: str) -> Items:
-        if name not in self._items:
-            if name not in self._values:
-                raise ValueProblem("missing", "needs a value.")
-            self._items[name] = read_items(self._values[name], type_of(name))
-        return self._items[name]
-
-
-def _fill(found: Placeholder | Malformed, items: _ItemsByName) -> str:
-    if isinstance(found, Malformed):
-        form = "{{name}}, a name being a letter or underscore, then letters, digits and underscores"
-        raise ValueProblem("malformed", f"These braces hold no parameter: write {form}.")
-    if found.is_adjacent:
-        hint = 'set it apart by a space, or put the whole name into double quotes, such as "dsp_{{region}}"'
-        raise ValueProblem("glued", f"touches the text beside it: {hint}.")
-    return _fit(found, items.get(found.name))
-
-
-def _fit(placeholder: Placeholder, items: Items) -> str:
-    """Write the items the way their place wants them."""
-    place, mark = placeholder.place, placeholder.quote
-    if mark and items.kind == "null":
-        raise ValueProblem("null", "is null, which does not fit inside quotes: remove the quotes or give a value.")
-    if len(items.texts) > 1 and place in ("one", "text"):
-        hint = "give one, or write it behind IN or between brackets"
-        raise ValueProblem("list", f"has {len(items.texts)} values where only one fits: {hint}.")
-    if place == "text":
-        return items.texts[0].replace(mark, mark * 2)
-    is_text = bool(mark) or (placeholder.follows_like and items.kind == "number")
-    literals = items.literals(as_text=is_text)
-    if place == "in":
-        return f"({', '.join(literals)})"
-    if place == "rows":
-        return f"({'), ('.join(literals)})"
-    joined = ("), (" if place == "cell" else ", ").join(literals)
-    # Two minus signs would open a comment.
-    return f" {joined}" if placeholder.follows_minus and joined.startswith("-") else joined
+            error = ParameterError(problem.code, name, message, *lines.position(found.start))
+            yield _Stretch(name, start, end, error)

@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 from amc_facts.identifiers import ASIN_SEPARATORS, ID_LINE, ID_SEPARATORS
 from templates_app.sql.names import Type
 
-Code = Literal["missing", "empty", "type", "date", "null", "list", "glued", "malformed"]
+Code = Literal["missing", "empty", "type", "date", "null", "list", "glued", "malformed", "too_long"]
 
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
 _LINE_BREAK = re.compile(r"\r\n|\r|\n")
@@ -42,12 +42,6 @@ class Items(NamedTuple):
 
     kind: Literal["text", "number", "boolean", "null"]
     texts: Sequence[str]
-
-    def literals(self, *, as_text: bool) -> list[str]:
-        """Return the items as SQL; `as_text` quotes numbers and words too."""
-        if self.kind == "text" or as_text:
-            return [quote(text) for text in self.texts]
-        return list(self.texts)
 
 
 def quote(text: str) -> str:

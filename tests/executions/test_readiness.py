@@ -54,6 +54,15 @@ class ReadinessTests(CastTestCase):
             with self.subTest(code):
                 self.assertEqual(self.actions(self.world(**wrong)), {code: (by_hand, planned)})
 
+    def test_long_sql_and_long_lists_are_a_warning(self) -> None:
+        instance = self.world()
+        self.template.sql_query = "é" * 32_769
+        self.assertEqual(self.actions(instance), {ErrorCode.LONG_SQL: (TRY, TRY)})
+        self.template.sql_query = "SELECT 1"
+        self.template.parameter_values = {"asins": " ".join(f"B{number:09}" for number in range(1_001))}
+        (verdict,) = start_verdicts(instance, self.template, WINDOW, now=NOW)
+        self.assertIn("asins has 1,001 items", verdict.message)
+
     def test_window_amc_has_no_data_of_is_refused(self) -> None:
         old = Window(date(2020, 1, 1), date(2020, 1, 31), "UTC")
         self.assertEqual(self.actions(self.world(), old), {ErrorCode.WINDOW_REFUSED: (REFUSE, REFUSE)})

@@ -271,7 +271,7 @@ class RunWizardTests(TemplateTestCase):
         return {check.label: check.level for check in checks}
 
     def test_first_step_says_what_stands_against_a_run(self) -> None:
-        fine = dict.fromkeys(["Amazon login", "Instance", "Health", "Template", "Places at AMC"], "ok")
+        fine = dict.fromkeys(["Amazon login", "Instance", "Health", "Template", "Length", "Places at AMC"], "ok")
         self.assertEqual(self.levels(), fine)
         AMCInstance.objects.update(health_status="UNHEALTHY", health_error="AMC terms not accepted")
         self.assertEqual(self.levels(), {**fine, "Health": "warning"})
@@ -284,6 +284,12 @@ class RunWizardTests(TemplateTestCase):
         set_archived(self.saved, actor=self.alice, archived=True)
         refused = dict.fromkeys(["Amazon login", "Instance", "Template"], "error")
         self.assertEqual(self.levels(), {**fine, **refused})
+
+    def test_length_is_no_longer_a_green_line_where_amc_may_refuse_it(self) -> None:
+        InstanceTemplate.objects.update(sql_query="x" * 70_000)
+        page = self.client.get(self.address + "template/")
+        self.assertEqual({check.label: check.level for check in page.context["checks"]}["Length"], "warning")
+        self.assertContains(page, "The finished SQL has 70,000 bytes. AMC may refuse more than 65,536")
 
     def test_editing_is_offered_to_those_who_may(self) -> None:
         self.assertContains(self.client.get(self.address + "template/"), "Edit the template")

@@ -7,14 +7,16 @@ from typing import Any
 
 from django.db import connection
 from django.http import Http404
+from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from instances.models import AMCInstance, InstanceBrand
 from instances.models.mapping import MappingKind
 from instances.services.mappings import Entry, add_mappings
+from templates_app.errors import IncompleteTemplateError
 from templates_app.models import InstanceTemplate, TemplateVersion
-from templates_app.services.templates import Content, create_template, set_archived
+from templates_app.services.templates import Content, create_template, set_archived, update_template
 from tests.base import CastTestCase
 from tests.factories import InstanceFactory
 
@@ -117,6 +119,35 @@ class EditorTests(TemplateTestCase):
         response = self.client.post(self.url("preview"), {"source_sql": "{{1}} " * 60})
         self.assertContains(response, "data-goto", 50)
         self.assertContains(response, "10 more problems")
+
+    @override_settings(MAX_FINISHED_SQL_BYTES=100_000)
+    def test_finished_sql_beyond_the_limit_is_refused_everywhere_and_nothing_typed_is_lost(self) -> None:
+        form = self.form(source_sql="SELECT x IN ({{word}}) " * 1_000, **{"value:word": "x" * 50_000})
+        for name in ("preview", "parameters"):
+            response = self.client.post(self.url(name), form)
+            self.assertLess(len(response.content), 200_000)
+        preview = self.client.post(self.url("preview"), form)
+        self.assertContains(preview, "word makes the finished SQL 50,0", 2)
+        saving = self.client.post(self.url("create"), form)
+        self.assertContains(saving, "the most is 100,000")
+        self.assertContains(saving, form["value:word"])
+        self.assertFalse(InstanceTemplate.objects.exists())
+        template = self.template()
+        with self.assertRaises(IncompleteTemplateError):
+            update_template(
+                actor=self.alice,
+                template=template,
+                content=Content("Reach", form["source_sql"], parameter_values={"word": form["value:word"]}),
+                version=1,
+            )
+
+    def test_long_sql_and_long_lists_are_remarked_on_beside_the_preview(self) -> None:
+        asins = "\n".join(f"B{number:09}" for number in range(6_000))
+        form = self.form(source_sql="SELECT 1 FROM t WHERE asin IN ({{asins}})", **{"value:asins": asins})
+        response = self.client.post(self.url("preview"), form)
+        self.assertContains(response, "AMC may refuse more than 65,536")
+        self.assertContains(response, "asins has 6,000 items")
+        self.assertContains(response, "… 5,900 more")
 
     def test_numbers_no_database_knows_are_wrong_numbers(self) -> None:
         template = self.template()
