@@ -8,8 +8,9 @@ import re
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.e2e.conftest import PASSWORD, PATIENCE, Product
+from tests.e2e.conftest import PATIENCE
 from tests.e2e.looking import check_accessible, held, look, reload_until_visible, set_theme, settle
+from tests.product import PASSWORD, Product
 
 
 def connect(page: Page) -> None:

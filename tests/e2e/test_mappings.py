@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.e2e.conftest import EMAIL, PASSWORD, PATIENCE, Product
+from tests.e2e.conftest import PATIENCE
 from tests.e2e.looking import look
+from tests.product import EMAIL, PASSWORD, Product
 
 _SETUP = f"""
 from amchelper.models import User

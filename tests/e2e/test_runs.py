@@ -7,10 +7,11 @@ from datetime import timedelta
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.e2e.conftest import EMAIL, MOST_DAYS_PASSED, Product
+from tests.e2e.conftest import MOST_DAYS_PASSED
 from tests.e2e.looking import look, reload_until_visible
 from tests.e2e.test_templates import on_step
 from tests.local_amc.api import wait_until
+from tests.product import EMAIL, Product
 
 _SETUP = f"""
 from amchelper.models import User

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.e2e.conftest import EMAIL, Product
 from tests.e2e.looking import look
+from tests.product import EMAIL, Product
 
 _SETUP = f"""
 from amchelper.models import User
