@@ -13,6 +13,10 @@ from django.db import transaction
 from django.http import HttpRequest
 
 from amchelper.models import User
+from amchelper.security_events import log_event
+
+# What decides who may what.
+_RIGHTS = {"email", "password", "is_active", "is_staff", "is_superuser", "groups", "user_permissions"}
 
 
 class UserCreation(AdminUserCreationForm):
@@ -57,6 +61,22 @@ class UserAdmin(DjangoUserAdmin):
             super().save_model(request, obj, form, change)
             if "email" in form.changed_data:
                 EmailAddress.objects.filter(user=obj).delete()
+        self._log(request, obj, form, "user_changed" if change else "user_created")
+
+    @staticmethod
+    def _log(request: HttpRequest, user: User, form: Any, event: str) -> None:
+        changed = sorted(_RIGHTS & set(form.changed_data))
+        rights = ",".join(f"{name}:{getattr(user, name)}" if name.startswith("is_") else name for name in changed)
+        log_event(event, request, user=user, by=request.user.pk, rights=rights)
+
+    def delete_model(self, request: HttpRequest, obj: User) -> None:
+        log_event("user_deleted", request, user=obj, by=request.user.pk)
+        super().delete_model(request, obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: Any) -> None:
+        for user in queryset:
+            log_event("user_deleted", request, user=user, by=request.user.pk)
+        super().delete_queryset(request, queryset)
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         # A superuser may delete people with all that is theirs, also what may not be deleted alone.

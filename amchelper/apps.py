@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from django.apps import AppConfig
@@ -19,10 +21,15 @@ class AmcHelperConfig(AppConfig):
     verbose_name = "AMC Helper"
 
     def ready(self) -> None:
-        import amchelper.checks  # noqa: F401  registered by import, which needs loaded settings
+        # Registered by import, which needs loaded settings and apps.
+        import amchelper.checks
+        import amchelper.sessions  # noqa: F401
+        from amchelper import security_events
 
+        security_events.connect()
         post_migrate.connect(_create_cache_table, sender=self, dispatch_uid="amchelper.cache_table")
         connection_created.connect(_use_sqlite_limit, dispatch_uid="amchelper.sqlite_limit")
+        connection_created.connect(_keep_sqlite_private, dispatch_uid="amchelper.sqlite_private")
 
 
 def _create_cache_table(*, using: str, verbosity: int, **kwargs: Any) -> None:
@@ -34,3 +41,13 @@ def _use_sqlite_limit(*, connection: BaseDatabaseWrapper, **kwargs: Any) -> None
     if connection.vendor == "sqlite":
         limit = connection.connection.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER)
         connection.features.max_query_params = min(limit, 30_000)
+
+
+def _keep_sqlite_private(*, connection: BaseDatabaseWrapper, **kwargs: Any) -> None:
+    """Let nobody but its owner read the database file; SQLite gives its side files the same rights."""
+    if connection.vendor != "sqlite":
+        return
+    file = Path(str(connection.settings_dict["NAME"]))
+    with suppress(OSError):
+        if file.is_file() and file.stat().st_mode & 0o077:
+            file.chmod(0o600)

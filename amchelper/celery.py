@@ -26,6 +26,7 @@ app.conf.beat_schedule = {
     "tick-health": {"task": "instances.tasks.tick_health", "schedule": 30.0},
     "prune-health": {"task": "instances.tasks.prune_health", "schedule": crontab(hour="3", minute="20")},
     "run-due-slots": {"task": "schedules.tasks.run_due_slots", "schedule": 15.0, "options": {"expires": 30}},
+    "clear-sessions": {"task": "amchelper.tasks.clear_sessions", "schedule": crontab(hour="3", minute="50")},
     "prune-results": {"task": "executions.tasks.prune_results", "schedule": crontab(hour="3", minute="40")},
 }
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -165,12 +168,59 @@ def check_production(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 @register()
 def check_numbers(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """Counts and intervals must make sense."""
-    names = ("HEALTH_CHECK_CONCURRENCY", "HEALTH_CHECK_INTERVAL_MINUTES", "HEALTH_HISTORY_DAYS")
+    names = (
+        "HEALTH_CHECK_CONCURRENCY", "HEALTH_CHECK_INTERVAL_MINUTES", "HEALTH_HISTORY_DAYS", "SESSION_IDLE_HOURS",
+        "SESSION_MAX_DAYS",
+    )  # fmt: skip
     return [
         Error(f"{name} must be at least 1.", hint="Leave it out to use the default.", id="amchelper.E011")
         for name in names
         if getattr(settings, name) < 1
     ]
+
+
+@register(Tags.security)
+def check_mfa(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """A misspelt requirement would require nothing."""
+    if settings.REQUIRE_MFA in ("none", "staff", "all"):
+        return []
+    hint = "Set it to none, staff or all."
+    return [Error(f"REQUIRE_MFA is {settings.REQUIRE_MFA!r}.", hint=hint, id="amchelper.E020")]
+
+
+@register(Tags.security, deploy=True)
+def check_private_files(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Others on the machine must not read the database or results."""
+    if not settings.VAR_DIR.stat().st_mode & 0o077:
+        return []
+    return [
+        Warning(
+            f"Other users of this machine can open {settings.VAR_DIR}.",
+            hint=f"Run `chmod 700 {settings.VAR_DIR}`.",
+            id="amchelper.W020",
+        )
+    ]
+
+
+@register()
+def check_database_file(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Name a damaged SQLite file before pages fail one by one; with `check --database default` every page of it."""
+    database = settings.DATABASES["default"]
+    file = Path(str(database["NAME"]))
+    if database["ENGINE"] != "django.db.backends.sqlite3" or not file.is_file():
+        return []
+    question = "PRAGMA quick_check(1)" if kwargs.get("databases") else "PRAGMA schema_version"
+    try:
+        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            answer = str(connection.execute(question).fetchone()[0])
+    except sqlite3.OperationalError:
+        return []  # locked or not readable, which is not the file's fault
+    except sqlite3.DatabaseError as error:
+        answer = str(error)
+    if answer == "ok" or answer.isdecimal():
+        return []
+    hint = "Stop every process, keep a copy, and restore the last backup; docs/operations.md says how."
+    return [Error(f"The database {file} is damaged: {answer}.", hint=hint, id="amchelper.E021")]
 
 
 def _has_secret_key() -> bool:

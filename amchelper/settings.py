@@ -30,7 +30,8 @@ ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost"] if 
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 SITE_URL = env.str("SITE_URL", default="http://127.0.0.1:8000" if DEBUG else "").rstrip("/")
 VAR_DIR = Path(env.str("VAR_DIR", default=str(BASE_DIR / "var")))
-VAR_DIR.mkdir(parents=True, exist_ok=True)
+# Its owner only: the database, results and messages lie in it.
+VAR_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 ROOT_URLCONF = "amchelper.urls"
 WSGI_APPLICATION = "amchelper.wsgi.application"
@@ -58,6 +59,7 @@ INSTALLED_APPS = [
     "allauth",
     "allauth.account",
     "allauth.mfa",
+    "allauth.usersessions",
     "crispy_forms",
     "crispy_bootstrap5",
     "csp",
@@ -72,11 +74,14 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "amchelper.headers.PrivacyHeadersMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "amchelper.sessions.SessionLimitsMiddleware",
     "amchelper.middleware.HtmxMessagesMiddleware",
     "amchelper.middleware.HtmxLoginRequiredMiddleware",
     "allauth.account.middleware.AccountMiddleware",
+    "amchelper.sessions.RequireMfaMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 
@@ -183,6 +188,11 @@ ACCOUNT_PREVENT_ENUMERATION = True
 ACCOUNT_EMAIL_SUBJECT_PREFIX = "AMC Helper: "
 ACCOUNT_REAUTHENTICATION_REQUIRED = True
 ACCOUNT_SESSION_REMEMBER = None
+# Who needs a second factor: none, staff or all.
+REQUIRE_MFA = env.str("REQUIRE_MFA", default="none")
+SESSION_IDLE_HOURS = env.int("SESSION_IDLE_HOURS", default=72)
+SESSION_MAX_DAYS = env.int("SESSION_MAX_DAYS", default=14)
+SESSION_COOKIE_AGE = SESSION_MAX_DAYS * 86_400
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
 # Addresses are typed by an administrator and never verified; without this no user could use TOTP.
 MFA_ALLOW_UNVERIFIED_EMAIL = True

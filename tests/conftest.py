@@ -6,6 +6,11 @@ import os
 
 import pytest
 import time_machine
+from hypothesis import settings
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("suite", deadline=None)
+settings.load_profile("suite")
 
 
 def pytest_sessionstart() -> None:

@@ -9,13 +9,21 @@ from hypothesis import strategies as st
 
 from amchelper.spreadsheets import guard, guard_sql, unguard
 
-VALUES = st.text(alphabet="'=+-@\t\r＝－a1 0.", max_size=20)
+VALUES = st.text(alphabet="'=+-@\t\r＝－a1 0.;,", max_size=20)
 
 
 @pytest.mark.parametrize("first", ["=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠"])
 def test_no_cell_is_a_formula(first: str) -> None:
     assert guard(f"{first}cmd") == f"'{first}cmd"
     assert guard(f"'{first}cmd") == f"''{first}cmd"
+
+
+@pytest.mark.parametrize("separator", [";", ",", "\t"])
+@pytest.mark.parametrize("sign", ["=", "+", "-", "@", "＝"])
+def test_no_part_of_a_cell_is_a_formula_where_it_is_cut(separator: str, sign: str) -> None:
+    assert guard(f"a{separator}{sign}cmd") == f"a{separator}'{sign}cmd"
+    assert guard(f"a{separator}'{sign}cmd") == f"a{separator}''{sign}cmd"
+    assert unguard(f"a{separator}'{sign}cmd") == f"a{separator}{sign}cmd"
 
 
 @pytest.mark.parametrize("number", ["0306406152", "1441151880758558", "-0012", "007"])

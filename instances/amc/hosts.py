@@ -47,6 +47,8 @@ _AMAZON = {
 _ALLOWED = frozenset(
     f"https://{urlsplit(url).netloc}" for hosts in _AMAZON.values() for url in (hosts.api, hosts.token)
 )
+# Where results lie: S3, in China too.
+_STORAGE = (".amazonaws.com", ".amazonaws.com.cn")
 
 # Marketplace, country and region. India is EU for the Ads API; AMC's own guide says APAC, so a user can override.
 _MARKETPLACES = (
@@ -109,16 +111,22 @@ def ensure_allowed(url: str, local_url: str = "") -> None:
 
 
 def ensure_downloadable(url: str, local_url: str = "") -> None:
-    """Raise AmcHostError unless a result's link is HTTPS or points to the configured local AMC.
+    """Raise AmcHostError unless a result's link leads to Amazon's storage over HTTPS, or to the configured local AMC.
 
     The message leaves the link out: it is all one needs to read the result.
     """
     try:
         parts = urlsplit(url)
-        is_local = bool(local_url) and f"{parts.scheme}://{parts.netloc}" == local_url.rstrip("/")
-        # A name before the host would be sent as credentials.
-        is_safe = parts.scheme == "https" and bool(parts.hostname) and "@" not in parts.netloc
+        host, port = (parts.hostname or "").lower(), parts.port
     except ValueError:
-        is_local = is_safe = False
-    if not is_local and not is_safe:
-        raise AmcHostError("Amazon gave a download link that is not safe to follow.")
+        parts, host, port = urlsplit(""), "", None
+    is_local = bool(local_url) and f"{parts.scheme}://{parts.netloc}" == local_url.rstrip("/")
+    # A name before the host would be sent as credentials.
+    is_amazon = (
+        parts.scheme == "https" and host.endswith(_STORAGE) and port in (None, 443) and "@" not in parts.netloc
+    )
+    if not is_local and not is_amazon:
+        raise AmcHostError(
+            "AMC gave a download link that does not lead to Amazon's storage, so it was not followed. "
+            "If this goes on, tell your administrator."
+        )

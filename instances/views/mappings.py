@@ -16,6 +16,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from amchelper.exceptions import AmcHelperError
 from amchelper.htmx import HtmxHttpRequest, redirect_page, render_page, wants_fragment
 from amchelper.http import parse_key
+from amchelper.security_events import log_event
 from amchelper.words import counted
 from instances.forms.mappings import MappingFilter, MappingForm, ReplaceForm, stage
 from instances.models import AMCInstance, MappingKind
@@ -117,6 +118,7 @@ def mapping_remove(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
 @require_GET
 def mapping_export(request: HtmxHttpRequest, pk: UUID) -> StreamingHttpResponse:
     instance = get_instance(request.user, pk)
+    log_event("exported", request, user=request.user, what="mappings", instance=instance.pk)
     # The mark tells spreadsheets that this is UTF-8.
     lines = (line.encode() for part in ([BYTE_ORDER_MARK], services.export_rows(instance)) for line in part)
     response = StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8")

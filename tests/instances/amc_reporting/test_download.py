@@ -272,6 +272,13 @@ def test_links_of_another_shape_are_malformed(value: object) -> None:
         "//s3.amazonaws.com/x",
         "https://[broken",
         "http://127.0.0.1.example.com:8080/x",
+        "https://127.0.0.1/x",
+        "https://example.com/x.amazonaws.com",
+        "https://evilamazonaws.com/x",
+        "https://s3.amazonaws.com.example.com/x",
+        "https://s3.amazonaws.com:8443/x",
+        "https://s3.amazonaws.com:port/x",
+        "https://amazonaws.com/x",
         "nonsense",
     ],
 )
