@@ -24,7 +24,8 @@ _CONFIGURED = {"DISPLAY": ["DISPLAY"], "SPONSORED_ADS": ["SPONSORED_BRANDS", "SP
 def accounts(state: ServerState, request: Request) -> Response:
     """`GET /amc/accounts`: the accounts the login administers."""
     check_token(state, request)
-    return json_response(page(request, "amcAccounts", [a.to_json() for a in ACCOUNTS], bound_to="accounts"))
+    rows = [account.to_json() for account in ACCOUNTS]
+    return json_response(page(request, "amcAccounts", rows, bound_to="accounts", ends_with_null=True))
 
 
 def instances(state: ServerState, request: Request) -> Response:
@@ -38,7 +39,8 @@ def instances(state: ServerState, request: Request) -> Response:
         for instance in state.instances.values()
         if (instance.account_id, instance.marketplace_id) == (entity, marketplace)
     ]
-    return json_response(page(request, "instances", rows, bound_to=f"instances:{entity}:{marketplace}"))
+    bound_to = f"instances:{entity}:{marketplace}"
+    return json_response(page(request, "instances", rows, bound_to=bound_to, ends_with_null=True))
 
 
 def instance(state: ServerState, request: Request, instance_id: str) -> Response:
@@ -64,7 +66,7 @@ def advertisers(state: ServerState, request: Request, instance_id: str) -> Respo
         for position, kind in enumerate(found.body.get("advertiserTypes") or [], start=1)
         if wanted in ("", kind)
     ]
-    body = page(request, "advertisers", rows, bound_to=f"advertisers:{instance_id}:{wanted}")
+    body = page(request, "advertisers", rows, bound_to=f"advertisers:{instance_id}:{wanted}", ends_with_null=True)
     return json_response({**body, "totalCount": len(rows)})
 
 

@@ -203,6 +203,8 @@ def _wrong_content_type(fault: Fault, request: Request, response: Response) -> R
 
 
 def _truncated(fault: Fault, request: Request, response: Response) -> Response:
+    # A file is handed through in pieces otherwise.
+    response.direct_passthrough = False
     body = response.get_data()
     response.set_data(body[: len(body) // 2])
     response.headers["Content-Length"] = str(len(body))

@@ -16,10 +16,13 @@ from local_amc.responses import RequestRejectedError, error
 MAX_PAGE_SIZE = 100
 
 
-def page(request: Request, key: str, rows: Sequence[Any], *, bound_to: str) -> dict[str, Any]:
+def page(
+    request: Request, key: str, rows: Sequence[Any], *, bound_to: str, ends_with_null: bool = False
+) -> dict[str, Any]:
     """Return one page of `rows` under `key` and `nextToken`; raises RequestRejectedError.
 
-    `bound_to` names the list: a token of another list is rejected, as is a limit outside 1 to MAX_PAGE_SIZE.
+    `bound_to` names the list: a token of another list is rejected, as is a limit outside 1 to MAX_PAGE_SIZE. The last
+    page has no token; in the Administration API it is null.
     """
     limit = _limit(request.args.get("limit", ""))
     token = request.args.get("nextToken", "")
@@ -31,7 +34,12 @@ def page(request: Request, key: str, rows: Sequence[Any], *, bound_to: str) -> d
     if is_hit_by(request, "paging_empty_page"):
         # Nothing on this page, but more to come: a caller that asks on loses no row.
         return {key: [], "nextToken": _token(start, bound_to)}
-    return {key: list(rows[start:end]), "nextToken": _token(end, bound_to) if end < len(rows) else None}
+    body: dict[str, Any] = {key: list(rows[start:end])}
+    if end < len(rows):
+        body["nextToken"] = _token(end, bound_to)
+    elif ends_with_null:
+        body["nextToken"] = None
+    return body
 
 
 def _limit(text: str) -> int:

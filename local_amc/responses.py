@@ -33,6 +33,15 @@ def error(status: int, details: str) -> Response:
     return json_response({"code": str(status), "details": details}, status)
 
 
+def as_account_error(response: Response, request_id: str) -> Response:
+    """Return an error in the shape of the list of accounts, which has a message and a request ID."""
+    body = response.get_json(silent=True) if response.status_code >= 400 else None
+    if not isinstance(body, dict) or "details" not in body:
+        return response
+    response.set_data(json.dumps({"message": body["details"], "requestId": request_id}))
+    return response
+
+
 def unauthorized() -> Response:
     """Return 401 for a token or client ID that is not valid."""
     return error(401, "Unauthorized")

@@ -29,7 +29,7 @@ from local_amc.http_server import listen
 from local_amc.options import Options
 from local_amc.reporting import data_sources, executions, results, schedules, workflows
 from local_amc.request_log import RequestLog
-from local_amc.responses import RequestRejectedError, error
+from local_amc.responses import RequestRejectedError, as_account_error, error
 from local_amc.runs.queries import ExecutionQueries
 from local_amc.runs.runner import Runner
 from local_amc.state import ServerState
@@ -38,6 +38,7 @@ from local_amc.warehouse import Warehouse
 
 logger = logging.getLogger("local_amc")
 
+_ACCOUNTS = "/amc/accounts"
 _REPORTING = "/amc/reporting/<instance_id>"
 # Endpoints are also the names of routes in faults.
 _ROUTES = Map(
@@ -45,14 +46,18 @@ _ROUTES = Map(
         Rule("/ap/oa", endpoint="consent", methods=["GET", "POST"]),
         Rule("/consent.css", endpoint="consent_css", methods=["GET"]),
         Rule("/auth/o2/token", endpoint="token", methods=["POST"]),
-        Rule("/amc/accounts", endpoint="accounts", methods=["GET"]),
+        Rule(_ACCOUNTS, endpoint="accounts", methods=["GET"]),
         Rule("/amc/instances", endpoint="instances", methods=["GET"]),
         Rule("/amc/instances/<instance_id>", endpoint="instance", methods=["GET"]),
         Rule("/amc/instances/<instance_id>/advertisers", endpoint="advertisers", methods=["GET"]),
         Rule(f"{_REPORTING}/workflows", endpoint="workflows", methods=["GET", "POST"]),
         Rule(f"{_REPORTING}/workflows/<workflow_id>", endpoint="workflow", methods=["GET", "PUT", "DELETE"]),
         Rule(f"{_REPORTING}/workflowExecutions", endpoint="executions", methods=["GET", "POST"]),
-        Rule(f"{_REPORTING}/workflowExecutions/<execution_id>", endpoint="execution", methods=["GET", "PUT"]),
+        Rule(
+            f"{_REPORTING}/workflowExecutions/<execution_id>",
+            endpoint="execution",
+            methods=["GET", "PUT", "DELETE"],
+        ),
         Rule(
             f"{_REPORTING}/workflowExecutions/<execution_id>/downloadUrls",
             endpoint="download_urls",
@@ -157,6 +162,8 @@ class LocalAmc:
         except Exception:
             logger.exception("request failed path=%s", quote(request.path))
             response = error(500, "Internal error of the local AMC")
+        if request.path == _ACCOUNTS:
+            response = as_account_error(response, request_id)
         response.headers["x-amz-rid"] = response.headers["x-amz-request-id"] = request_id
         self._log(request, str(response.status_code), request_id)
         return response

@@ -66,7 +66,7 @@ def _body(table: Table, *, is_uploaded: bool) -> dict[str, Any]:
         "provider": "ADVERTISER_DATA_UPLOAD" if is_uploaded else "AMAZON",
         "isPremium": bool(_PREMIUM.match(table.name)),
         "tags": [],
-        "outputChannels": [{"channel": "DOWNLOAD", "outputAvailable": True}],
+        "outputChannels": [{"channel": {"type": "DOWNLOAD"}, "outputAvailable": True}],
         "columns": [
             {
                 "name": column.name,

@@ -41,11 +41,13 @@ def executions(state: ServerState, request: Request, instance_id: str) -> Respon
 
 
 def execution(state: ServerState, request: Request, instance_id: str, execution_id: str) -> Response:
-    """`GET` reads, `PUT` cancels."""
+    """`GET` reads, `PUT` cancels, and so does `DELETE`, as the guide says."""
     check_reporting(state, request, instance_id)
     state.runner.advance()
     found = find(state, instance_id, execution_id)
-    if request.method == "PUT":
+    if request.method == "PUT" and read_body(request).get("status") != CANCELLED:
+        raise invalid("Only the status CANCELLED can be set")
+    if request.method in ("PUT", "DELETE"):
         return _cancel(state, request, found)
     body = found.to_json(state.clock.timestamp(), with_workflow=boolean_argument(request, "includeWorkflow"))
     return _respond(state, body)
@@ -193,8 +195,6 @@ def _creation_time(name: str, value: str, request: Request) -> float | None:
 
 
 def _cancel(state: ServerState, request: Request, found: WorkflowExecution) -> Response:
-    if read_body(request).get("status") != CANCELLED:
-        raise invalid("Only the status CANCELLED can be set")
     if found.status not in OPEN:
         raise invalid(f"Workflow execution with ID {found.id} has already ended: {found.status}")
     if not is_hit_by(request, "exec_cancel_race") and not state.runner.cancel(found.id):

@@ -41,7 +41,6 @@ def download_urls(state: ServerState, request: Request, instance_id: str, execut
         {
             "downloadUrls": [base + _signed(state, found, name) for name in found.parts],
             "metadataDownloadUrls": [base + _signed(state, found, _METADATA)],
-            "nextToken": None,
         },
         content_type=_TYPE,
     )

@@ -46,7 +46,7 @@ def schedule(state: ServerState, request: Request, instance_id: str, schedule_id
         return json_response({})
     if request.method == "DELETE":
         records.delete(SCHEDULES, instance_id, schedule_id)
-        return Response("")
+        return json_response({}, content_type=_TYPE)
     return single("schedule", found, is_wrapped=state.options.wraps_answers, content_type=_TYPE)
 
 

@@ -24,6 +24,10 @@ _COLUMN = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _ADDED_COLUMNS = ("filteredMetricsDiscriminatorColumn", "distinctUserCountColumn", "filteredReasonColumn")
 _BEHAVIOURS = ("REMOVE_ROWS", "REMOVE_VALUES")
 _COLUMN_TYPES = ("DIMENSION", "METRIC")
+_DATA_TYPES = (
+    "ARRAY", "BINARY", "BOOLEAN", "BYTE", "CALENDAR_INTERVAL", "DATE", "DECIMAL", "DOUBLE", "FLOAT", "INTEGER",
+    "LONG", "SHORT", "STRING", "TIMESTAMP",
+)  # fmt: skip
 
 
 def workflows(state: ServerState, request: Request, instance_id: str) -> Response:
@@ -51,7 +55,7 @@ def workflow(state: ServerState, request: Request, instance_id: str, workflow_id
     if request.method == "DELETE":
         _check_unused(state, request, instance_id, workflow_id)
         records.delete(WORKFLOWS, instance_id, workflow_id)
-        return Response("")
+        return json_response({}, content_type=_TYPE)
     return single("workflow", found, is_wrapped=state.options.wraps_answers, content_type=_TYPE)
 
 
@@ -65,6 +69,7 @@ def check_workflow(state: ServerState, body: dict[str, Any], *, needs_id: bool =
         raise invalid("sqlQuery is required")
     _check_items(body, "inputParameters")
     _check_items(body, "outputColumns")
+    _check_columns(body.get("outputColumns", []))
     for name in _ADDED_COLUMNS:
         value = text_field(body, name)
         if value is not None and not _COLUMN.fullmatch(value):
@@ -117,6 +122,20 @@ def _check_words(definitions: list[dict[str, Any]]) -> None:
             raise invalid(f"inputParameters: columnType must be one of {', '.join(_COLUMN_TYPES)}")
         for name in ("displayName", "description"):
             text_field(definition, name)
+
+
+def _check_columns(columns: list[dict[str, Any]]) -> None:
+    for column in columns:
+        if not text_field(column, "name"):
+            raise invalid("outputColumns: each needs a name")
+        for name, allowed in (("columnType", _COLUMN_TYPES), ("dataType", _DATA_TYPES)):
+            if text_field(column, name) not in (None, *allowed):
+                raise invalid(f"outputColumns: {name} must be one of {', '.join(allowed)}")
+        for name in ("dataTypePrecision", "dataTypeScale"):
+            number = column.get(name)
+            if number is not None and (not isinstance(number, int) or isinstance(number, bool)):
+                raise invalid(f"outputColumns: {name} must be a whole number")
+        text_field(column, "description")
 
 
 def _check_format(value: Any) -> None:

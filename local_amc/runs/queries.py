@@ -63,11 +63,18 @@ class ExecutionQueries:
     def check(self, execution: WorkflowExecution) -> None:
         """Check all that is checked before the first row; raises SqlError."""
         with self.prepare(execution) as (cursor, compiled, source):
-            engine.prepare(cursor, compiled, execution.options, source)
+            check_output_columns(execution, engine.prepare(cursor, compiled, execution.options, source))
 
     def uploads(self, instance_id: str) -> tuple[Table, ...]:
         """Return an instance's uploaded tables, by name."""
         return tuple(table_of(body) for body in self.records.all(UPLOADS, instance_id))
+
+
+def check_output_columns(execution: WorkflowExecution, prepared: engine.Prepared) -> None:
+    """Raise SqlError when the workflow declares another number of columns than its query has."""
+    declared = execution.workflow.get("outputColumns")
+    if declared and len(declared) != len(prepared.columns):
+        raise SqlError("Number of columns must match number of query columns")
 
 
 def write_result(

@@ -24,7 +24,7 @@ from local_amc.runs.execution import (
     SUCCEEDED,
     WorkflowExecution,
 )
-from local_amc.runs.queries import ExecutionQueries, write_result
+from local_amc.runs.queries import ExecutionQueries, check_output_columns, write_result
 from local_amc.sql.errors import SqlError
 
 logger = logging.getLogger("local_amc")
@@ -304,6 +304,7 @@ class Runner:
             try:
                 self._check_wanted(job)
                 prepared = engine.prepare(cursor, compiled, execution.options, source)
+                check_output_columns(execution, prepared)
                 execution.columns = [column.to_json() for column in prepared.columns]
                 execution.validated_at = execution.validated_at or self._now()
                 self._check_wanted(job)

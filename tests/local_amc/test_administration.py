@@ -11,6 +11,15 @@ FORBIDDEN = {"code": "403", "details": "Unauthorized request."}
 
 
 class ShapeTests(LocalAmcTests):
+    def test_errors_of_the_list_of_accounts_have_a_message_and_a_request_id(self) -> None:
+        response = self.get("/amc/accounts", {})
+        self.assertEqual(response.status_code, 401)
+        request_id = response.headers["x-amz-request-id"]
+        self.assertEqual(response.json(), {"message": "Unauthorized", "requestId": request_id})
+        self.amc.arm("server_error", route="accounts", count=1)
+        self.assertEqual(set(self.get("/amc/accounts", self.headers()).json()), {"message", "requestId"})
+        self.assertEqual(set(self.get("/amc/instances", {}).json()), {"code", "details"})
+
     def test_accounts(self) -> None:
         headers = {k: v for k, v in self.headers().items() if not k.endswith(("AdvertiserId", "MarketplaceId"))}
         response = self.get("/amc/accounts", headers)
@@ -63,7 +72,7 @@ class ShapeTests(LocalAmcTests):
         self.assertEqual(len(response.json()["workflows"]), 1)
         self.assertEqual(response.headers["Content-Type"], "application/vnd.amcworkflows.v1+json")
         body = self.get("/amc/reporting/amclocalus1/workflows", self.headers()).json()
-        self.assertEqual((len(body["workflows"]), body["nextToken"]), (2, None))
+        self.assertEqual((len(body["workflows"]), "nextToken" in body), (2, False))
 
     def test_request_id_is_in_both_headers_and_new_each_time(self) -> None:
         seen = set()

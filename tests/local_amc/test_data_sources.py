@@ -66,7 +66,7 @@ def test_pages(api: Api) -> None:
     while token is not None:
         page = api.get("dataSources", limit=10, nextToken=token)
         names += [source["dataSourceId"] for source in page["dataSources"]]
-        token = page["nextToken"]
+        token = page.get("nextToken")
     assert names == list(TABLES)
 
 

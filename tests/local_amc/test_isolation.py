@@ -14,7 +14,8 @@ from tests.local_amc.api import CONSTANT, Api
 PATHS: list[tuple[str, str]] = [
     ("GET", "workflows"), ("POST", "workflows"), ("GET", "workflows/weekly_spend.v2"), ("PUT", "workflows/w"),
     ("DELETE", "workflows/w"), ("GET", "workflowExecutions"), ("POST", "workflowExecutions"),
-    ("GET", "workflowExecutions/x"), ("PUT", "workflowExecutions/x"), ("GET", "workflowExecutions/x/downloadUrls"),
+    ("GET", "workflowExecutions/x"), ("PUT", "workflowExecutions/x"), ("DELETE", "workflowExecutions/x"),
+    ("GET", "workflowExecutions/x/downloadUrls"),
     ("GET", "schedules"), ("POST", "schedules"), ("GET", "schedules/s"), ("PUT", "schedules/s"),
     ("DELETE", "schedules/s"), ("GET", "dataSources"), ("GET", "dataSources/dsp_clicks"),
 ]  # fmt: skip
@@ -112,7 +113,6 @@ def test_the_list_of_calls_is_complete(api: Api) -> None:
         for method in ("PUT", "PATCH", "DELETE"):
             assert api.call(method, path).status_code == 404
     for method, path in (
-        ("DELETE", "workflowExecutions/x"),
         ("POST", "workflows/w"),
         ("PATCH", "workflows/w"),
         ("POST", "dataSources"),

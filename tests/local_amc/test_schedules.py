@@ -36,7 +36,7 @@ def test_created_read_listed_replaced_deleted(api: Api) -> None:
         "disableAggregationControls": False,
     }
     deleted = api.call("DELETE", "schedules/s")
-    assert (deleted.status_code, deleted.content) == (200, b"")
+    assert (deleted.status_code, deleted.json()) == (200, {})
     assert [body["scheduleId"] for body in api.get("schedules")["schedules"]] == ["reach_every_monday"]
 
 
@@ -91,7 +91,7 @@ def test_pages_and_wrapping(server: LocalAmcServer, api: Api) -> None:
     page = api.get("schedules", limit=2)
     rest = api.get("schedules", limit=2, nextToken=page["nextToken"])
     names = [body["scheduleId"] for body in (*page["schedules"], *rest["schedules"])]
-    assert (names, rest["nextToken"]) == (["reach_every_monday", "s0", "s1", "s2"], None)
+    assert (names, "nextToken" in rest) == (["reach_every_monday", "s0", "s1", "s2"], False)
     flat = api.get("schedules/s1")
     server.control("POST", "options", {"wraps_answers": True})
     assert api.get("schedules/s1") == {"schedule": flat}

@@ -45,7 +45,7 @@ class TestLife:
         assert api.call("PUT", "workflows/full.v1-a_b", saved("full.v1-a_b", SQL)).json() == {}
         assert api.get("workflows/full.v1-a_b") == saved("full.v1-a_b", SQL)
         deleted = api.call("DELETE", "workflows/full.v1-a_b")
-        assert (deleted.status_code, deleted.content) == (200, b"")
+        assert (deleted.status_code, deleted.json()) == (200, {})
         assert api.rejection("GET", "workflows/full.v1-a_b") == (
             400,
             "Workflow with ID full.v1-a_b does not exist.",
@@ -166,7 +166,7 @@ class TestPages:
         first = api.get("workflows")
         assert len(first["workflows"]) == 100
         second = api.get("workflows", nextToken=first["nextToken"])
-        assert (len(second["workflows"]), second["nextToken"]) == (32, None)
+        assert (len(second["workflows"]), "nextToken" in second) == (32, False)
         whole = [body["workflowId"] for body in (*first["workflows"], *second["workflows"])]
         assert whole == sorted({*whole, "reach_by_campaign.v1", "weekly_spend.v2"})
         in_sevens, token = [], ""
@@ -174,7 +174,7 @@ class TestPages:
             page = api.get("workflows", limit="7", nextToken=token)
             assert len(page["workflows"]) <= 7
             in_sevens += [body["workflowId"] for body in page["workflows"]]
-            token = page["nextToken"]
+            token = page.get("nextToken")
         assert in_sevens == whole
 
     @pytest.mark.parametrize("limit", ["0", "101", "-1", "1.5", "ten", " "])
