@@ -12,7 +12,12 @@ _BLANKS = "\u0085\u00a0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, 
 # For `str.translate`: what AMC reads as a blank becomes a space.
 BLANKS_TO_SPACES: Mapping[int, str] = MappingProxyType({ord(character): " " for character in _BLANKS})
 _UNSENDABLE = re.compile("[\0\ud800-\udfff]")
-_INVISIBLE = "\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff"
+# Characters that cannot be seen and take no room.
+INVISIBLE = "\u00ad\ufeff" + "".join(
+    chr(code)
+    for first, last in ((0x200B, 0x200F), (0x202A, 0x202E), (0x2060, 0x2064), (0x2066, 0x2069))
+    for code in range(first, last + 1)
+)
 _SINGLE_QUOTES = "\u00b4\u2018-\u201b\u2032\u2035"
 _DOUBLE_QUOTES = "\u201c-\u201f\u2033\u2036"
 _SIGNS = {
@@ -22,17 +27,24 @@ _SIGNS = {
 # The full-width forms of ASCII's signs; letters, digits and the underscore may be part of a name.
 _FULL_WIDTH = "\uff01-\uff0f\uff1a-\uff20\uff3b-\uff3e\uff40\uff5b-\uff5e"
 _WIDTH = 0xFEE0
+# For `str.translate`: ASCII in the width of Chinese and Japanese characters becomes ASCII.
+FULL_WIDTH_TO_ASCII: Mapping[int, str] = MappingProxyType(
+    {code: chr(code - _WIDTH) for code in range(0xFF01, 0xFF5F)} | {0x3000: " "}
+)
 
 _CODE = re.compile(
     rf"""
     (?P<skipped> --[^\r\n]* | /\*.*?(?:\*/|\Z) | '(?:[^']|'')*'? | "(?:[^"]|"")*"? | `[^`]*`? )
     | (?P<string> (?P<mark>[\u2018\u201a\u201b]) (?P<text>[^\u2018\u2019'\r\n]*) \u2019 )
     | (?P<name> [\u201c\u201e\u201f] (?P<title>[^\u201c\u201d"\r\n]*) \u201d )
-    | (?P<character> [{_BLANKS}{_INVISIBLE}{_SINGLE_QUOTES}{_DOUBLE_QUOTES}{"".join(_SIGNS)}{_FULL_WIDTH}] )
+    | (?P<character> [{_BLANKS}{INVISIBLE}{_SINGLE_QUOTES}{_DOUBLE_QUOTES}{"".join(_SIGNS)}{_FULL_WIDTH}] )
     """,
     re.VERBOSE | re.DOTALL,
 )
 _NAMES = {
+    "\t": "tab",
+    "\n": "line break",
+    "\r": "line break",
     "\ufeff": "byte order mark",
     "\u00a0": "no-break space",
     "\u200b": "zero-width space",
@@ -57,9 +69,8 @@ class LookAlike(NamedTuple):
 
     @property
     def description(self) -> str:
-        """Return its code point and name: `U+FEFF (byte order mark)`."""
-        name = _NAMES.get(self.character) or unicodedata.name(self.character, "control character").lower()
-        return f"U+{ord(self.character):04X} ({name})"
+        """Return its code point and name."""
+        return describe(self.character)
 
     @property
     def message(self) -> str:
@@ -71,6 +82,12 @@ class LookAlike(NamedTuple):
         # Of a pair of quotes, one says it all.
         sign = self.replacement[0] if self.end - self.start > 1 else self.replacement
         return f"{self.description} is not part of AMC SQL: write {sign} instead."
+
+
+def describe(character: str) -> str:
+    """Return the code point and name of a character: `U+FEFF (byte order mark)`."""
+    name = _NAMES.get(character) or unicodedata.name(character, "control character").lower()
+    return f"U+{ord(character):04X} ({name})"
 
 
 def look_alikes(sql: str) -> Iterator[LookAlike]:
@@ -99,7 +116,7 @@ def _meant(character: str) -> tuple[str, bool]:
     """Return what a character stands for, and whether it is a blank."""
     if character in _BLANKS:
         return " ", True
-    if re.match(f"[{_INVISIBLE}]", character):
+    if character in INVISIBLE:
         return "", False
     if re.match(f"[{_SINGLE_QUOTES}]", character):
         return "'", False

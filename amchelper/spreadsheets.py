@@ -3,7 +3,8 @@
 A cell that begins like a formula is run. Of a whole number, 15 digits are kept and leading zeros dropped. An
 apostrophe before the cell says that it is text. Where a semicolon or a tab separates columns, what stands behind one
 in a cell is a cell too, so a sign there gets an apostrophe as well. Values that have such apostrophes themselves get
-one more, so that `unguard` gives every cell back as it was, whichever of our files it comes from.
+one more, so that `unguard` gives every cell back as it was, whichever of our files it comes from. Other programs write
+`="0123"` for the same purpose, which it understands too.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ _NEGATIVE_NUMBER = r"-[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?"
 _SIGN = "[=+@＝＋－＠-]"
 _INNER = re.compile(rf"([;,\t])('*{_SIGN})")
 _INNER_GUARDED = re.compile(rf"([;,\t])'('*{_SIGN})")
+_AS_TEXT = re.compile(r'="((?:[^"]|"")*)"')
 _NEEDS_GUARD = re.compile(rf"'*({_FORMULA}|{_SPOILED}\Z)")
 
 
@@ -27,7 +29,9 @@ def guard(text: str) -> str:
 
 
 def unguard(cell: str) -> str:
-    """Return the text of a cell that `guard` or `guard_sql` wrote."""
+    """Return the text of a cell that `guard` or `guard_sql` wrote, or another program as `="…"`."""
+    if formula := _AS_TEXT.fullmatch(cell):
+        return formula[1].replace('""', '"')
     text = cell[1:] if cell.startswith("'") and _NEEDS_GUARD.match(cell) else cell
     return _INNER_GUARDED.sub(r"\1\2", text)
 

@@ -12,11 +12,13 @@ from django.conf import settings
 from django.core import signing
 from django.core.exceptions import ValidationError
 from django.core.files.uploadedfile import UploadedFile
+from django.template.defaultfilters import filesizeformat
 
 from amchelper.words import counted
 from instances.models import AMCInstance, InstanceBrand, MappingKind
 from instances.models.mapping import ASINQuerySet, CampaignQuerySet
-from instances.services.mapping_text import MAX_FILE_BYTES, LineError, PasteKind, decode, parse_csv, parse_list
+from instances.services.mapping_files import MAX_FILE_BYTES
+from instances.services.mapping_text import MAX_ERRORS, LineError, PasteKind, Reading, parse_file, parse_list
 from instances.services.mappings import Entry, assign_brands, mappings_of
 
 _STAGED_SALT = "instances.forms.mappings.staged"
@@ -44,20 +46,25 @@ class MappingForm(forms.Form):
             attrs={"rows": 10, "class": "mono", "spellcheck": "false", "autocapitalize": "none",
                    "data-max-bytes": settings.DATA_UPLOAD_MAX_MEMORY_SIZE - _ROOM_IN_A_FORM}
         ),
-        help_text="One per line. ASINs may also be separated by spaces or commas; a line of digits is a campaign ID.",
+        help_text=(
+            "One per line, with or without a heading. ASINs may also be separated by spaces, commas or pipes, or be"
+            " links to their pages; a line of digits is a campaign ID."
+        ),
     )  # fmt: skip
     file = forms.FileField(
         required=False,
         allow_empty_file=True,
         label="Or upload a CSV file",
-        widget=forms.FileInput(attrs={"accept": ".csv,.tsv,.txt,text/csv,text/plain"}),
+        widget=forms.FileInput(
+            attrs={"accept": ".csv,.tsv,.txt,text/csv,text/plain", "data-max-bytes": MAX_FILE_BYTES}
+        ),
     )
 
     def __init__(self, *args: Any, instance: AMCInstance, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.instance = instance
         self.entries: list[Entry] = []
-        self.ignored: list[str] = []
+        self.notes: list[str] = []
         self.line_errors: list[LineError] = []
         brands = InstanceBrand.objects.filter(instance=instance)
         field = self.fields["brand"]
@@ -70,9 +77,8 @@ class MappingForm(forms.Form):
         """Refuse what is too large to be a list."""
         file: UploadedFile | None = self.cleaned_data["file"]
         if file and (file.size or 0) > MAX_FILE_BYTES:
-            raise ValidationError(
-                f"A file has at most {MAX_FILE_BYTES // 1024 // 1024} MB. Split it into several files."
-            )
+            found, most = filesizeformat(file.size or 0), filesizeformat(MAX_FILE_BYTES)
+            raise ValidationError(f"This file has {found}; at most {most} are read. Split it into several files.")
         return file
 
     def clean(self) -> dict[str, Any]:
@@ -85,21 +91,31 @@ class MappingForm(forms.Form):
             raise ValidationError("Paste or upload, not both: empty the text or take the file away.")
         if file is None and not text.strip():
             raise ValidationError("Paste ASINs or campaigns, or choose a file.")
-        kinds = PasteKind(data["kinds"])
-        reading = parse_list(text, kinds) if file is None else parse_csv(self._text_of(file), kinds)
-        self.ignored = reading.ignored
+        reading = self._read(text, file, PasteKind(data["kinds"]))
+        self.notes = list(reading.notes.values())
         self.entries, self.line_errors = assign_brands(self.instance, reading, data["brand"])
         if self.line_errors:
-            lines = len({error.line for error in self.line_errors})
-            raise ValidationError(f"{counted(lines, 'line')} cannot be taken. Nothing was saved.")
+            raise ValidationError(f"{self._count_errors()} cannot be taken. Nothing was saved.")
         if not self.entries:
             raise ValidationError("There is nothing in it: no ASIN and no campaign.")
         return data
 
+    @property
+    def has_all_errors(self) -> bool:
+        """Return whether everything was read; otherwise there may be more errors than `line_errors`."""
+        return len(self.line_errors) < MAX_ERRORS
+
+    def _count_errors(self) -> str:
+        if not self.has_all_errors:
+            return f"At least {len(self.line_errors):,} values"
+        return counted(len({error.line for error in self.line_errors}), "line")
+
     @staticmethod
-    def _text_of(file: UploadedFile) -> str:
+    def _read(text: str, file: UploadedFile | None, kinds: PasteKind) -> Reading:
+        if file is None:
+            return parse_list(text, kinds)
         try:
-            return decode(file.read())
+            return parse_file(file, kinds)
         except ValueError as error:
             raise ValidationError({"file": str(error)}) from error
 

@@ -12,7 +12,14 @@ from django.db.models import Q
 from django.db.models.functions import Length, Upper
 from django.db.models.lookups import Exact, LessThanOrEqual
 
-from amc_facts.identifiers import ASIN_FIRST_CHARACTERS, ASIN_LENGTH, MAX_ID_DIGITS
+from amc_facts.identifiers import (
+    ASIN_FIRST_CHARACTERS,
+    ASIN_LENGTH,
+    MAX_ID_DIGITS,
+    asin_tokens,
+    asins_of,
+    without_invisible,
+)
 from amchelper.access import OwnedQuerySet
 from instances.models.instance import AMCInstance, InstanceBrand
 
@@ -50,10 +57,10 @@ class ASINQuerySet(MappingQuerySet["BrandASIN"]):
 
     def search(self, text: str) -> ASINQuerySet:
         """Return the ASINs that hold any word of `text`: users look for one, or paste a few."""
-        found = Q()
-        for word in text.split():
-            found |= Q(asin__contains=word.upper())
-        return self.filter(found)
+        words = [word for token in asin_tokens(text) for word in asins_of(token) or [without_invisible(token)]]
+        if not words:
+            return self.none() if text.strip() else self
+        return self.filter(reduce(or_, (Q(asin__contains=word.upper()) for word in words)))
 
 
 class CampaignQuerySet(MappingQuerySet["BrandCampaign"]):

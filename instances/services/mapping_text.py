@@ -2,46 +2,40 @@
 
 from __future__ import annotations
 
-import csv
 import io
-import re
-import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 from django.db.models import TextChoices
 
-from amc_facts.identifiers import (
-    ASIN_LENGTH,
-    ASIN_SEPARATORS,
-    ID_LINE,
-    ID_SEPARATORS,
-    MAX_ID,
-    MAX_ID_DIGITS,
-    ROUNDED_ID,
-    is_asin,
-)
+from amc_facts.characters import INVISIBLE
+from amc_facts.identifiers import ROUNDED_ID, asins_of, campaign_ids_of
 from amchelper.spreadsheets import unguard
-from amchelper.words import counted
-from instances.models.mapping import NAME_LENGTH, MappingKind, fold_campaign
+from amchelper.words import counted, pluralized
+from instances.models.mapping import MappingKind
+from instances.services.mapping_files import (
+    BoundedLines,
+    Layout,
+    ReadingError,
+    encoding_note,
+    encodings_of,
+    layout_of_file,
+    layout_of_paste,
+    no_text,
+    opened,
+    records,
+)
+from instances.services.mapping_values import CLEAN, ROUNDED, TOKENS, asins_in, hidden_in, is_near_asin
 
+# Reading stops after that many.
 MAX_ROWS = 100_000
-MAX_FILE_BYTES = 10 * 1024 * 1024
-COLUMNS = ("asin", "campaign_id", "campaign_name", "brand")
-_ALIASES = {"asins": "asin", "campaign": "campaign_name", "campaign_names": "campaign_name",
-            "campaign_ids": "campaign_id", "campaignid": "campaign_id", "brand_name": "brand"}  # fmt: skip
-_INVISIBLE = "\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
-_NEVER_IN_A_NAME = ("Cc", "Zl", "Zp", "Cs")
+MAX_ERRORS = 1_000
 _SHOWN_OF_A_VALUE = 60
-_MAX_HEADER_CHARACTERS = 10_000
-# Below the limit of Python's csv module, which is one for the whole process and raised by what reads results.
-_MAX_CELL_CHARACTERS = 100_000
-_ASIN_FORM = "An ASIN is B and nine letters or digits, or the ISBN-10 of a book"
-_BROKEN_QUOTE = 'A quote (") is not closed, or text follows the closing one. The lines after it were not read.'
-_TOO_LONG_A_CELL = f'A cell has at most {_MAX_CELL_CHARACTERS:,} characters. Is a quote (") missing?'
-_TOO_MANY_COLUMNS = "This line has more columns than the first. A value with a separator in it needs quotes."
-_ROUNDED = "A spreadsheet rounded this ID. Format the column as text, enter the ID again and save."
+_SHOWN_OF_IGNORED = 200
+_KINDS = {kind.value: kind for kind in MappingKind}
+_MANY_COLUMNS = "This line has more columns than are named. A value with a separator in it needs quotes."
+_NO_VALUE = "This line holds neither an ASIN nor a campaign."
 
 
 class PasteKind(TextChoices):
@@ -68,201 +62,209 @@ class LineError(NamedTuple):
     reason: str
 
 
+class _FullError(Exception):
+    """There are so many rows or errors that the rest is not read."""
+
+
 @dataclass
 class Reading:
-    """What a text says."""
+    """What a text says: each thing once for each brand, as far as MAX_ROWS and MAX_ERRORS go."""
 
     rows: list[Row] = field(default_factory=list)
     errors: list[LineError] = field(default_factory=list)
-    # Columns of a file that mean nothing here.
-    ignored: list[str] = field(default_factory=list)
+    # What was understood although it was not said plainly, by subject; a sentence each.
+    notes: dict[str, str] = field(default_factory=dict)
+    _seen: set[tuple[MappingKind, str, str]] = field(default_factory=set)
 
-    def take(self, kind: MappingKind, raw: str, line: int, brand: str = "") -> None:
-        """Add one value, or the reason why it cannot be."""
+    def take(self, kind: MappingKind, token: str, line: int, brand: str = "") -> None:
+        """Add what a token says, or the reason why it cannot be."""
         try:
-            self.rows.append(Row(kind, _CLEAN[kind](raw), line, brand))
+            values = CLEAN[kind](token)
         except ValueError as reason:
-            self.refuse(line, raw, str(reason))
+            self.refuse(line, token, str(reason))
+            return
+        for value in values:
+            if kind == MappingKind.CAMPAIGN_NAME and (hidden := hidden_in(value)):
+                self.note(
+                    "hidden", f"Line {line:,} holds {hidden}, which cannot be seen. It was kept in the name."
+                )
+            if (kind, value, brand) not in self._seen:
+                self._add(Row(kind, value, line, brand))
 
     def refuse(self, line: int, value: str, reason: str) -> None:
         """Add an error."""
         short = value if len(value) <= _SHOWN_OF_A_VALUE else f"{value[:_SHOWN_OF_A_VALUE]}…"
         self.errors.append(LineError(line, short, reason))
+        if len(self.errors) >= MAX_ERRORS:
+            raise _FullError
+
+    def note(self, subject: str, sentence: str) -> None:
+        """Say something about the reading, once for each subject."""
+        self.notes.setdefault(subject, sentence)
+
+    def _add(self, row: Row) -> None:
+        if len(self.rows) >= MAX_ROWS:
+            self.refuse(row.line, "", f"At most {MAX_ROWS:,} rows at a time; this has more. Split it.")
+            raise _FullError
+        self.rows.append(row)
+        self._seen.add((row.kind, row.value, row.brand))
 
 
 def parse_asins(text: str) -> Reading:
-    """Read ASINs separated by white space, commas, semicolons, quotes or brackets."""
-    return _parse_list(text, PasteKind.ASINS)
+    """Read ASINs separated by white space, commas, semicolons, pipes, quotes or brackets, and links to products."""
+    return parse_list(text, PasteKind.ASINS)
 
 
 def parse_campaigns(text: str) -> Reading:
     """Read one campaign per line, because names hold commas; a line of digits only is a row of IDs."""
-    return _parse_list(text, PasteKind.CAMPAIGNS)
+    return parse_list(text, PasteKind.CAMPAIGNS)
 
 
 def parse_list(text: str, kinds: PasteKind) -> Reading:
-    """Read pasted text."""
-    return parse_asins(text) if kinds == PasteKind.ASINS else parse_campaigns(text)
+    """Read pasted text: a list of `kinds`, perhaps under a heading, or cells with the names of their columns."""
+    # Not splitlines(): a name may hold one of the exotic separators that cuts at.
+    lines = BoundedLines(io.StringIO(text, newline=""), max_characters=len(text))
+    return _reading(lambda reading: _read_paste(reading, lines, kinds))
 
 
-def decode(data: bytes) -> str:
-    """Return the text of a file; raises ValueError for one that is not text in UTF-8 or UTF-16."""
-    encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
-    try:
-        text = data.decode(encoding)
-    except UnicodeDecodeError:
-        text = "\0"
-    if "\0" in text:
-        raise ValueError("This file is not a CSV file in UTF-8. In the spreadsheet, save it as “CSV UTF-8”.")
-    return text
+def parse_file(file: IO[bytes], kinds: PasteKind) -> Reading:
+    """Read a file with the columns COLUMNS, by its header or in that order.
+
+    One column without a known header is a list of `kinds`. Raises NoTextError for a file that is none of text.
+    """
+    for encoding in encodings_of(file):
+        with opened(file, encoding) as text:
+            lines = BoundedLines(text, may_be_binary=True)
+            try:
+                reading = _read_lines(lines, kinds)
+            except UnicodeError:
+                continue
+        if note := encoding_note(encoding, lines.sample):
+            reading.note("encoding", note)
+        return reading
+    raise no_text()
 
 
 def parse_csv(text: str, kinds: PasteKind) -> Reading:
-    """Read a file with the columns COLUMNS, by its header or in that order.
+    """Read the text of a file as `parse_file` does."""
+    return _read_lines(BoundedLines(io.StringIO(text, newline="")), kinds)
 
-    One column without a known header is a list of `kinds`.
-    """
-    first = _first_line(text)
-    delimiter = max(",;\t", key=first.count)
-    names = [_column(name) for name in next(csv.reader([first.rstrip(f" {delimiter}")], delimiter=delimiter), [])]
-    has_header = any(name in COLUMNS for name in names)
+
+def _read_lines(lines: BoundedLines, kinds: PasteKind) -> Reading:
+    return _reading(lambda reading: _read_file(reading, lines, kinds))
+
+
+def _reading(fill: Callable[[Reading], None]) -> Reading:
     reading = Reading()
-    if has_header and not set(names) & set(MappingKind.values):
-        reading.refuse(1, first, "No column is called asin, campaign_id or campaign_name.")
-    elif not has_header and len(names) not in (0, 1, len(COLUMNS)):
-        reading.refuse(1, first, f"Begin the file with the names of its columns: {', '.join(COLUMNS)}.")
-    if reading.errors:
-        return reading
-    records = _records(text, delimiter, reading)
-    if has_header:
-        next(records, None)
-        reading.ignored = [name for name in names if name and name not in COLUMNS]
-    elif len(names) > 1:
-        names = list(COLUMNS)
-    for line, cells in records:
-        if any(cell.strip() for cell in cells[len(names) :]):
-            reading.refuse(line, cells[len(names)], _TOO_MANY_COLUMNS)
-        elif len(names) == 1 and not has_header:
-            _take_listed(reading, kinds, unguard(cells[0].strip(" ")), line)
+    try:
+        fill(reading)
+    except ReadingError as error:
+        reading.refuse(error.line, error.value, str(error))
+    except _FullError:
+        pass
+    return reading
+
+
+def _read_paste(reading: Reading, lines: BoundedLines, kinds: PasteKind) -> None:
+    layout = layout_of_paste(lines)
+    if layout and len(layout.names) > 1:
+        _read_table(reading, lines, layout)
+        return
+    if layout:
+        lines.skip(layout.begin)
+        is_asins = layout.names[0] == MappingKind.ASIN
+        kinds = PasteKind.ASINS if is_asins else PasteKind.CAMPAIGNS
+        reading.note(
+            "heading", f"Line {lines.number:,} is the heading of a list of {kinds.label}; it was left out."
+        )
+    for content in lines:
+        _take_listed(reading, kinds, content, lines.number)
+
+
+def _read_file(reading: Reading, lines: BoundedLines, kinds: PasteKind) -> None:
+    layout = layout_of_file(lines, is_asins=kinds == PasteKind.ASINS)
+    if layout.above:
+        reading.note(
+            "above", f"{_lines(layout.above)} above the names of the columns {_were(layout.above)} left out."
+        )
+    if layout.names:
+        _read_table(reading, lines, layout)
+        return
+    if not layout.delimiter:
+        for content in lines:
+            _take_listed(reading, kinds, unguard(content.strip()), lines.number)
+        return
+    for line, cells in records(lines, layout.delimiter):
+        if any(cell.strip() for cell in cells[1:]):
+            reading.refuse(line, cells[1], _MANY_COLUMNS)
         else:
-            _take_record(reading, line, names, cells)
-    return _limited(reading)
+            _take_listed(reading, kinds, unguard(cells[0].strip(" ")), line)
 
 
-def clean_asin(raw: str) -> str:
-    """Return an ASIN in capitals without spaces; raises ValueError with the reason."""
-    compact = "".join(raw.split()).strip(_INVISIBLE)
-    asin = compact.upper()
-    if not (compact.isascii() and asin.isalnum()):
-        raise ValueError(f"{_ASIN_FORM}; this holds other characters.")
-    if len(asin) != ASIN_LENGTH:
-        lost = ": a spreadsheet may have dropped a leading 0" if asin.isdecimal() and len(asin) == 9 else ""
-        raise ValueError(f"{_ASIN_FORM}; this has {counted(len(asin), 'character')}{lost}.")
-    if not is_asin(asin):
-        isbn = ", and its check digit is not that of an ISBN-10" if asin[:-1].isdecimal() else ""
-        raise ValueError(f"{_ASIN_FORM}; this begins with {asin[0]}{isbn}.")
-    return asin
+def _read_table(reading: Reading, lines: BoundedLines, layout: Layout) -> None:
+    lines.skip(layout.begin)
+    if layout.ignored:
+        names = ", ".join(layout.ignored)[:_SHOWN_OF_IGNORED]
+        reading.note("ignored", f"Columns that mean nothing here: {names}.")
+    width, without = len(layout.names), 0
+    for line, cells in records(lines, layout.delimiter):
+        if any(cell.strip() for cell in cells[width:]):
+            reading.refuse(line, cells[width], _MANY_COLUMNS)
+        elif _take_record(reading, line, layout.names, cells):
+            continue
+        elif layout.ignored:
+            # A report has lines about other things.
+            without += 1
+        else:
+            reading.refuse(line, "".join(cells).strip(), _NO_VALUE)
+    if without:
+        reading.note("without", f"{_lines(without)} without an ASIN or a campaign {_were(without)} left out.")
 
 
-def clean_campaign_id(raw: str) -> str:
-    """Return the digits of a campaign ID; raises ValueError with the reason."""
-    digits = raw.strip().strip(_INVISIBLE)
-    if ROUNDED_ID.fullmatch(digits):
-        raise ValueError(_ROUNDED)
-    if not (digits.isascii() and digits.isdecimal()):
-        raise ValueError("A campaign ID has digits only.")
-    if digits.startswith("0"):
-        raise ValueError("A campaign ID does not begin with 0.")
-    if len(digits) > MAX_ID_DIGITS or int(digits) > MAX_ID:
-        raise ValueError("This is larger than any campaign ID (64 bits).")
-    return digits
-
-
-def clean_campaign_name(raw: str) -> str:
-    """Return a name as Amazon has it, without white space around it; raises ValueError with the reason."""
-    name = raw.strip().strip(_INVISIBLE)
-    if any(unicodedata.category(character) in _NEVER_IN_A_NAME for character in name):
-        raise ValueError("A campaign name has no tabs, line breaks or control characters.")
-    if len(name) > NAME_LENGTH or len(fold_campaign(name)) > 3 * NAME_LENGTH:
-        raise ValueError(f"A campaign name has at most {NAME_LENGTH} characters; this has {len(name)}.")
-    return name
-
-
-_CLEAN: dict[MappingKind, Callable[[str], str]] = {
-    MappingKind.ASIN: clean_asin,
-    MappingKind.CAMPAIGN_ID: clean_campaign_id,
-    MappingKind.CAMPAIGN_NAME: clean_campaign_name,
-}
-
-
-def _first_line(text: str) -> str:
-    found = re.search(r"[^\r\n\s][^\r\n]*", text)
-    return found[0][:_MAX_HEADER_CHARACTERS] if found else ""
-
-
-def _parse_list(text: str, kinds: PasteKind) -> Reading:
-    reading = Reading()
-    # Not splitlines(): a name may hold one of the exotic separators that cuts at.
-    for line, content in enumerate(re.split(r"\r\n|\r|\n", text), 1):
-        _take_listed(reading, kinds, content, line)
-    return _limited(reading)
+def _take_record(reading: Reading, line: int, names: Sequence[str], cells: Sequence[str]) -> bool:
+    """Take the values of a row; return whether there were any."""
+    filled = [(name, unguard(cell.strip(" "))) for name, cell in zip(names, cells, strict=False) if name and cell]
+    brand = next((cell.strip() for name, cell in filled if name == "brand"), "")
+    has_values = False
+    for name, cell in filled:
+        if kind := _KINDS.get(name):
+            for token in TOKENS[kind](cell) if cell.strip() else ():
+                has_values = True
+                reading.take(kind, token, line, brand)
+    return has_values
 
 
 def _take_listed(reading: Reading, kinds: PasteKind, content: str, line: int) -> None:
+    content = content.strip().strip(INVISIBLE).strip()
     if kinds == PasteKind.ASINS:
-        for token in ASIN_SEPARATORS.split(content):
-            if token.strip(_INVISIBLE):
-                reading.take(MappingKind.ASIN, token, line)
-        return
-    content = content.strip().strip(_INVISIBLE)
-    if ID_LINE.fullmatch(content):
-        for token in filter(None, ID_SEPARATORS.split(content)):
+        for token in _asins_beside_text(reading, content, line) if "\t" in content else asins_in(content):
+            reading.take(MappingKind.ASIN, token, line)
+    elif (ids := campaign_ids_of(content)) is not None:
+        for token in ids:
             reading.take(MappingKind.CAMPAIGN_ID, token, line)
     elif ROUNDED_ID.fullmatch(content):
-        reading.refuse(line, content, _ROUNDED)
+        reading.refuse(line, content, ROUNDED)
     elif content:
         reading.take(MappingKind.CAMPAIGN_NAME, content, line)
 
 
-def _column(name: str) -> str:
-    plain = re.sub(r"[\s-]+", "_", name.strip().strip(_INVISIBLE).casefold())
-    return _ALIASES.get(plain, plain)
+def _asins_beside_text(reading: Reading, content: str, line: int) -> Iterator[str]:
+    """Return the tokens of the cells with ASINs; in a line of a spreadsheet titles and numbers stand beside them."""
+    cells = [cell.strip() for cell in content.split("\t") if cell.strip()]
+    is_wanted = [any(asins_of(token) or is_near_asin(token) for token in asins_in(cell)) for cell in cells]
+    if not any(is_wanted):
+        is_wanted[:1] = [True]
+    for cell, wanted in zip(cells, is_wanted, strict=True):
+        if wanted:
+            yield from asins_in(cell)
+        else:
+            short = cell[:_SHOWN_OF_A_VALUE]
+            reading.note("beside", f"Text beside the ASINs was left out, such as “{short}” in line {line:,}.")
 
 
-def _records(text: str, delimiter: str, reading: Reading) -> Iterator[tuple[int, Sequence[str]]]:
-    """Return the line each record begins in and its cells; a broken quote ends the file with an error."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    begin = 1
-    while True:
-        try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            reading.refuse(begin, "", _TOO_LONG_A_CELL if "field limit" in str(error) else _BROKEN_QUOTE)
-            return
-        if long := next((cell for cell in cells if len(cell) > _MAX_CELL_CHARACTERS), None):
-            reading.refuse(begin, long, _TOO_LONG_A_CELL)
-        elif any(cell.strip() for cell in cells):
-            yield begin, cells
-        begin = reader.line_num + 1
+def _lines(count: int) -> str:
+    return counted(count, "line")
 
 
-def _take_record(reading: Reading, line: int, names: Sequence[str], cells: Sequence[str]) -> None:
-    filled = [(name, unguard(cell.strip(" "))) for name, cell in zip(names, cells, strict=False)]
-    brand = next((cell.strip() for name, cell in filled if name == "brand"), "")
-    values = [(name, cell) for name, cell in filled if name in MappingKind.values and cell.strip()]
-    for name, cell in values:
-        reading.take(MappingKind(name), cell, line, brand)
-    if not values:
-        reading.refuse(line, brand, "This line holds neither an ASIN nor a campaign.")
-
-
-def _limited(reading: Reading) -> Reading:
-    if len(reading.rows) > MAX_ROWS:
-        reading.refuse(
-            reading.rows[MAX_ROWS].line,
-            "",
-            f"At most {MAX_ROWS:,} rows at a time; this has {len(reading.rows):,}.",
-        )
-    return reading
+def _were(count: int) -> str:
+    return pluralized(count, "was", "were")

@@ -23,11 +23,8 @@ from instances.models import AMCInstance, BrandASIN, BrandCampaign, InstanceBran
 from instances.models.mapping import ASINQuerySet, CampaignQuerySet, fold_campaign
 from instances.services.brands import fold
 from instances.services.configuration import invalidate_configuration
-from instances.services.mapping_text import (
-    COLUMNS,
-    LineError,
-    Reading,
-)
+from instances.services.mapping_files import COLUMNS
+from instances.services.mapping_text import MAX_ERRORS, LineError, Reading
 
 logger = logging.getLogger(__name__)
 
@@ -142,11 +139,16 @@ class ReplacePreview:
 def assign_brands(
     instance: AMCInstance, reading: Reading, brand: InstanceBrand | None = None
 ) -> tuple[list[Entry], list[LineError]]:
-    """Return rows with their brands, each once, and all errors by line; rows without a brand get `brand`."""
+    """Return rows with their brands, each once, and the errors by line, at most MAX_ERRORS.
+
+    Rows without a brand get `brand`.
+    """
     brands = {known.folded: known.pk for known in InstanceBrand.objects.filter(instance=instance)}
     errors = list(reading.errors)
     entries = []
     for row in reading.rows:
+        if len(errors) >= MAX_ERRORS:
+            break
         brand_id = brands.get(fold(" ".join(row.brand.split()))) if row.brand else brand.pk if brand else None
         if brand_id is None:
             reason = "This is not a brand of the instance. Add it under Settings, or correct it."
@@ -269,7 +271,7 @@ def count_by_brand(instance: AMCInstance) -> list[BrandCounts]:
 
 
 def export_rows(instance: AMCInstance, brand: InstanceBrand | None = None) -> Iterator[str]:
-    """Return a CSV file line by line; `parse_csv` reads it back as it was, and no cell is a formula.
+    """Return a CSV file line by line; `parse_file` reads it back as it was, and no cell is a formula.
 
     IDs of campaigns are plain digits, which other programs read; a spreadsheet has to be told that they are text.
     """

@@ -24,10 +24,11 @@ from instances.models.mapping import ASINQuerySet, CampaignQuerySet
 from instances.presenters.breadcrumbs import instance_breadcrumbs
 from instances.services import mappings as services
 from instances.services.access import get_instance, get_instance_to_edit
-from instances.services.mapping_text import COLUMNS, MAX_ROWS
+from instances.services.mapping_files import COLUMNS
+from instances.services.mapping_text import MAX_ROWS
 
 PER_PAGE = 100
-ERRORS_SHOWN = 500
+ERRORS_SHOWN = 100
 SAMPLES_SHOWN = 6
 BYTE_ORDER_MARK = "\ufeff"
 
@@ -73,7 +74,9 @@ def mapping_create(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
         form.add_error(None, error.message)
         return _form(request, instance, form)
     there = f" {counted(changes.kept, 'was', 'were')} there already." if changes.kept else ""
-    messages.success(request, f"{counted(changes.added, 'mapping')} added.{there}{_ignored(form)}")
+    messages.success(request, f"{counted(changes.added, 'mapping')} added.{there}")
+    if form.notes:
+        messages.warning(request, " ".join(form.notes))
     return _to_list(request, instance, form.entries)
 
 
@@ -131,6 +134,7 @@ def _form(request: HtmxHttpRequest, instance: AMCInstance, form: MappingForm, **
         "form": form,
         "errors": form.line_errors[:ERRORS_SHOWN],
         "errors_more": max(0, len(form.line_errors) - ERRORS_SHOWN),
+        "has_all_errors": form.has_all_errors,
         "columns": COLUMNS,
         "max_rows": MAX_ROWS,
         "has_brands": bool(instance.brands.all()),
@@ -208,7 +212,3 @@ def _frame(instance: AMCInstance, here: str = "") -> dict[str, Any]:
     listed = ("Mappings", reverse("instances:mapping-list", args=[instance.pk]))
     way = instance_breadcrumbs(instance, listed, here=here) if here else instance_breadcrumbs(instance)
     return {"instance": instance, "tab": "mappings", "breadcrumbs": way}
-
-
-def _ignored(form: MappingForm) -> str:
-    return f" Columns that mean nothing here: {', '.join(form.ignored)[:200]}." if form.ignored else ""

@@ -129,7 +129,17 @@ class AddPageTests(PageTestCase):
     def test_many_errors_are_counted_and_the_first_shown(self) -> None:
         response = self.add("\n".join(["bad"] * 700))
         self.assertContains(response, "700 lines cannot be taken")
-        self.assertContains(response, "And 200 more.")
+        self.assertContains(response, "And 600 more.")
+
+    def test_errors_without_end_are_counted_as_far_as_they_were_read(self) -> None:
+        for text, fields in (("x\n" * 5_000, {}), (f"asin,brand\n{self.many_of_no_brand()}", {"brand": ""})):
+            response = self.upload(text, **fields)
+            self.assertContains(response, "At least 1,000 values cannot be taken. Nothing was saved.")
+            self.assertContains(response, "And at least 900 more: reading stopped there.")
+
+    @staticmethod
+    def many_of_no_brand() -> str:
+        return "\n".join(f"B{number:09d},Nobody" for number in range(5_000))
 
     def test_files_name_brands_and_kinds(self) -> None:
         text = f"brand,asin,campaign_id,campaign_name,title\nnorda,{A},{LONG_ID},\nWellhome,{B},,Summer\n"
@@ -140,14 +150,14 @@ class AddPageTests(PageTestCase):
         self.assertContains(self.client.get(self.url("list")), "Columns that mean nothing here: title.")
 
     def test_what_cannot_be_read_is_said(self) -> None:
-        latin = SimpleUploadedFile("x.csv", "campaign_name\nÄrmel".encode("latin-1"))
+        workbook = SimpleUploadedFile("x.csv", b"PK\x03\x04")
         for fields, message in (
             ({}, "Paste ASINs or campaigns, or choose a file."),
             ({"text": A, "file": SimpleUploadedFile("x.csv", b"asin")}, "Paste or upload, not both"),
             ({"text": A, "brand": ""}, "This line names no brand"),
             ({"text": A, "brand": self.secret.pk}, "Select a valid choice"),
             ({"text": A, "kinds": "x"}, "Select a valid choice"),
-            ({"file": latin}, "CSV UTF-8"),
+            ({"file": workbook}, "save it as “CSV UTF-8”"),
             ({"file": SimpleUploadedFile("x.csv", b"asin\n")}, "There is nothing in it"),
             ({"file": SimpleUploadedFile("x.csv", b"")}, "There is nothing in it"),
         ):
@@ -156,8 +166,22 @@ class AddPageTests(PageTestCase):
         self.assertEqual(BrandASIN.objects.count(), 0)
 
     def test_a_file_that_is_too_large_is_refused(self) -> None:
-        with mock.patch("instances.forms.mappings.MAX_FILE_BYTES", 1024):
-            self.assertContains(self.upload("x" * 1025), "Split it into several files")
+        response = self.upload("x" * (10 * 1024 * 1024 + 52_429))
+        self.assertContains(response, "This file has 10.1\xa0MB; at most 10.0\xa0MB are read. Split it")
+
+    def test_how_something_was_understood_is_said_before_and_after_saving(self) -> None:
+        latin = "Export of today\n\ncampaign_name,brand,Clicks\nÄrmel,Norda,1\n".encode("cp1252")
+        notes = (
+            "1 line above the names of the columns was left out.",
+            "Columns that mean nothing here: Clicks.",
+            "The file is not in UTF-8 and was read as Windows-1252: “Ärmel,Norda,1”.",
+        )
+        response = self.add(file=SimpleUploadedFile("x.csv", latin), action="replace")
+        for note in notes:
+            self.assertContains(response, note)
+        self.add(file=SimpleUploadedFile("x.csv", latin))
+        self.assertEqual(mapped_values(self.instance).campaign_names, ["Ärmel"])
+        self.assertContains(self.client.get(self.url("list")), " ".join(notes))
 
     def test_the_only_brand_is_chosen_already(self) -> None:
         self.assertIsNone(MappingForm(instance=self.instance).fields["brand"].initial)
@@ -292,10 +316,11 @@ class ExportTests(PageTestCase):
         )
 
     def test_exported_file_uploads_again(self) -> None:
-        add_mappings(self.instance, [*self.asins(A), *self.campaigns("-5", "a, b")], actor=None)
+        awkward = ("-5", "a, b", "sep=;", "x | y", '="1"', "'=1", '"')
+        add_mappings(self.instance, [*self.asins(A, "0306406152"), *self.campaigns(*awkward)], actor=None)
         exported = b"".join(self.client.get(self.url("export"))).decode()
         response = self.upload(exported, brand="", action="replace")
-        self.assertContains(response, "Nothing would change: all 3 are there")
+        self.assertContains(response, "Nothing would change: all 9 are there")
 
 
 class ReadOnlyTests(PageTestCase):

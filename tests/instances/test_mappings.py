@@ -261,7 +261,10 @@ class ReadTests(MappingTestCase):
 
     def test_search(self) -> None:
         found = mappings_of(self.instance)
-        self.assertEqual([str(row) for row in found.asins.search("00b 00c")], [B, C])
+        for text in ("00b 00c", f"{B}, {C}", "“00b”|\u200b00c", f"https://www.amazon.com/dp/{B}?th=1 {C}"):
+            self.assertEqual([str(row) for row in found.asins.search(text)], [B, C])
+        self.assertEqual([str(row) for row in found.asins.search(" , ")], [])
+        self.assertEqual(found.asins.search(" ").count(), 4)
         self.assertEqual([str(row) for row in found.campaigns.search("MM su")], ["Summer", "Summer"])
         self.assertEqual([str(row) for row in found.campaigns.search("%")], [])
 
