@@ -29,6 +29,8 @@ from local_amc.responses import (
 )
 
 _MAX_WAIT_SECONDS = 120.0
+# How soon a slow answer notices that its fault was disarmed.
+_LOOK_AGAIN_SECONDS = 0.1
 
 
 class DropConnectionError(ConnectionError):
@@ -81,6 +83,36 @@ def _hang(fault: Fault, request: Request) -> Response:
     # Readable means that the client gave up: then this thread is not kept waiting.
     select.select([connection], [], [], min(fault.seconds or 60, _MAX_WAIT_SECONDS))
     raise DropConnectionError
+
+
+def _drip(fault: Fault, request: Request, response: Response) -> Response:
+    """Send the real response a byte at a time; the rest follows at once when the fault is disarmed."""
+    connection: socket.socket = request.environ["werkzeug.socket"]
+    response.direct_passthrough = False
+    body = response.get_data()
+    response.headers.update({"Content-Length": str(len(body)), "Connection": "close"})
+    lines = [f"HTTP/1.1 {response.status}", *(f"{name}: {value}" for name, value in response.headers), "", ""]
+    head = "\r\n".join(lines).encode("latin-1")
+    at_once, slowly = (b"", head + body) if fault.variant == "head" else (head, body)
+    connection.sendall(at_once)
+    for position in range(len(slowly)):
+        if fault.is_disarmed:
+            connection.sendall(slowly[position:])
+            break
+        connection.sendall(slowly[position : position + 1])
+        if _gives_up(connection, fault):
+            break
+    raise DropConnectionError
+
+
+def _gives_up(connection: socket.socket, fault: Fault) -> bool:
+    """Wait for the fault's seconds, or until it is disarmed; returns at once, True, when the client goes away."""
+    ends_at = time.monotonic() + min(fault.seconds or 1, _MAX_WAIT_SECONDS)
+    while (left := ends_at - time.monotonic()) > 0 and not fault.is_disarmed:
+        # Readable means that the client closed the connection.
+        if select.select([connection], [], [], min(left, _LOOK_AGAIN_SECONDS))[0]:
+            return True
+    return False
 
 
 def _slow(fault: Fault, request: Request) -> None:
@@ -136,6 +168,7 @@ _INSTEAD: dict[str, Callable[[Fault, Request], Response | None]] = {
     "reset": _reset,
     "bad_json": lambda fault, request: Response('{"instance": {"instanceId": ', content_type="application/json"),
     "empty_200": lambda fault, request: Response("", content_type="application/json"),
+    "message_200": lambda fault, request: json_response({"message": "This service is being moved"}, 200),
     "invalid_grant": _lwa(400, "invalid_grant"),
     "invalid_client": _lwa(401, "invalid_client"),
     "unauthorized_client": _lwa(400, "unauthorized_client"),
@@ -237,5 +270,6 @@ _CHANGE: dict[str, Callable[[Fault, Request, Response], Response]] = {
     "instance_failed": _edit(_set(creationStatus="FAILED")),
     "wrong_content_type": _wrong_content_type,
     "truncated_body": _truncated,
+    "drip": _drip,
     "account_disappears": _account_disappears,
 }

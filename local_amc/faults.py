@@ -17,7 +17,7 @@ LWA_FAULTS = frozenset(
 INSTANCE_FAULTS = frozenset(
     {"null_fields", "extra_fields", "unknown_status", "instance_in_progress", "instance_failed"}
 )
-PAGING_FAULTS = frozenset({"paging_loop", "paging_empty_page"})
+PAGING_FAULTS = frozenset({"paging_loop", "paging_repeat", "paging_empty_page"})
 # Where a fault strikes that makes sense at one kind of call only: method and endpoint.
 PLACES = {
     "created_but_504": ("POST", "executions"),
@@ -45,8 +45,8 @@ NAMES = (
     | frozenset(PLACES)
     | {
         "token_expired", "forbidden_expired", "wrong_entity", "terms_required", "unknown_instance",
-        "wrong_marketplace", "missing_header", "throttle", "server_error", "slow", "hang", "reset",
-        "truncated_body", "bad_json", "wrong_content_type", "empty_200", "account_disappears",
+        "wrong_marketplace", "missing_header", "throttle", "server_error", "slow", "hang", "drip", "reset",
+        "truncated_body", "bad_json", "wrong_content_type", "empty_200", "message_200", "account_disappears",
     }
 )  # fmt: skip
 ROUTES = frozenset(
@@ -61,6 +61,7 @@ VARIANTS = {
     "throttle": frozenset({"", "seconds", "date", "none", "html"}),
     "server_error": frozenset({"", "json", "message", "html", "empty"}),
     "created_but_504": frozenset({"", "reset"}),
+    "drip": frozenset({"", "head"}),
     "exec_rejected": frozenset({"", "compile", "privacy", "overlap"}),
 }
 STATUSES = {"server_error": frozenset({0, 500, 502, 503, 504}), "unknown_instance": frozenset({0, 403, 404})}
@@ -89,6 +90,8 @@ class Fault:
     armed_at: float = 0.0
     matched: int = 0
     fired: int = 0
+    # Told to whoever is still at work on it.
+    is_disarmed: bool = False
 
     def matches(self, request: Request, endpoint: str, token_issued_at: float | None) -> bool:
         """Return whether the request is one of those this fault is armed for."""
@@ -131,7 +134,7 @@ class Fault:
         return issued_at is not None and issued_at <= self.armed_at - self.seconds
 
 
-_OWN_FIELDS = frozenset({"id", "armed_at", "matched", "fired"})
+_OWN_FIELDS = frozenset({"id", "armed_at", "matched", "fired", "is_disarmed"})
 _TYPES: dict[str, tuple[type, ...]] = {"str": (str,), "int": (int,), "float": (int, float)}
 _FIELDS = {f.name: _TYPES[str(f.type)] for f in fields(Fault) if f.name not in _OWN_FIELDS}
 
@@ -161,6 +164,8 @@ class Faults:
                 for fault in self._armed
                 if (name and fault.fault != name) or (fault_id and fault.id != fault_id)
             ]
+            for fault in self._armed:
+                fault.is_disarmed = fault not in kept
             count, self._armed = len(self._armed) - len(kept), kept
             if not kept:
                 self._throws = 0

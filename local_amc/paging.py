@@ -31,6 +31,9 @@ def page(
     if is_hit_by(request, "paging_loop"):
         # The same token again and again, as a service does that lost its place.
         return {key: list(rows[start:end]), "nextToken": token or _token(0, bound_to)}
+    if is_hit_by(request, "paging_repeat"):
+        # The first page in place of each further one: the list ends, and all but its first rows never came.
+        return {key: list(rows[:limit]), "nextToken": _token(end, bound_to) if end < len(rows) else None}
     if is_hit_by(request, "paging_empty_page"):
         # Nothing on this page, but more to come: a caller that asks on loses no row.
         return {key: [], "nextToken": _token(start, bound_to)}

@@ -211,6 +211,29 @@ class TestFaults:
         with pytest.raises(requests.Timeout):
             requests.get(f"{peer.url}/amc/accounts", headers=headers, timeout=0.5)
 
+    @pytest.mark.parametrize("variant", ["", "head"])
+    def test_dripping_answer_comes_whole_once_disarmed(self, peer: Peer, variant: str) -> None:
+        headers = peer.headers()
+        whole = peer.get("/amc/accounts", headers).content
+        peer.control("POST", "faults", {"fault": "drip", "seconds": 60, "variant": variant})
+        lines = [f"{name}: {value}" for name, value in {**headers, "Host": "x"}.items()]
+        with socket.create_connection(("127.0.0.1", int(peer.url.rsplit(":", 1)[1])), 10) as raw:
+            raw.sendall("\r\n".join(["GET /amc/accounts HTTP/1.1", *lines, "", ""]).encode())
+            came = raw.recv(10_000)
+            while variant != "head" and not came.partition(b"\r\n\r\n")[2]:
+                came += raw.recv(10_000)
+            assert came == b"H" if variant == "head" else came.endswith(b"\r\n\r\n{")
+            peer.control("DELETE", "faults")
+            while more := raw.recv(10_000):
+                came += more
+        assert came.startswith(b"HTTP/1.1 200 OK\r\n")
+        assert came.partition(b"\r\n\r\n")[2] == whole
+
+    def test_message_in_place_of_what_was_asked_for(self, peer: Peer) -> None:
+        peer.control("POST", "faults", {"fault": "message_200"})
+        answer = peer.get("/amc/accounts")
+        assert (answer.status_code, list(answer.json())) == (200, ["message"])
+
     def test_sign_in_faults(self, peer: Peer) -> None:
         for fault, status in (("invalid_grant", 400), ("invalid_client", 401), ("lwa_500", 500), ("lwa_429", 429),
                               ("lwa_503", 503), ("unauthorized_client", 400), ("invalid_scope", 400)):  # fmt: skip
@@ -223,6 +246,12 @@ class TestFaults:
         peer.control("POST", "faults", {"fault": "paging_loop"})
         first = peer.get("/amc/instances", headers).json()["nextToken"]
         assert peer.get("/amc/instances", headers, nextToken=first).json()["nextToken"] == first
+        peer.control("DELETE", "faults")
+        peer.control("POST", "faults", {"fault": "paging_repeat"})
+        pages = [peer.get("/amc/instances", headers, limit="2").json()]
+        pages.append(peer.get("/amc/instances", headers, limit="2", nextToken=pages[0]["nextToken"]).json())
+        assert pages[0]["instances"] == pages[1]["instances"]
+        assert pages[1]["nextToken"] is None
         peer.control("DELETE", "faults")
         peer.control("POST", "faults", {"fault": "paging_empty_page"})
         body = peer.get("/amc/instances", headers).json()
