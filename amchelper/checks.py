@@ -169,9 +169,14 @@ def check_production(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 def check_numbers(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """Counts and intervals must make sense."""
     names = (
-        "HEALTH_CHECK_CONCURRENCY", "HEALTH_CHECK_INTERVAL_MINUTES", "HEALTH_HISTORY_DAYS", "SESSION_IDLE_HOURS",
+        "HEALTH_CHECK_CONCURRENCY",
+        "HEALTH_CHECK_INTERVAL_MINUTES",
+        "HEALTH_HISTORY_DAYS",
+        "MAX_BODY_KB_SIGNED_OUT",
+        "MAX_BODY_MB",
+        "SESSION_IDLE_HOURS",
         "SESSION_MAX_DAYS",
-    )  # fmt: skip
+    )
     return [
         Error(f"{name} must be at least 1.", hint="Leave it out to use the default.", id="amchelper.E011")
         for name in names

@@ -1,18 +1,113 @@
-"""Middleware for htmx: signing in and messages."""
+"""Middleware: how much a request may hold, and for htmx signing in and messages."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from contextlib import suppress
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
+from django.conf import settings
 from django.contrib.auth.middleware import LoginRequiredMiddleware
 from django.contrib.messages import get_messages
-from django.http import HttpRequest, HttpResponse
+from django.core.exceptions import RequestDataTooBig, TooManyFieldsSent, TooManyFilesSent
+from django.http import HttpRequest, HttpResponse, UnreadablePostError
+from django.shortcuts import render
+from django.template.defaultfilters import filesizeformat
 from django.template.loader import render_to_string
 from django_htmx.http import HttpResponseClientRedirect
 
 from amchelper.htmx import HtmxHttpRequest, wants_fragment
+
+_MEGABYTE = 1024 * 1024
+_CHUNK_BYTES = 64 * 1024
+# More digits than any length has.
+_MAX_DIGITS = 18
+# How many times the limit is read, and thrown away, of what a signed-in user sends.
+_MAX_DRAINED = 16
+_NO_LENGTH = "This request does not say how long it is. Nothing was saved. Send it with a Content-Length."
+
+
+class _TooMuch(NamedTuple):
+    """Why a request is refused, and how many bytes of it are read before the answer."""
+
+    message: str
+    drained: int = 0
+
+
+class BodySizeMiddleware:
+    """Answer 413 to a body that is too large, before anything reads it.
+
+    Looking for a form's token parses the whole body, that of a stranger too; files of any size go to the disk.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HtmxHttpRequest) -> HttpResponse:
+        too_much = _length_problem(request) or _form_problem(request)
+        if too_much is None:
+            return self.get_response(request)
+        _drain(request, too_much.drained)
+        if request.htmx:
+            # The page shows the sentence, and its form stays as it is.
+            return HttpResponse(too_much.message, status=413, content_type="text/plain; charset=utf-8")
+        return render(request, "413.html", {"message": too_much.message}, status=413)
+
+
+def _length_problem(request: HtmxHttpRequest) -> _TooMuch | None:
+    """Look at the length alone; the user is only looked up when more depends on it."""
+    text = request.META.get("CONTENT_LENGTH") or "0"
+    if "HTTP_TRANSFER_ENCODING" in request.META or not (text.isascii() and text.isdecimal()):
+        return _TooMuch(_NO_LENGTH)
+    length, most = int(text[:_MAX_DIGITS]), _most_bytes()
+    most_signed_out = min(most, settings.MAX_BODY_KB_SIGNED_OUT * 1024)
+    if length <= most_signed_out:
+        return None
+    found = filesizeformat(length)
+    if not request.user.is_authenticated:
+        return _TooMuch(
+            f"You are not signed in, and then at most {filesizeformat(most_signed_out)} are taken at once; this has"
+            f" {found}. Nothing was saved. Sign in in another tab, then send it again.",
+            most,
+        )
+    if length <= most:
+        return None
+    return _TooMuch(
+        f"This request has {found}; at most {filesizeformat(most)} are taken at once. Nothing was saved. Make the text"
+        " or the file smaller, or split it.",
+        _MAX_DRAINED * most,
+    )
+
+
+def _form_problem(request: HtmxHttpRequest) -> _TooMuch | None:
+    """Read the form, as what comes next would, and say which of its limits it breaks."""
+    try:
+        request.POST  # noqa: B018  reads it
+    except RequestDataTooBig:
+        most = filesizeformat(settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
+        sentence = f"The fields of a form take at most {most} of text. Make it shorter; upload a long list as a file."
+    except TooManyFieldsSent:
+        sentence = f"A form has at most {settings.DATA_UPLOAD_MAX_NUMBER_FIELDS:,} fields. Choose fewer at a time."
+    except TooManyFilesSent:
+        sentence = f"A form has at most {settings.DATA_UPLOAD_MAX_NUMBER_FILES:,} files. Send fewer at a time."
+    except UnreadablePostError:
+        # The client has gone; whoever reads next notices it too.
+        return None
+    else:
+        return None
+    return _TooMuch(f"This form holds more than is taken at once; nothing was saved. {sentence}", _most_bytes())
+
+
+def _most_bytes() -> int:
+    return int(settings.MAX_BODY_MB) * _MEGABYTE
+
+
+def _drain(request: HttpRequest, most: int) -> None:
+    """Read what is still being sent: a browser that is cut off shows a broken connection and not the answer."""
+    with suppress(UnreadablePostError):
+        while most > 0 and (chunk := request.read(_CHUNK_BYTES)):
+            most -= len(chunk)
 
 
 class HtmxLoginRequiredMiddleware(LoginRequiredMiddleware):

@@ -78,6 +78,8 @@ MIDDLEWARE = [
     "django_htmx.middleware.HtmxMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "amchelper.sessions.SessionLimitsMiddleware",
+    # Before any view or check reads the body, and after what its answer needs.
+    "amchelper.middleware.BodySizeMiddleware",
     "amchelper.middleware.HtmxMessagesMiddleware",
     "amchelper.middleware.HtmxLoginRequiredMiddleware",
     "allauth.account.middleware.AccountMiddleware",
@@ -242,6 +244,8 @@ SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 SECURE_SSL_REDIRECT = not DEBUG
 SECURE_HSTS_SECONDS = 0 if DEBUG else 31_536_000
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not DEBUG
+MAX_BODY_MB = env.int("MAX_BODY_MB", default=16)
+MAX_BODY_KB_SIGNED_OUT = env.int("MAX_BODY_KB_SIGNED_OUT", default=256)
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 CONTENT_SECURITY_POLICY = {

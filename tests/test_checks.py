@@ -38,6 +38,8 @@ def ids(*, deploy: bool = False) -> set[str]:
         ({"LOCAL_AMC_URL": "http://192.0.2.1:8700"}, "amchelper.E007", False),
         ({"AMAZON_CLIENT_SECRET": ""}, "amchelper.W002", False),
         ({"HEALTH_CHECK_CONCURRENCY": 0}, "amchelper.E011", False),
+        ({"MAX_BODY_MB": 0}, "amchelper.E011", False),
+        ({"MAX_BODY_KB_SIGNED_OUT": -1}, "amchelper.E011", False),
         ({"SITE_URL": ""}, "amchelper.E012", False),
         ({"SESSION_IDLE_HOURS": 0}, "amchelper.E011", False),
         ({"REQUIRE_MFA": "yes"}, "amchelper.E020", False),

@@ -15,6 +15,7 @@ from amchelper.spreadsheets import unguard
 from amchelper.words import counted, pluralized
 from instances.models.mapping import MappingKind
 from instances.services.mapping_files import (
+    MAX_COLUMNS,
     BoundedLines,
     Layout,
     ReadingError,
@@ -237,7 +238,8 @@ def _take_record(reading: Reading, line: int, names: Sequence[str], cells: Seque
 def _take_listed(reading: Reading, kinds: PasteKind, content: str, line: int) -> None:
     content = content.strip().strip(INVISIBLE).strip()
     if kinds == PasteKind.ASINS:
-        for token in _asins_beside_text(reading, content, line) if "\t" in content else asins_in(content):
+        is_row = 0 < content.count("\t") < MAX_COLUMNS
+        for token in _asins_beside_text(reading, content, line) if is_row else asins_in(content):
             reading.take(MappingKind.ASIN, token, line)
     elif (ids := campaign_ids_of(content)) is not None:
         for token in ids:

@@ -168,6 +168,14 @@ async function copyText(event) {
   }, 1500);
 }
 
+// --- Back to the form that was refused: <a data-back href="…"> --------------------
+
+function goBack(event) {
+  if (!event.target.closest("[data-back]") || window.history.length < 2) return;
+  event.preventDefault();
+  window.history.back();
+}
+
 // --- Confirmation: <form data-confirm="Question" data-confirm-label="Delete"> ----
 
 function buildDialog(question, label) {
@@ -223,11 +231,18 @@ const STATUS_SENTENCES = {
   403: "Access denied: this belongs to somebody else, or the page is too old. Reload it and try again.",
   404: "This no longer exists. Reload the page to see what is there now.",
   409: "This is not possible in the present state. Reload the page to see it.",
+  413: "This is more than the server takes at once. Nothing was saved; what you typed is still here: split it.",
   429: "Too many requests. Wait a moment and try again.",
 };
 
 function showResponseError(event) {
-  const status = event.detail.xhr.status;
+  const { xhr } = event.detail;
+  const { status } = xhr;
+  // Plain text is a sentence for people; pages of errors, a proxy's too, are not shown in a toast.
+  if (xhr.getResponseHeader("Content-Type")?.startsWith("text/plain") && xhr.responseText) {
+    showToast(xhr.responseText, "error");
+    return;
+  }
   const fallback = status >= 500
     ? `Something went wrong on the server (${status}). Nothing you typed is lost; try again.`
     : `The server refused the request (${status}).`;
@@ -273,6 +288,7 @@ function autosubmit(event) {
 document.addEventListener("click", (event) => closeMenus(event.target));
 document.addEventListener("click", chooseTheme);
 document.addEventListener("click", copyText);
+document.addEventListener("click", goBack);
 document.addEventListener("keydown", closeMenuOnEscape);
 document.addEventListener("toggle", placeMenu, true);
 document.addEventListener("scroll", (event) => event.target === document && closeMenus(null), true);

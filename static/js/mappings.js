@@ -1,4 +1,4 @@
-// The form of mappings: how far an upload is, and when a paste is too long for a form.
+// The form of mappings: how far an upload is, and when a paste or a file is too large.
 
 /** Say how far the file of `form` is; without a fraction the server is reading and saving. */
 function showUpload(form, fraction) {
@@ -28,15 +28,20 @@ function endUpload(event) {
   if (place) place.hidden = true;
 }
 
-/** A form field has a limit, a file has not: say so before the server refuses the whole request. */
-function limitPaste(event) {
+const TOO_MUCH = {
+  textarea: "This is too much to paste. Save it as a file and upload that.",
+  file: "This file is too large. Split it into several files.",
+};
+
+/** Say what is too large before it is sent: the server would refuse the whole request. */
+function limitSize(event) {
   const field = event.target;
-  if (!field.matches?.("textarea[data-max-bytes]")) return;
-  const isTooLong = new Blob([field.value]).size > Number(field.dataset.maxBytes);
-  field.setCustomValidity(isTooLong ? "This is too much to paste. Save it as a file and upload that." : "");
+  if (!field.matches?.("[data-max-bytes]")) return;
+  const size = field.files ? (field.files[0]?.size ?? 0) : new Blob([field.value]).size;
+  field.setCustomValidity(size > Number(field.dataset.maxBytes) ? TOO_MUCH[field.type] : "");
   field.reportValidity();
 }
 
 document.addEventListener("htmx:beforeRequest", watchUpload);
 document.addEventListener("htmx:afterRequest", endUpload);
-document.addEventListener("input", limitPaste);
+document.addEventListener("input", limitSize);

@@ -169,16 +169,72 @@ class TestMappings:
         assert f"Trail,,{LONG_ID}," in text
 
 
+class TestTooMuch:
+    """What is too large is said before it is sent; what was sent anyway leaves the form as it is."""
+
+    def test_a_file_that_is_too_large_loses_nothing(self, alice: Page, product: Product, tmp_path: Path) -> None:
+        page = alice
+        page.goto(prepare(product, "amcmaplarge", ["Trail", "Wellhome"]))
+        open_form(page)
+        page.get_by_label("Brand").select_option("Wellhome")
+        file = self.file(tmp_path, megabytes=11)
+        page.get_by_label("Or upload a CSV file").set_input_files(file)
+        said = page.get_by_label("Or upload a CSV file").evaluate("field => field.validationMessage")
+        assert said == "This file is too large. Split it into several files."
+        # Somebody whose page does not look at the size.
+        page.locator("form[data-upload]").evaluate("form => { form.noValidate = true }")
+        for megabytes in (17, 80):
+            page.get_by_label("Or upload a CSV file").set_input_files(self.file(tmp_path, megabytes))
+            page.get_by_role("button", name="Add", exact=True).click()
+            told(page, f"This request has {megabytes}.0\xa0MB; at most 16.0\xa0MB are taken at once.")
+            expect(page.get_by_label("Brand").locator("option:checked")).to_have_text("Wellhome")
+        # Past htmx, as a browser sends a form itself.
+        page.get_by_label("Paste", exact=True).fill("what else was typed")
+        page.locator("form[data-upload]").evaluate("form => HTMLFormElement.prototype.submit.call(form)")
+        expect(page.get_by_role("heading", name="Too much at once")).to_be_visible()
+        look(page, "too-much")
+        page.get_by_role("link", name="Back to the form").click()
+        expect(page.get_by_label("Paste", exact=True)).to_have_value("what else was typed")
+
+    def test_without_script_the_way_back_leads_to_what_was_chosen(
+        self, browser: Browser, product: Product, tmp_path: Path
+    ) -> None:
+        page = plain_page(browser, product, prepare(product, "amcmaplargeplain", ["Trail", "Wellhome"]))
+        open_form(page)
+        page.get_by_label("Brand").select_option("Wellhome")
+        page.get_by_label("Paste", exact=True).fill("B0TRAIL001 and what else was typed")
+        page.get_by_label("Or upload a CSV file").set_input_files(self.file(tmp_path, megabytes=17))
+        page.get_by_role("button", name="Add", exact=True).click()
+        expect(page.get_by_role("heading", name="Too much at once")).to_be_visible()
+        expect(page.get_by_text("at most 16.0\xa0MB are taken at once")).to_be_visible()
+        page.go_back()
+        expect(page.get_by_label("Paste", exact=True)).to_have_value("B0TRAIL001 and what else was typed")
+        expect(page.get_by_label("Brand").locator("option:checked")).to_have_text("Wellhome")
+        page.context.close()
+
+    @staticmethod
+    def file(folder: Path, megabytes: int) -> Path:
+        """Return a file of that size."""
+        file = folder / f"{megabytes}.csv"
+        file.write_bytes(b"B0TRAIL001\n" * (megabytes * 1024 * 1024 // 11))
+        return file
+
+
+def plain_page(browser: Browser, product: Product, address: str) -> Page:
+    """Return a page without JavaScript, signed in."""
+    context = browser.new_context(java_script_enabled=False, base_url=product.url)
+    context.set_default_timeout(PATIENCE)
+    page = context.new_page()
+    page.goto(f"/accounts/login/?next={address}")
+    page.locator("[name=login]").fill(EMAIL)
+    page.locator("[name=password]").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    return page
+
+
 class TestWithoutScript:
     def test_every_step_works_with_plain_forms(self, browser: Browser, product: Product) -> None:
-        address = prepare(product, "amcmapplain", ["Trail"])
-        context = browser.new_context(java_script_enabled=False, base_url=product.url)
-        context.set_default_timeout(PATIENCE)
-        page = context.new_page()
-        page.goto(f"/accounts/login/?next={address}")
-        page.locator("[name=login]").fill(EMAIL)
-        page.locator("[name=password]").fill(PASSWORD)
-        page.get_by_role("button", name="Sign in").click()
+        page = plain_page(browser, product, prepare(product, "amcmapplain", ["Trail"]))
         open_form(page)
         page.get_by_label("Paste", exact=True).fill("B0TRAIL001 B0TRAIL002 wrong")
         page.get_by_role("button", name="Add", exact=True).click()
@@ -198,4 +254,4 @@ class TestWithoutScript:
         page.get_by_role("button", name="Replace…").click()
         page.get_by_role("button", name="Replace and remove 1").click()
         told(page, "Replaced: 1 added, 1 removed, 0 kept.")
-        context.close()
+        page.context.close()

@@ -196,7 +196,10 @@ def test_a_cell_longer_than_csv_readers_take_is_an_error_and_no_crash(
     assert parse_asins(text).rows == parse_campaigns(text).rows == []
 
 
-HOSTILE = ("1", "'", ", ", '"', "B0", "\n")
+HOSTILE = (
+    "1", "'", ", ", '"', "B0", "\n", "\t", "x\t", "B1\t\n", "\u200b", "“", "|", "https://www.amazon.com/dp/", "www.",
+    "asin,", "sep=;\n", "=[", '="1"\n', "a,b\n", '"\n', "1,234,",
+)  # fmt: skip
 
 
 def read_in_every_way(text: str) -> None:
