@@ -29,6 +29,7 @@ class ErrorCode(TextChoices):
     WRONG_HOST = "wrong_host", "Host refused"
     # On the way to Amazon.
     NETWORK = "network", "Network"
+    TOO_SLOW = "too_slow", "Amazon too slow"
     UPSTREAM_ERROR = "upstream_error", "Amazon's error"
     THROTTLED = "throttled", "Throttled"
     EXECUTION_LIMIT = "execution_limit", "Execution limit"
@@ -39,6 +40,7 @@ class ErrorCode(TextChoices):
     GONE = "gone", "Address switched off"
     BAD_REQUEST = "bad_request", "Request refused"
     MALFORMED_RESPONSE = "malformed_response", "Unreadable answer"
+    UNEXPECTED_ANSWER = "unexpected_answer", "Unexpected answer"
     # What AMC said about the run.
     INVALID_SQL = "invalid_sql", "Invalid SQL"
     UNDECLARED_PARAMETER = "undeclared_parameter", "Undeclared parameter"

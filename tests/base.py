@@ -150,6 +150,20 @@ class LocalAmcTestCase(CastTestCase):
         """Arm a fault of the local AMC."""
         self.control("POST", "faults", {"fault": fault, **where})
 
+    @contextmanager
+    def dripping(self, **where: Any) -> Iterator[None]:
+        """Let the local AMC drip; no time passes for our limits until it does, and then all of theirs at once."""
+        self.arm("drip", seconds=0.05, **where)
+        faults = self.amc.app.state.faults
+
+        class Clock:
+            @staticmethod
+            def monotonic() -> float:
+                return 1000.0 if any(fault["fired"] for fault in faults.list()) else 0.0
+
+        with mock.patch("instances.amc.time_limits.time", Clock):
+            yield
+
 
 def _flattened(response: HttpResponseBase) -> HttpResponseBase:
     if not response.get("Content-Type", "").startswith("text/html"):

@@ -15,6 +15,7 @@ from executions.services.start import make_execution
 from executions.services.submission import request_of
 from instances.amc.errors import AmcNotVisibleError, AmcRejectedError
 from instances.amc.executions import AmcExecution
+from instances.amc.time_limits import PAGE_SECONDS, time_limit
 from instances.models import AMCInstance
 from instances.services.amazon import amc_client
 from planning.windows import Window
@@ -70,8 +71,13 @@ def fingerprint_of(template: InstanceTemplate, window: Window) -> str:
 def dry_run(*, actor: User, template: InstanceTemplate, window: Window, earlier: DryRun | None = None) -> DryRun:
     """Start a dry run, or ask how an open `earlier` one about the same stands; never raises what AMC answers."""
     fingerprint = fingerprint_of(template, window)
-    if earlier is not None and earlier.is_open and earlier.fingerprint == fingerprint:
-        return _ask(template.instance, earlier)
+    with time_limit(PAGE_SECONDS):
+        if earlier is not None and earlier.is_open and earlier.fingerprint == fingerprint:
+            return _ask(template.instance, earlier)
+        return _begin(actor, template, window, fingerprint)
+
+
+def _begin(actor: User, template: InstanceTemplate, window: Window, fingerprint: str) -> DryRun:
     try:
         execution = make_execution(created_by=actor, template=template, window=window)
         execution.complete()

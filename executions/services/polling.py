@@ -110,7 +110,9 @@ def _list(client: AmcClient, claim: ExecutionClaim, others: Sequence[ExecutionCl
     found: dict[str, AmcExecution] = {}
     # As many rows as single questions would pay for.
     max_rows = PAGE_SIZE * (len(claims) - 1)
-    for row, answer in enumerate(client.list_executions(claim.row.ref, created_since=since), start=1):
+    # Not whole: what it lacks is asked about, never taken for gone.
+    listed = client.list_executions(claim.row.ref, created_since=since, whole=False)
+    for row, answer in enumerate(listed, start=1):
         if answer.execution_id in wanted:
             found[answer.execution_id] = answer
         if len(found) == len(wanted) or row >= max_rows:

@@ -7,6 +7,8 @@ import hashlib
 import logging
 import secrets
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
@@ -18,11 +20,13 @@ from instances.amc.errors import (
     AmcCredentialsError,
     AmcError,
     AmcMalformedError,
+    AmcSlowError,
     AmcThrottledError,
     AmcUnavailableError,
 )
 from instances.amc.hosts import Hosts, ensure_allowed
-from instances.amc.responses import call_info, error_text, network_error, read_json
+from instances.amc.responses import call_info, error_text, network_error, read_json, unexpected
+from instances.amc.time_limits import overrun, seconds_left, time_limit
 from instances.amc.transport import INTERACTIVE, RetryPolicy, open_session, retry_after_seconds
 
 logger = logging.getLogger(__name__)
@@ -103,10 +107,18 @@ class LoginClient:
         url = self.hosts.token
         ensure_allowed(url, self.local_url)
         body = {**form, "client_id": self.client_id, "client_secret": self._client_secret}
-        timeouts = (self.policy.connect_timeout, self.policy.read_timeout)
-        with open_session(url, policy=self.policy, retried_methods=retried_methods) as session:
+        with (
+            time_limit(self.policy.total_seconds),
+            open_session(url, policy=self.policy, retried_methods=retried_methods) as session,
+        ):
             try:
-                response = session.post(url, data=body, timeout=timeouts, allow_redirects=False, stream=True)
+                response = session.post(
+                    url,
+                    data=body,
+                    timeout=self.policy.timeouts,  # type: ignore[arg-type]  # the stubs know only numbers
+                    allow_redirects=False,
+                    stream=True,
+                )
                 payload = read_json(response)
             except requests.RequestException as error:
                 raise network_error(error) from None
@@ -117,12 +129,16 @@ class LoginClient:
         )  # fmt: skip
         if response.status_code != 200:
             raise _token_error(response, payload)
+        if isinstance(payload, str):
+            raise AmcMalformedError(
+                "Amazon's sign-in gave an answer that could not be read. Try again.", call=call
+            )
         access_token = payload.get("access_token") if isinstance(payload, dict) else None
-        if not access_token:
-            raise AmcMalformedError("Amazon's sign-in answered without a token. Try again.", call=call)
+        if not access_token or not isinstance(access_token, str):
+            raise unexpected("a token", payload, call)
         seconds = _lifetime(payload.get("expires_in"))
         expires_at = datetime.now(UTC) + timedelta(seconds=seconds)
-        return Tokens(str(access_token), str(payload.get("refresh_token") or ""), expires_at)
+        return Tokens(access_token, str(payload.get("refresh_token") or ""), expires_at)
 
 
 class TokenSource:
@@ -144,7 +160,7 @@ class TokenSource:
         current = self.current
         if current is not None and self._is_fresh(current):
             return current.access_token
-        with self._lock:
+        with self._turn():
             # The thread that held the lock before may have refreshed for all.
             if self.current is not None and self._is_fresh(self.current):
                 return self.current.access_token
@@ -152,7 +168,7 @@ class TokenSource:
 
     def renew(self, rejected: str) -> str:
         """Return a token other than the one Amazon just rejected; of many callers one refreshes."""
-        with self._lock:
+        with self._turn():
             if self.current is not None and self.current.access_token != rejected:
                 return self.current.access_token
             return self._refresh()
@@ -166,6 +182,16 @@ class TokenSource:
             return max(0.0, (datetime.now(UTC) - self._fetched_at).total_seconds())
         left = (self.current.expires_at - datetime.now(UTC)).total_seconds()
         return max(0.0, 3600.0 - left)
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Hold the lock; raises AmcSlowError when the time is up before another caller's refresh has ended."""
+        if not self._lock.acquire(timeout=seconds_left(threading.TIMEOUT_MAX)):
+            raise overrun() or AmcSlowError("Amazon's sign-in did not answer in time. Try again in a few minutes.")
+        try:
+            yield
+        finally:
+            self._lock.release()
 
     def _refresh(self) -> str:
         if self._failure is not None and datetime.now(UTC) - self._failure[0] < timedelta(seconds=2):

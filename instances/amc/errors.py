@@ -45,6 +45,13 @@ class AmcTimeoutError(AmcError):
     default_reason = "network"
 
 
+class AmcSlowError(AmcTimeoutError):
+    """Amazon began to answer, or kept us waiting, and had not finished when the time was up."""
+
+    code = "amc_slow"
+    default_reason = "too_slow"
+
+
 class AmcUnavailableError(AmcError):
     """Amazon could not be reached, or answered with an error of its own."""
 
@@ -168,6 +175,13 @@ class AmcMalformedError(AmcError):
 
     code = "amc_malformed"
     default_reason = "malformed_response"
+
+
+class AmcUnexpectedError(AmcMalformedError):
+    """Amazon's answer could be read, and is not what was asked for: it proves nothing, whatever its status says."""
+
+    code = "amc_unexpected"
+    default_reason = "unexpected_answer"
 
 
 class AmcHostError(AmcError):

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 from urllib.parse import quote
 
 from amc_facts.limits import VISIBLE_AFTER_SECONDS
-from instances.amc.calls import PAGE_SIZE, Calls, Request
+from instances.amc.calls import MAX_LIST_SECONDS, PAGE_SIZE, Calls, Pages, Request
 from instances.amc.catalogue import DataSource, Workflow, parse_data_source, parse_workflow
 from instances.amc.errors import (
     AmcError,
@@ -22,7 +22,9 @@ from instances.amc.errors import (
 from instances.amc.executions import AmcExecution, ExecutionRequest, format_time, parse_execution
 from instances.amc.fields import unwrap
 from instances.amc.rejections import execution_rejection
+from instances.amc.responses import unexpected
 from instances.amc.results import MAX_RESULT_BYTES, DownloadedResult, Progress, ResultDownload, read_urls
+from instances.amc.time_limits import time_limit
 from instances.amc.types import CallInfo, InstanceRef
 
 logger = logging.getLogger(__name__)
@@ -45,8 +47,8 @@ class ReportingCalls(Calls):
         """Prove reporting rights, which administration rights do not imply."""
         path = _path(instance, "workflows")
         payload, call = self._call(Request("GET", path, instance.account, {"limit": "1"}))
-        if not isinstance(payload, dict):
-            raise AmcMalformedError("Amazon's answer does not list workflows. Try again later.", call=call)
+        if not isinstance(payload, dict) or not isinstance(payload.get("workflows", ""), list | None):
+            raise unexpected("a list of workflows", payload, call)
         return call
 
     def create_execution(
@@ -97,7 +99,12 @@ class ReportingCalls(Calls):
 
         It is found by our own workflow ID, and where AMC put one of its own in its place by SQL, values and window.
         """
-        since = attempted_at - _LOOKBACK
+        with time_limit(MAX_LIST_SECONDS):
+            return self._find(instance, request, attempted_at - _LOOKBACK, exclude_ids)
+
+    def _find(
+        self, instance: InstanceRef, request: ExecutionRequest, since: datetime, exclude_ids: Collection[str]
+    ) -> AmcExecution | None:
         try:
             exact = list(self._list(instance, since, request.workflow_id, include_workflow=False))
         except AmcNotFoundError:
@@ -149,7 +156,10 @@ class ReportingCalls(Calls):
                 retry_after=VISIBLE_AFTER_SECONDS,
                 call=error.call,
             ) from error
-        return _read_execution(payload, call)
+        found = _read_execution(payload, call)
+        if found.execution_id != execution_id:
+            raise unexpected("the execution that was asked for", payload, call)
+        return found
 
     def list_executions(
         self,
@@ -159,21 +169,20 @@ class ReportingCalls(Calls):
         workflow_id: str | None = None,
         include_cancelled: bool = True,
         include_workflow: bool = False,
+        whole: bool = True,
     ) -> Iterator[AmcExecution]:
-        """Return the executions created since then, newest first, each once; pages are read as they are needed."""
-        seen: set[str] = set()
-        pages = self._list(
+        """Return the executions created since then, newest first, each once; pages are read as they are needed.
+
+        A list that may lack some ends with an AmcError, unless it need not be `whole`.
+        """
+        return self._list(
             instance,
             created_since,
             workflow_id or "",
             include_cancelled=include_cancelled,
             include_workflow=include_workflow,
-            whole=False,
+            whole=whole,
         )
-        for execution in pages:
-            if execution.execution_id not in seen:
-                seen.add(execution.execution_id)
-                yield execution
 
     def cancel_execution(self, instance: InstanceRef, execution_id: str) -> AmcExecution:
         """Ask AMC to cancel and give the execution as it is then.
@@ -195,16 +204,15 @@ class ReportingCalls(Calls):
         return self.get_execution(instance, execution_id)
 
     def list_workflows(self, instance: InstanceRef) -> list[Workflow]:
-        """Return the workflows saved at AMC."""
-        rows = self._catalogue(instance, "workflows")
-        found = (parse_workflow(raw) for raw in rows)
-        return list({workflow.workflow_id: workflow for workflow in found}.values())
+        """Return all workflows saved at AMC; raises AmcError when the list does not come whole."""
+        return [parse_workflow(raw) for raw in self._catalogue(instance, "workflows", "workflowId")]
 
     def list_data_sources(self, instance: InstanceRef) -> list[DataSource]:
-        """Return the tables of the instance with their columns; a big answer, worth keeping for a day."""
-        rows = self._catalogue(instance, "dataSources")
-        found = (parse_data_source(raw) for raw in rows)
-        return list({source.data_source_id: source for source in found}.values())
+        """Return all tables of the instance with their columns; a big answer, worth keeping for a day.
+
+        Raises AmcError when the list does not come whole.
+        """
+        return [parse_data_source(raw) for raw in self._catalogue(instance, "dataSources", "dataSourceId")]
 
     def get_data_source(self, instance: InstanceRef, data_source_id: str) -> DataSource:
         """Return one table with its columns."""
@@ -213,7 +221,7 @@ class ReportingCalls(Calls):
         )
         raw = unwrap(payload, "dataSource")
         if not raw or not raw.get("dataSourceId"):
-            raise AmcMalformedError("Amazon's answer does not describe a data source.", call=call)
+            raise unexpected("a description of the data source", payload, call)
         return parse_data_source(raw)
 
     def download_result(
@@ -270,21 +278,24 @@ class ReportingCalls(Calls):
             query["includeCancelled"] = "true"
         if include_workflow:
             query["includeWorkflow"] = "true"
-        path = _path(instance, "workflowExecutions")
-        rows = self._pages(
-            path, "executions", instance.account, query, max_pages=_MAX_EXECUTION_PAGES, whole=whole
+        pages = Pages(
+            _path(instance, "workflowExecutions"),
+            "executions",
+            ("workflowExecutionId",),
+            instance.account,
+            _MAX_EXECUTION_PAGES,
+            query,
         )
-        return (parse_execution(raw, call) for raw, call in rows if raw.get("workflowExecutionId"))
+        return (parse_execution(raw, call) for raw, call in self._rows(pages, whole=whole))
 
-    def _catalogue(self, instance: InstanceRef, key: str) -> list[Any]:
+    def _catalogue(self, instance: InstanceRef, key: str, id_field: str) -> list[Any]:
         query = {"limit": str(PAGE_SIZE)}
-        rows = self._pages(_path(instance, key), key, instance.account, query, max_pages=_MAX_CATALOGUE_PAGES)
-        return [raw for raw, _ in rows]
+        pages = Pages(_path(instance, key), key, (id_field,), instance.account, _MAX_CATALOGUE_PAGES, query)
+        return [raw for raw, _ in self._rows(pages)]
 
     def _download_urls(self, instance: InstanceRef, execution_id: str) -> list[str]:
         path = _path(instance, "workflowExecutions", execution_id, "downloadUrls")
-        answers = self._page_answers(path, instance.account, {}, max_pages=_MAX_URL_PAGES, whole=True)
-        return read_urls(answers)
+        return read_urls(self._page_answers(Pages(path, "downloadUrls", (), instance.account, _MAX_URL_PAGES)))
 
 
 def _path(instance: InstanceRef, *segments: str) -> str:
@@ -298,7 +309,7 @@ def _path(instance: InstanceRef, *segments: str) -> str:
 def _read_execution(payload: Any, call: CallInfo) -> AmcExecution:
     raw = unwrap(payload, "workflowExecution")
     if not raw or not raw.get("workflowExecutionId"):
-        raise AmcMalformedError("Amazon's answer names no execution. Try again later.", call=call)
+        raise unexpected("an execution", payload, call)
     return parse_execution(raw, call)
 
 

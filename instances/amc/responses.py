@@ -21,12 +21,16 @@ from instances.amc.errors import (
     AmcThrottledError,
     AmcTimeoutError,
     AmcUnavailableError,
+    AmcUnexpectedError,
 )
+from instances.amc.time_limits import overrun
 from instances.amc.transport import RetryWithThrottle, is_timeout, retry_after_seconds
 from instances.amc.types import CallInfo
 
 # An administration answer is a few hundred kilobytes at most; more is not what we asked for.
 _MAX_BODY_BYTES = 16 * 1024 * 1024
+# Where Amazon puts words, the best first.
+_WORDS = ("details", "message", "statusReason", "error_description")
 _TERMS = "terms and conditions must be accepted"
 _TOKEN = re.compile(r"At[a-z]{1,2}\|[^\s\"']+")
 
@@ -82,10 +86,20 @@ def read_json(response: requests.Response) -> Any:
         return body.decode("utf-8", "replace")
 
 
+def unexpected(what: str, payload: object, call: CallInfo | None) -> AmcUnexpectedError:
+    """Return the error of an answer that does not hold `what`; a message in its place is passed on."""
+    told = {name: payload.get(name) for name in _WORDS} if isinstance(payload, dict) else {}
+    words = next(
+        (clean_words(text, max_length=200) for text in told.values() if text and isinstance(text, str)), ""
+    )
+    says = f" Amazon says: {words}" if words else ""
+    return AmcUnexpectedError(f"Amazon answered, but not with {what}.{says}", call=call)
+
+
 def error_text(payload: object, *, max_length: int = 500) -> str:
     """Return Amazon's words: the first of the usual fields, else the beginning of the text."""
     if isinstance(payload, dict):
-        for name in ("details", "message", "statusReason", "error_description"):
+        for name in _WORDS:
             if payload.get(name):
                 return clean_words(str(payload[name]), max_length=max_length)
         return clean_words(json.dumps(payload), max_length=max_length) if payload else ""
@@ -119,6 +133,8 @@ def _reason(error: requests.RequestException) -> Any:
 def network_error(error: requests.RequestException) -> AmcError:
     """Turn a failure below HTTP into the family; the library's text can hold URLs, so it stays out."""
     reason = _reason(error)
+    if (late := overrun()) is not None:
+        return late
     # After retries requests reports a read timeout as a lost connection.
     if isinstance(error, requests.Timeout) or is_timeout(reason):
         return AmcTimeoutError("Amazon did not answer in time. Try again later.")

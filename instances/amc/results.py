@@ -18,13 +18,15 @@ from instances.amc.errors import (
     AmcError,
     AmcMalformedError,
     AmcNotReadyError,
+    AmcSlowError,
     AmcTimeoutError,
     AmcTooLargeError,
     AmcUnavailableError,
 )
 from instances.amc.hosts import ensure_downloadable
-from instances.amc.responses import call_info, network_error, reading
+from instances.amc.responses import call_info, network_error, reading, unexpected
 from instances.amc.result_parts import DownloadedResult, ResultWriter
+from instances.amc.time_limits import overrun, time_limit
 from instances.amc.transport import RetryPolicy, open_session
 from instances.amc.types import CallInfo
 
@@ -37,6 +39,8 @@ Progress = Callable[[int], None]
 
 _TRIES = 3
 _CHUNK = 256 * 1024
+# A connection that is slower than one chunk in this time counts as broken, however many bytes drip in.
+MAX_CHUNK_SECONDS = 30.0
 # S3 says in XML what it objects to.
 _S3_CODE = re.compile(rb"<Code>(\w{1,60})</Code>")
 _random = random.SystemRandom()
@@ -47,12 +51,14 @@ def read_urls(answers: Iterable[tuple[Mapping[str, Any], CallInfo]]) -> list[str
     urls: list[str] = []
     seen: set[object] = set()
     for payload, call in answers:
+        if payload and "downloadUrls" not in payload:
+            raise unexpected("download links", payload, call)
         value = payload.get("downloadUrls")
         entries = value if isinstance(value, list) else [] if value is None else [value]
         links = [entry.get("url") if isinstance(entry, dict) else entry for entry in entries]
         page = [link for link in links if isinstance(link, str) and link]
         if len(page) != len(links):
-            raise AmcMalformedError("Amazon's answer holds no download links we can read.", call=call)
+            raise unexpected("download links that can be read", payload, call)
         # The page token is a placeholder so far; the same files again, newly signed, are not more parts.
         urls += [url for url in page if _file_of(url) not in seen]
         seen.update(_file_of(url) for url in page)
@@ -92,6 +98,8 @@ class ResultDownload:
         """Fetch all parts."""
         try:
             urls = self._ask_urls()
+            # Asking may have taken its whole time: whoever holds a lease meanwhile hears of it before the next wait.
+            self._report(0)
             for index in range(len(urls)):
                 urls = self._take_part(index, urls)
         except BaseException:
@@ -135,22 +143,21 @@ class ResultDownload:
     def _fetch(self, url: str) -> None:
         with closing(self._chunks(url)) as chunks:
             for written in self._writer.add_part(chunks):
-                if self._progress is not None:
-                    self._progress(written)
+                self._report(written)
+
+    def _report(self, written: int) -> None:
+        if self._progress is not None:
+            self._progress(written)
 
     def _chunks(self, url: str) -> Generator[bytes]:
         """Return the bytes behind a link as they come; raises AmcError without the link, which is a secret."""
         ensure_downloadable(url, self._local_url)
         # Further tries need fresh links, so the session itself makes none.
         once = replace(self._policy, tries=1)
-        timeouts = (once.connect_timeout, once.read_timeout)
         with open_session(url, policy=once) as session:
             session.headers.update({"Accept": "*/*", "Accept-Encoding": "identity"})
             try:
-                response = session.get(url, timeout=timeouts, allow_redirects=False, stream=True)
-                with closing(response):
-                    if response.status_code != 200:
-                        raise _refused(response)
+                with closing(_opened(session, url, once)) as response:
                     yield from self._body(response)
             except requests.RequestException as error:
                 raise network_error(error) from None
@@ -161,11 +168,7 @@ class ResultDownload:
         if expected is not None and expected > self._max_bytes:
             raise AmcTooLargeError(f"The result has a part of {expected:,} bytes, more than we take.")
         received = 0
-        while True:
-            with reading():
-                chunk = response.raw.read(_CHUNK, decode_content=False)
-            if not chunk:
-                break
+        while chunk := _next_chunk(response):
             received += len(chunk)
             yield chunk
         if expected is not None and received != expected:
@@ -174,6 +177,40 @@ class ResultDownload:
                 reason="network",
                 call=call_info(response),
             )
+
+
+def _opened(session: requests.Session, url: str, policy: RetryPolicy) -> requests.Response:
+    """Return the answer to a link, its body still to come; raises AmcError when it is no file."""
+    with time_limit(policy.total_seconds):
+        try:
+            response = session.get(
+                url,
+                timeout=policy.timeouts,  # type: ignore[arg-type]  # the stubs know only numbers
+                allow_redirects=False,
+                stream=True,
+            )
+        except requests.RequestException as error:
+            raise network_error(error) from None
+        if response.status_code != 200:
+            with closing(response):
+                raise _refused(response)
+        return response
+
+
+def _next_chunk(response: requests.Response) -> bytes:
+    """Return the next bytes, none at the end. A file may take hours, but each part of it must come in its time."""
+    with time_limit(MAX_CHUNK_SECONDS):
+        try:
+            with reading():
+                return bytes(response.raw.read(_CHUNK, decode_content=False))
+        except requests.RequestException:
+            if overrun() is None:
+                raise
+            raise AmcSlowError(
+                f"The download brought less than {_CHUNK // 1024} KiB in {MAX_CHUNK_SECONDS:.0f} s, so it was ended. "
+                "It is tried again.",
+                call=call_info(response),
+            ) from None
 
 
 def _refused(response: requests.Response) -> AmcError:

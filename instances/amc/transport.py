@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import random
 import re
@@ -14,10 +15,9 @@ from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
 import requests
-from requests.adapters import HTTPAdapter
 from requests.cookies import RequestsCookieJar
 from requests.utils import get_environ_proxies
-from urllib3 import BaseHTTPResponse, Retry, Timeout
+from urllib3 import BaseHTTPResponse, Retry
 from urllib3.exceptions import (
     ConnectTimeoutError,
     HTTPError,
@@ -28,8 +28,10 @@ from urllib3.exceptions import (
 )
 
 from amchelper import __version__
+from instances.amc.adapter import LimitedAdapter, LimitedTimeout
 from instances.amc.errors import AmcThrottledError, AmcTimeoutError
 from instances.amc.throttle import Throttle
+from instances.amc.time_limits import seconds_left
 
 USER_AGENT = f"amc-helper/{__version__}"
 RETRIED_STATUSES = frozenset({429, 500, 502, 503, 504})
@@ -41,12 +43,25 @@ _random = random.SystemRandom()
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How long one call may take: tries in all, seconds lost before the last of them starts, timeouts."""
+    """How long one call may take: tries in all, seconds lost before the last of them starts, timeouts.
+
+    The timeouts are for connecting and for silence; `total_seconds` ends an answer that never ends.
+    """
 
     tries: int
     max_wait_seconds: float
     connect_timeout: float
     read_timeout: float
+
+    @property
+    def total_seconds(self) -> float:
+        """Return the seconds one call may take in all: its last try begins late, connects and is answered."""
+        return self.max_wait_seconds + self.connect_timeout + self.read_timeout
+
+    @property
+    def timeouts(self) -> LimitedTimeout:
+        """Return the timeouts of a request."""
+        return LimitedTimeout(self.connect_timeout, self.read_timeout)
 
     def wait_limit(self, method: str | None) -> float:
         """Return the seconds a call may lose to waits; short for what creates something.
@@ -64,15 +79,15 @@ BACKGROUND = RetryPolicy(tries=5, max_wait_seconds=120, connect_timeout=5, read_
 PROBE = RetryPolicy(tries=3, max_wait_seconds=20, connect_timeout=5, read_timeout=15)
 
 
-class SendBefore(Timeout):
+class SendBefore(LimitedTimeout):
     """The timeouts of a request that must not go out after a moment, whatever it waited for: then nothing is sent.
 
     urllib3 starts them right before each try, its own retries too.
     """
 
     def __init__(self, moment: datetime, connect: float, read: float) -> None:
-        super().__init__(connect=connect, read=read)
-        self._moment, self._seconds = moment, (connect, read)
+        super().__init__(connect, read)
+        self._moment = moment
 
     def clone(self) -> SendBefore:
         """Return timeouts that have not started, for one try."""
@@ -148,7 +163,7 @@ class RetryWithThrottle(Retry):
         if response is not None and response.status == 429 and self.throttle is not None:
             self.throttle.throttled(wait)
         timed_out = self.timed_out + self._lost_in(error)
-        if self.waited + timed_out + wait > limit:
+        if self.waited + timed_out + wait > limit or wait >= seconds_left(math.inf):
             reason = error or ResponseError("the wait is longer than this call may take")
             raise MaxRetryError(_pool, url or "", reason)
         following = super().increment(method, url, response, error, _pool, _stacktrace)
@@ -160,7 +175,7 @@ class RetryWithThrottle(Retry):
         """Wait before the next try; raises AmcThrottledError when the queue at the throttle is too long."""
         time.sleep(self._next_wait)
         # Calls that were throttled together would otherwise all come back in the same moment.
-        if self.throttle is not None and self.throttle.wait(self._wait_limit) < 0:
+        if self.throttle is not None and self.throttle.wait(seconds_left(self._wait_limit)) < 0:
             raise AmcThrottledError(
                 "Amazon asked us to slow down. Try again later.", retry_after=self.throttle.pause_left
             )
@@ -238,7 +253,7 @@ def open_session(
         policy=policy,
         throttle=throttle,
     )
-    adapter = HTTPAdapter(pool_connections=2, pool_maxsize=pool_size, max_retries=retry, pool_block=False)
+    adapter = LimitedAdapter(pool_connections=2, pool_maxsize=pool_size, max_retries=retry, pool_block=False)
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     return session

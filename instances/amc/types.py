@@ -6,10 +6,15 @@ import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from amc_facts.limits import SANDBOX
 from instances.amc.fields import read_text
+
+if TYPE_CHECKING:
+    from instances.amc.errors import AmcError
+
+T = TypeVar("T")
 
 _UUID = re.compile(r"\A[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}\Z", re.IGNORECASE)
 # Both words mean the same: SUCCEEDED is the legacy one.
@@ -103,6 +108,14 @@ class AmcInstance:
     def has_failed(self) -> bool:
         """Return whether Amazon gave up creating the instance."""
         return self.creation_status == "FAILED"
+
+
+@dataclass(frozen=True, slots=True)
+class Listing(Generic[T]):
+    """What a list at Amazon showed; with an `error` it may lack rows, and nothing may be called missing from it."""
+
+    rows: tuple[T, ...]
+    error: AmcError | None = None
 
 
 def is_sandbox(instance_type: str) -> bool:

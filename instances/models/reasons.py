@@ -90,8 +90,20 @@ REASONS: dict[str, Reason] = {
         "Amazon could not be reached. Check this machine's network, or try again later.",
         Health.ERROR,
     ),
+    "too_slow": Reason(
+        "Too slow",
+        "Amazon took too long, so asking was ended. Nothing has to be changed here: try again in a few minutes. If it "
+        "stays so, an administrator should look at this machine's network and proxy.",
+        Health.ERROR,
+    ),
     "malformed_response": Reason(
         "Unreadable answer", "Amazon's answer could not be read. Try again later.", Health.ERROR
+    ),
+    "unexpected_answer": Reason(
+        "Unexpected answer",
+        "Amazon answered with something else than what was asked for, which proves nothing. Try again in a few "
+        "minutes. If it stays so, an administrator should check that no proxy answers in Amazon's place.",
+        Health.ERROR,
     ),
     "internal": Reason(
         "Internal error",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 from uuid import UUID
@@ -11,7 +12,8 @@ from amchelper.exceptions import AmcHelperError
 from instances.amc.client import AmcClient
 from instances.amc.errors import AmcAuthError, AmcCredentialsError, AmcError, AmcNotFoundError
 from instances.amc.hosts import country_of
-from instances.amc.types import AccountRef, AmcAccount, AmcInstance, InstanceRef
+from instances.amc.time_limits import PAGE_SECONDS, time_limit
+from instances.amc.types import AccountRef, AmcAccount, AmcInstance, InstanceRef, Listing
 from instances.models import AmazonConnection
 from instances.models.reasons import reason_of
 from instances.services.amazon import amc_client
@@ -28,7 +30,9 @@ LABELS = {
 }
 _NOBODY = UUID(int=0)
 # Answers that tell nothing about what was asked; asking more would only make the wait longer.
-_NO_ANSWER = frozenset({"network", "throttled", "wrong_host"})
+_NO_ANSWER = frozenset({"network", "too_slow", "throttled", "wrong_host"})
+# Answers that do not even prove the login: whoever gave them may not have been Amazon.
+_NO_PROOF = frozenset({"malformed_response", "unexpected_answer"})
 _NAMES_SHOWN = 5
 
 
@@ -76,7 +80,7 @@ class _Broken(Exception):  # noqa: N818  ends the test, it is not an error
 def run_connection_test(
     connection: AmazonConnection, account: AccountRef, region: str, instance_id: str
 ) -> ConnectionTest:
-    """Test an instance with at most a few calls; whatever Amazon does ends in a step.
+    """Test an instance with at most a few calls in PAGE_SECONDS; whatever Amazon does ends in a step.
 
     No transaction may be open. An instance that answers needs two calls; only a failure is looked into.
     """
@@ -85,7 +89,7 @@ def run_connection_test(
     try:
         ref = _ref(account, instance_id)
         try:
-            with amc_client(connection, region) as client:
+            with time_limit(PAGE_SECONDS), amc_client(connection, region) as client:
                 found = _run_steps(client, connection, ref, region, passed)
         except AmcHelperError as error:
             # A login that is refused is the first step, whichever call found it out.
@@ -128,7 +132,7 @@ def _check_state(ref: InstanceRef, found: AmcInstance, passed: dict[str, str]) -
     result = result_of_answer(_NOBODY, ref, found)
     fix = reason_of(result.reason).fix
     error = AmcError(result.error, reason=result.reason, call=found.call)
-    if result.reason == "malformed_response":
+    if result.reason in _NO_PROOF:
         raise _Broken("instance", result.error, fix, error)
     about = ", ".join(word for word in (found.name, found.instance_type.lower()) if word)
     passed["instance"] = f"Found {ref.instance_id}{f': {about}' if about else ''}."
@@ -164,35 +168,46 @@ def _explain(
     if error.reason == "terms_required":
         # The refusal is about the person, not about what was typed.
         raise _broken("account", error) from error
-    here = _instances_here(client, ref, listed, passed)
+    if listed.error is not None and listed.error.reason in _NO_ANSWER:
+        _stop_looking("account", error, listed.error)
+    here = _instances_here(client, ref, listed.rows, passed)
     passed["account"] = f"The login reaches {ref.account.account_id}."
     passed["marketplace"] = f"{ref.account.account_id} is in {_place(ref.account.marketplace_id)}."
-    own = AccountInventory(ref.account, "", tuple(instance.instance_id for instance in here))
+    own = AccountInventory(ref.account, "", tuple(instance.instance_id for instance in here.rows))
     if ref.instance_id in own.instance_ids:
         _refuse_listed(ref, error)
     others = other_inventories(connection, ref, listed)
     for other in others:
         if ref.instance_id in other.instance_ids:
             _name_right_account(other, ref, passed, error)
+    if here.error is not None:
+        # It may be in the part of the list that did not come.
+        _stop_looking("instance", error, here.error)
     raise _Broken("instance", _unknown(ref, error), suggestion(ref, own, others), error) from error
 
 
-def _listed_accounts(client: AmcClient, error: AmcError) -> list[AmcAccount] | None:
-    """Return the accounts the login lists; None when Amazon does not tell."""
+def _listed_accounts(client: AmcClient, error: AmcError) -> Listing[AmcAccount]:
+    """Return the accounts the login lists, as far as Amazon tells."""
     try:
         return client.list_accounts()
     except (AmcAuthError, AmcCredentialsError):
         raise
     except AmcError as second:
-        if error.transient or second.reason in _NO_ANSWER or error.reason == "malformed_response":
+        if error.transient or error.reason in _NO_PROOF:
             raise _broken("token", error) from second
         # A definite answer to the first call already proved the login.
-        return None
+        return Listing((), second)
+
+
+def _stop_looking(key: str, error: AmcError, why: AmcError) -> NoReturn:
+    """End where Amazon refused something and what is wrong could not be found out, saying both."""
+    message = f"{error.message} What exactly is wrong could not be found out: {why.message}"
+    raise _Broken(key, message, reason_of(why.reason).fix, error) from why
 
 
 def _instances_here(
-    client: AmcClient, ref: InstanceRef, listed: list[AmcAccount] | None, passed: dict[str, str]
-) -> list[AmcInstance]:
+    client: AmcClient, ref: InstanceRef, listed: Sequence[AmcAccount], passed: dict[str, str]
+) -> Listing[AmcInstance]:
     account = ref.account
     try:
         return client.list_instances(account)
@@ -200,7 +215,7 @@ def _instances_here(
         raise
     except AmcNotFoundError as error:
         passed["account"] = f"The login reaches {account.account_id}."
-        places = sorted(_place(a.marketplace_id) for a in listed or [] if a.account_id == account.account_id)
+        places = sorted(_place(a.marketplace_id) for a in listed if a.account_id == account.account_id)
         known = f" Amazon lists it in {', '.join(places)}." if places else ""
         raise _Broken(
             "marketplace",
@@ -215,8 +230,8 @@ def _instances_here(
         raise _Broken("account", *_refused_entity(account, listed), error) from error
 
 
-def _refused_entity(account: AccountRef, listed: list[AmcAccount] | None) -> tuple[str, str]:
-    reachable = sorted({a.account_id for a in listed or []})
+def _refused_entity(account: AccountRef, listed: Sequence[AmcAccount]) -> tuple[str, str]:
+    reachable = sorted({a.account_id for a in listed})
     if account.account_id in reachable:
         return (
             f"Amazon lists {account.account_id} for this login, but refuses to show its instances.",

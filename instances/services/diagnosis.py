@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from amchelper.exceptions import AmcHelperError
 from instances.amc.client import PROBE
-from instances.amc.types import AccountRef, AmcAccount, InstanceRef
+from instances.amc.types import AccountRef, AmcAccount, InstanceRef, Listing
 from instances.models import AmazonConnection, AMCAccount
 from instances.services.amazon import amc_client
 
@@ -28,14 +28,15 @@ class AccountInventory:
 
 
 def other_inventories(
-    connection: AmazonConnection, ref: InstanceRef, listed: Sequence[AmcAccount] | None
+    connection: AmazonConnection, ref: InstanceRef, listed: Listing[AmcAccount]
 ) -> list[AccountInventory]:
     """Return what the login's other accounts hold, as far as Amazon tells; nothing after the one with the instance.
 
     Only accounts that were discovered already are asked: at Amazon, listing instances can create the first
     one of a new account, which a test must not do.
     """
-    refs = {account.ref for account in listed or []}
+    # An account that is missing from a part of the list may be in the rest.
+    refs = {account.ref for account in listed.rows} if listed.error is None else set()
     others = [
         account
         for account in AMCAccount.objects.filter(connection=connection).select_related("connection")
@@ -51,7 +52,9 @@ def other_inventories(
         except AmcHelperError:
             continue  # this one tells nothing
         name = account.account_name or account.account_id
-        inventories.append(AccountInventory(account.ref, name, tuple(instance.instance_id for instance in found)))
+        inventories.append(
+            AccountInventory(account.ref, name, tuple(instance.instance_id for instance in found.rows))
+        )
         if ref.instance_id in inventories[-1].instance_ids:
             break
     return inventories

@@ -7,6 +7,7 @@ import re
 from collections.abc import Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ from amchelper.models import User
 from instances.amc.client import INTERACTIVE, AmcClient
 from instances.amc.errors import AmcAuthError, AmcForbiddenError, AmcNotFoundError
 from instances.amc.hosts import country_of, region_of
+from instances.amc.time_limits import DISCOVERY_SECONDS, time_limit
 from instances.amc.types import AccountRef, AmcInstance, InstanceRef
 from instances.models import AmazonConnection, AMCInstance
 from instances.models.instance import NOT_A_UUID
@@ -47,11 +49,14 @@ class DiscoveryKey(NamedTuple):
 
 @dataclass(frozen=True)
 class AccountReading:
-    """What Amazon says about one account; `error` stands in place of instances that could not be read."""
+    """What Amazon says about one account; with an `error` its instances could not be read, or not all of them.
+
+    `is_listed` is None where the list of accounts did not come whole.
+    """
 
     ref: AccountRef
     name: str
-    is_listed: bool
+    is_listed: bool | None
     instances: tuple[AmcInstance, ...] = ()
     error: AmcHelperError | None = None
 
@@ -62,8 +67,16 @@ class AccountReading:
 
     @property
     def is_refused(self) -> bool:
-        """Return whether Amazon neither lists the account nor lets the login read it: it is gone."""
-        return not self.is_listed and isinstance(self.error, AmcForbiddenError | AmcNotFoundError)
+        """Return whether Amazon neither lists the account nor lets the login read it; its instances may well exist."""
+        return self.is_listed is False and isinstance(self.error, AmcForbiddenError | AmcNotFoundError)
+
+
+@dataclass(frozen=True)
+class LoginReading:
+    """What Amazon says about a login's accounts; with an `error` it may reach more of them."""
+
+    accounts: tuple[AccountReading, ...]
+    error: AmcHelperError | None = None
 
 
 class Change(NamedTuple):
@@ -93,22 +106,33 @@ class AccountRows:
     is_known: bool
     new: list[DiscoveryRow] = field(default_factory=list)
     changed: list[DiscoveryRow] = field(default_factory=list)
+    # Only what a list lacks that came whole is gone; of another one nothing is known.
     gone: list[DiscoveryRow] = field(default_factory=list)
+    unread: list[DiscoveryRow] = field(default_factory=list)
     same: list[DiscoveryRow] = field(default_factory=list)
     elsewhere: list[DiscoveryRow] = field(default_factory=list)
 
 
-def read_amazon(connection: AmazonConnection, only: Collection[AccountRef] | None = None) -> list[AccountReading]:
+@dataclass(frozen=True)
+class Discovery:
+    """What the page of discovery shows; with an `error` the login may reach more accounts."""
+
+    accounts: list[AccountRows]
+    error: AmcHelperError | None
+
+
+def read_amazon(connection: AmazonConnection, only: Collection[AccountRef] | None = None) -> LoginReading:
     """Read all accounts and their instances, or the accounts in `only`; an account that fails hides no other.
 
-    Accounts that were typed by hand are read too: an agency's login may reach some that Amazon does not list.
-    Raises AmcError when the list of accounts cannot be read or the login is not accepted, and
-    UndecryptableError. No transaction may be open.
+    Accounts that were typed by hand are read too: an agency's login may reach some that Amazon does not list. What
+    is not read in DISCOVERY_SECONDS says so. Raises AmcError when no account is listed for a reason, or the login
+    is not accepted, and UndecryptableError. No transaction may be open.
     """
     here = {account.ref: account.account_name for account in connection.accounts.all()}
-    with ExitStack() as stack:
+    with time_limit(DISCOVERY_SECONDS), ExitStack() as stack:
         clients = {connection.region: _open(connection, connection.region, stack)}
-        listed = {account.ref: account.account_name for account in clients[connection.region].list_accounts()}
+        found = clients[connection.region].list_accounts()
+        listed = {account.ref: account.account_name for account in found.rows}
         names = {**here, **listed}
         refs = [ref for ref in names if _is_storable(ref) and (only is None or ref in only)]
         for ref in refs:
@@ -118,23 +142,27 @@ def read_amazon(connection: AmazonConnection, only: Collection[AccountRef] | Non
 
         def read(ref: AccountRef) -> AccountReading:
             # Network only: the ORM stays in the calling thread.
-            return _read_account(clients[_region(ref, connection)], ref, names[ref], is_listed=ref in listed)
+            is_listed = True if ref in listed else None if found.error else False
+            return _read_account(clients[_region(ref, connection)], ref, names[ref], is_listed=is_listed)
 
         with ThreadPoolExecutor(max_workers=_PARALLEL_ACCOUNTS) as pool:
-            readings = list(pool.map(read, refs))
+            futures = [pool.submit(copy_context().run, read, ref) for ref in refs]
+            readings = [future.result() for future in futures]
         _raise_dead_login(readings)
     failed = sum(reading.error is not None for reading in readings)
     logger.info("discovery read connection=%s accounts=%s failed=%s", connection.pk, len(readings), failed)
-    return sorted(readings, key=lambda reading: (reading.name.casefold(), reading.ref.marketplace_id))
+    readings.sort(key=lambda reading: (reading.name.casefold(), reading.ref.marketplace_id))
+    return LoginReading(tuple(readings), found.error)
 
 
-def discover(connection: AmazonConnection, user: User) -> list[AccountRows]:
+def discover(connection: AmazonConnection, user: User) -> Discovery:
     """Read Amazon and compare it with what `user` has; raises what `read_amazon` raises."""
-    return compare(connection, user, read_amazon(connection))
+    reading = read_amazon(connection)
+    return Discovery(compare(connection, user, reading.accounts), reading.error)
 
 
 def compare(connection: AmazonConnection, user: User, readings: Iterable[AccountReading]) -> list[AccountRows]:
-    """Sort what Amazon says into new, changed, gone, already here, and here under another account."""
+    """Sort what Amazon says into new, changed, gone, not known, already here, and here under another account."""
     # Importing writes for the login's owner, who may be another than who asks and has the same instance too.
     visible = AMCInstance.objects.visible_to(user).filter(user=connection.user_id)
     instances = visible.select_related("account__connection")
@@ -149,13 +177,16 @@ def compare(connection: AmazonConnection, user: User, readings: Iterable[Account
         rows = AccountRows(reading, is_known=reading.ref in known)
         for found in reading.instances:
             _place(rows, connection, found, mine.get(found.instance_id))
-        if reading.error is None or reading.is_refused:
-            at_amazon = {found.instance_id for found in reading.instances}
-            rows.gone = [
-                DiscoveryRow(DiscoveryKey(*_pair(reading.ref), here.instance_id), here.name, here=here)
-                for here in by_account.get(reading.ref, [])
-                if here.instance_id not in at_amazon
-            ]
+        at_amazon = {found.instance_id for found in reading.instances}
+        missing = [
+            DiscoveryRow(DiscoveryKey(*_pair(reading.ref), here.instance_id), here.name, here=here)
+            for here in by_account.get(reading.ref, [])
+            if here.instance_id not in at_amazon
+        ]
+        if reading.error is None:
+            rows.gone = missing
+        else:
+            rows.unread = missing
         accounts.append(rows)
     return accounts
 
@@ -209,15 +240,15 @@ def _region(ref: AccountRef, connection: AmazonConnection) -> str:
     return region_of(ref.marketplace_id, default=connection.region)
 
 
-def _read_account(client: AmcClient, ref: AccountRef, name: str, *, is_listed: bool) -> AccountReading:
+def _read_account(client: AmcClient, ref: AccountRef, name: str, *, is_listed: bool | None) -> AccountReading:
     try:
         found = client.list_instances(ref)
     except AmcHelperError as error:
         return AccountReading(ref, name, is_listed, error=error)
-    usable = tuple(sorted(filter(_has_usable_id, found), key=lambda each: each.name.casefold()))
-    if len(usable) < len(found):
-        logger.warning("discovery skipped instances without a usable ID count=%s", len(found) - len(usable))
-    return AccountReading(ref, name, is_listed, usable)
+    usable = tuple(sorted(filter(_has_usable_id, found.rows), key=lambda each: each.name.casefold()))
+    if len(usable) < len(found.rows):
+        logger.warning("discovery skipped instances without a usable ID count=%s", len(found.rows) - len(usable))
+    return AccountReading(ref, name, is_listed, usable, found.error)
 
 
 def _is_storable(ref: AccountRef) -> bool:

@@ -12,13 +12,20 @@ from django.db import transaction
 from django.utils import timezone
 
 from amchelper.access import pk_of
-from amchelper.exceptions import InvalidStateError
+from amchelper.exceptions import AmcHelperError, InvalidStateError
 from amchelper.models import User
 from instances.amc.hosts import country_of, region_of
 from instances.amc.types import AccountRef, AmcInstance
 from instances.models import AmazonConnection, AMCAccount, AMCInstance
 from instances.services.configuration import invalidate_configuration
-from instances.services.discovery import AccountReading, DiscoveryKey, changes_of, is_under, read_amazon
+from instances.services.discovery import (
+    AccountReading,
+    DiscoveryKey,
+    LoginReading,
+    changes_of,
+    is_under,
+    read_amazon,
+)
 from instances.services.health.history import record_batch
 from instances.services.health.probing import result_of_answer
 
@@ -33,14 +40,20 @@ Pair = tuple[AMCInstance, AmcInstance]
 
 @dataclass(frozen=True)
 class ImportResult:
-    """What an import did; `missing` counts chosen ones that Amazon did not list this time."""
+    """What an import did.
+
+    `missing` counts chosen ones that are in no list any more, `unread` those whose list did not come whole. With an
+    `error` the list of accounts itself did not.
+    """
 
     created: tuple[UUID, ...]
     updated: int
     unchanged: int
     elsewhere: int
     missing: int
+    unread: int
     failed: tuple[AccountReading, ...]
+    error: AmcHelperError | None
 
 
 def import_instances(
@@ -52,8 +65,10 @@ def import_instances(
     the connection was deleted meanwhile.
     """
     only = None if keys is None else {AccountRef(key.account_id, key.marketplace_id) for key in keys}
-    readings = read_amazon(connection, only)
+    login = read_amazon(connection, only)
+    readings = login.accounts
     chosen = _chosen(readings, keys)
+    missing, unread = _not_found(login, set(keys or ()) - set(chosen))
     with transaction.atomic():
         # Two tabs that import through the same login take turns.
         if not AmazonConnection.objects.select_for_update().filter(pk=connection.pk).exists():
@@ -76,8 +91,10 @@ def import_instances(
         updated=len(updated),
         unchanged=len(under) - len(updated) + len(new) - len(created),
         elsewhere=len(chosen) - len(new) - len(under),
-        missing=0 if keys is None else len(set(keys) - set(chosen)),
+        missing=missing,
+        unread=unread,
         failed=tuple(reading for reading in readings if reading.error),
+        error=login.error,
     )
     logger.info(
         "import finished connection=%s actor=%s created=%s updated=%s",
@@ -96,6 +113,16 @@ def _chosen(
         for instance in reading.instances
     }
     return {key: instance for key, instance in found.items() if wanted is None or key in wanted}
+
+
+def _not_found(login: LoginReading, keys: Collection[DiscoveryKey]) -> tuple[int, int]:
+    """Count the chosen ones that Amazon did not show: those that are gone, and those of which it said nothing."""
+    whole = {reading.ref for reading in login.accounts if reading.error is None}
+    read = {reading.ref for reading in login.accounts}
+    refs = [AccountRef(key.account_id, key.marketplace_id) for key in keys]
+    # An account that was not even read is gone itself, unless it may be in the rest of the list.
+    gone = sum(ref in whole or (ref not in read and login.error is None) for ref in refs)
+    return gone, len(refs) - gone
 
 
 def _mine(owner_pk: UUID, instance_ids: Collection[str]) -> dict[str, AMCInstance]:

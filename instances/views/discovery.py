@@ -15,7 +15,7 @@ from amchelper.words import counted, pluralized
 from instances.models import AmazonConnection, HealthCheckBatch
 from instances.presenters.breadcrumbs import connection_breadcrumbs
 from instances.services.access import get_connection_to_edit, get_connection_to_run
-from instances.services.discovery import AccountRows, DiscoveryKey, discover
+from instances.services.discovery import Discovery, DiscoveryKey, discover
 from instances.services.health.batches import queue_batch
 from instances.services.health.probing import fix_of
 from instances.services.imports import ImportResult, import_instances
@@ -23,7 +23,7 @@ from instances.services.imports import ImportResult, import_instances
 # Django reads at most 1,000 fields of a form (DATA_UPLOAD_MAX_NUMBER_FIELDS).
 SELECTABLE = 900
 _FAILURES_TOLD = 3
-_GROUPS = ("new", "changed", "gone", "elsewhere", "same")
+_GROUPS = ("new", "changed", "gone", "unread", "elsewhere", "same")
 
 
 @require_http_methods(["GET", "POST"])
@@ -59,15 +59,19 @@ def connection_import(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
     return redirect_page(request, "instances:instance-list")
 
 
-def _results(accounts: list[AccountRows]) -> dict[str, Any]:
+def _results(found: Discovery) -> dict[str, Any]:
     groups: dict[str, list[Any]] = {name: [] for name in _GROUPS}
-    for account in accounts:
+    for account in found.accounts:
         for name in _GROUPS:
             groups[name] += [(account.reading, row) for row in getattr(account, name)]
     return {
         **groups,
-        "accounts": accounts,
-        "failed": [(account, fix_of(account.reading.error)) for account in accounts if account.reading.error],
+        "accounts": found.accounts,
+        "accounts_error": found.error,
+        "accounts_fix": fix_of(found.error),
+        "failed": [
+            (account, fix_of(account.reading.error)) for account in found.accounts if account.reading.error
+        ],
         "is_read": True,
         "selectable": SELECTABLE,
     }
@@ -94,6 +98,14 @@ def _tell(request: HtmxHttpRequest, connection: AmazonConnection, result: Import
     (messages.success if result.created or result.updated else messages.info)(request, f"{said}.")
     if result.missing:
         messages.warning(request, f"{counted(result.missing, 'instance')} could not be found at Amazon any more.")
+    if result.unread:
+        messages.warning(
+            request,
+            f"{counted(result.unread, 'chosen instance')} could not be looked up, because Amazon did not show all of "
+            f"the {pluralized(result.unread, 'account')}. Discover again to see what is there.",
+        )
+    if result.error:
+        messages.error(request, f"The list of accounts could not be read to its end: {result.error.message}")
     for reading in result.failed[:_FAILURES_TOLD]:
         error = reading.error
         messages.error(request, f"{reading.name or reading.ref.account_id}: {error.message if error else ''}")

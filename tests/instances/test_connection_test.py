@@ -109,8 +109,8 @@ class ConnectionTestTests(LocalAmcTestCase):
         self.assert_breaks(self.run_connection_test("amclocalus3"), "instance", "Did you mean")
 
     def test_account_that_is_not_listed_is_no_failure(self) -> None:
-        # The local AMC also closes an account it no longer lists; an agency's login reaches such ones.
-        with mock.patch("instances.amc.client.AmcClient.list_accounts", return_value=[]):
+        # The fault that takes an account from the list closes it too; an agency's login reaches such ones.
+        with mock.patch("local_amc.administration.ACCOUNTS", ()):
             self.assert_breaks(self.run_connection_test("amclocalus3"), "instance", "Did you mean")
 
     def test_a_uuid_never_leaves(self) -> None:
@@ -150,6 +150,10 @@ class ConnectionTestTests(LocalAmcTestCase):
             ({"fault": "server_error", "status": 503}, "token"),
             ({"fault": "reset"}, "token"),
             ({"fault": "bad_json"}, "token"),
+            ({"fault": "message_200"}, "token"),
+            ({"fault": "message_200", "route": "instance"}, "instance"),
+            ({"fault": "message_200", "route": "workflows"}, "reporting"),
+            ({"fault": "empty_200", "route": "workflows"}, "reporting"),
             ({"fault": "empty_200", "route": "/amc/instances/amclocalus1"}, "instance"),
             ({"fault": "truncated_body"}, "token"),
             ({"fault": "unknown_instance", "route": "/amc/instances/amclocalus1"}, "instance"),
@@ -164,6 +168,58 @@ class ConnectionTestTests(LocalAmcTestCase):
                 self.connection.refresh_from_db()
                 self.arm(**fault)
                 self.assert_breaks(self.run_connection_test(), key)
+
+    def test_answer_about_something_else_turns_no_step_green(self) -> None:
+        self.arm("message_200")
+        test = self.run_connection_test()
+        self.assert_breaks(test, "token", "Amazon says: This service is being moved", "no proxy answers")
+        self.assertEqual(test.result.reason, "unexpected_answer")
+        self.assertEqual({step.status for step in test.steps[1:]}, {"skipped"})
+
+    def test_dripping_answer_ends_in_the_step_that_waited(self) -> None:
+        cases = [
+            ({"route": "instance"}, "token"),
+            ({"route": "token"}, "token"),
+            ({"route": "workflows"}, "reporting"),
+            ({"route": "instance", "variant": "head"}, "token"),
+        ]
+        for where, key in cases:
+            with self.subTest(**where):
+                self.setUp()
+                AmazonConnection.objects.filter(pk=self.connection.pk).update(
+                    access_token="", access_token_expires_at=None
+                )
+                self.connection.refresh_from_db()
+                with self.dripping(**where):
+                    test = self.run_connection_test()
+                self.assert_breaks(test, key, "Amazon did not finish its answer in 20 s.", "try again")
+                self.assertEqual((test.result.reason, test.result.verdict), ("too_slow", "ERROR"))
+
+    def test_refusal_whose_cause_comes_too_slowly_says_both(self) -> None:
+        with self.dripping(route="accounts"):
+            test = self.run_connection_test("amclocalus3")
+        self.assert_breaks(
+            test,
+            "account",
+            "Amazon does not know this",
+            "could not be found out",
+            "did not finish its answer in 20 s",
+        )
+        self.assertEqual((test.steps[0].status, test.result.reason), ("passed", "not_found"))
+
+    def test_instance_is_not_called_unknown_when_the_list_did_not_come_whole(self) -> None:
+        japan = "A1VC38T7YXB528"
+        self.assert_breaks(
+            self.run_connection_test("amclocaljpx", "ENTITYLOCALJP1", japan),
+            "instance",
+            "has no instance amclocaljpx",
+        )
+        for fault in ("paging_repeat", "paging_loop"):
+            with self.subTest(fault):
+                self.arm(fault, route="/amc/instances", entity="ENTITYLOCALJP1")
+                test = self.run_connection_test("amclocaljpx", "ENTITYLOCALJP1", japan)
+                self.assert_breaks(test, "instance", "could not be found out", "same page of its list")
+                self.assertNotIn("has no instance", str(test.failure))
 
     def test_harmless_oddities_pass(self) -> None:
         for fault in ("null_fields", "extra_fields", "wrong_content_type"):

@@ -51,7 +51,7 @@ class DiscoveryTestCase(LocalAmcTestCase):
         return [str(row.key) for _, row in response.context[group]]
 
     def sizes(self, response: Any) -> dict[str, int]:
-        groups = ("new", "changed", "gone", "elsewhere", "same")
+        groups = ("new", "changed", "gone", "unread", "elsewhere", "same")
         return {name: len(response.context[name]) for name in groups if response.context[name]}
 
     def said(self) -> str:
@@ -96,7 +96,9 @@ class ReadingTests(DiscoveryTestCase):
         InstanceFactory.create(account=self.account, instance_id="amclocalus1")
         self.arm("server_error", entity="ENTITYLOCALUS1", route="/amc/instances", status=500)
         response = self.discover()
-        self.assertEqual(self.sizes(response), {"new": EVERYTHING - 4})
+        self.assertEqual(self.sizes(response), {"new": EVERYTHING - 4, "unread": 1})
+        self.assertContains(response, "Not compared")
+        self.assertNotContains(response, "delete them")
 
     def test_account_list_that_fails_is_said_with_a_fix(self) -> None:
         self.arm("throttle", route="/amc/accounts", seconds=60)
@@ -116,24 +118,75 @@ class ReadingTests(DiscoveryTestCase):
         self.connection.disconnect()
         self.assertContains(self.discover(), "is not connected")
 
-    def test_paging_that_never_ends_stops(self) -> None:
-        self.arm("paging_loop", route="/amc/instances", entity="ENTITYLOCALUS1")
-        self.assertEqual(self.sizes(self.discover()), {"new": EVERYTHING})
+    def test_list_that_may_lack_rows_makes_nothing_gone_and_says_why(self) -> None:
+        """The Japanese account has 120 instances, on two pages."""
+        account = AccountFactory.create(
+            connection=self.connection, account_id="ENTITYLOCALJP1", marketplace_id=JP, account_name="Local JP"
+        )
+        for instance_id in ("amclocaljp001", "amclocaljp120", "amcdeleted1"):
+            InstanceFactory.create(account=account, instance_id=instance_id)
+        self.assertEqual(self.sizes(self.discover()), {"new": EVERYTHING - 2, "changed": 2, "gone": 1})
+        cases: list[tuple[dict[str, Any], str]] = [
+            ({"fault": "paging_loop"}, "gave the same page of its list twice"),
+            ({"fault": "paging_repeat"}, "gave the same page of its list twice"),
+            ({"fault": "server_error", "status": 500, "nth": 2}, "Amazon has trouble (HTTP 500)"),
+            ({"fault": "wrong_entity", "nth": 2}, "Amazon refuses access"),
+            ({"fault": "message_200", "nth": 2}, "Amazon says: This service is being moved"),
+            ({"fault": "bad_json", "nth": 2}, "could not be read"),
+        ]
+        for fault, words in cases:
+            with self.subTest(**fault):
+                self.control("POST", "reset")
+                self.arm(**fault, route="/amc/instances", entity="ENTITYLOCALJP1")
+                response = self.discover()
+                # What came is offered and compared; nothing is said of the rest.
+                self.assertEqual(self.sizes(response), {"new": EVERYTHING - 21, "changed": 1, "unread": 2})
+                self.assertContains(response, "to the end of its list")
+                self.assertContains(response, words)
+                self.assertContains(response, "Read in part")
+                self.assertNotContains(response, "delete them")
+
+    def test_account_that_drips_takes_no_longer_than_the_page_waits(self) -> None:
+        InstanceFactory.create(account=self.account, instance_id="amclocalus1")
+        with self.dripping(route="instances", entity="ENTITYLOCALUS1"):
+            response = self.discover()
+        self.assertContains(response, "Amazon did not finish its answer in")
+        self.assertEqual(self.keys(response, "gone"), [])
+        self.assertEqual(self.keys(response, "unread"), [US1])
+
+    def test_list_of_accounts_that_drips_takes_no_longer_either(self) -> None:
+        with self.dripping(route="accounts"):
+            response = self.discover()
+        self.assertContains(response, "Amazon could not be read")
+        # One call has less time than the page.
+        self.assertContains(response, "Amazon did not finish its answer in 23 s.")
+
+    def test_list_of_accounts_that_may_lack_some_calls_none_unlisted(self) -> None:
+        for fault in ("paging_loop", "paging_repeat"):
+            with self.subTest(fault):
+                self.control("POST", "reset")
+                # Only the list of accounts is asked for without a size of its pages.
+                with mock.patch("local_amc.paging._limit", lambda text: int(text or 2)):
+                    self.arm(fault, route="/amc/accounts")
+                    response = self.discover()
+                self.assertContains(response, "The list of accounts could not be read to its end")
+                self.assertNotContains(response, "Not listed by Amazon")
+                self.assertGreater(len(self.keys(response)), 0)
 
     def test_null_fields_do_not_crash(self) -> None:
         self.arm("null_fields", route="/amc/instances")
         self.assertEqual(self.sizes(self.discover()), {"new": EVERYTHING})
 
     def test_account_typed_by_hand_is_read_though_amazon_does_not_list_it(self) -> None:
-        self.arm("paging_empty_page", route="/amc/accounts")
-        response = self.discover()
+        with mock.patch("local_amc.administration.ACCOUNTS", ()):
+            response = self.discover()
         self.assertEqual(len(self.keys(response)), 3)
         self.assertContains(response, "Not listed by Amazon for this login")
 
     def test_login_without_accounts_says_what_to_do(self) -> None:
         AMCAccount.objects.all().delete()
-        self.arm("paging_empty_page", route="/amc/accounts")
-        self.assertContains(self.discover(), "Add account by hand")
+        with mock.patch("local_amc.administration.ACCOUNTS", ()):
+            self.assertContains(self.discover(), "Add account by hand")
 
     def test_only_amazons_identifiers_go_out(self) -> None:
         self.take(*self.keys(self.discover()))
@@ -168,12 +221,14 @@ class CompareTests(DiscoveryTestCase):
         response = self.discover()
         self.assertNotIn("changed", self.sizes(response))
 
-    def test_refused_account_that_is_not_listed_is_gone(self) -> None:
+    def test_refused_account_that_is_not_listed_says_nothing_of_its_instances(self) -> None:
         InstanceFactory.create(account=self.account, instance_id="amclocalus1")
         self.arm("account_disappears", entity="ENTITYLOCALUS1")
         response = self.discover()
-        self.assertEqual(self.keys(response, "gone"), [US1])
-        self.assertContains(response, "Amazon no longer lists it.")
+        self.assertEqual((self.keys(response, "gone"), self.keys(response, "unread")), ([], [US1]))
+        self.assertContains(response, "Not listed by Amazon for this login.")
+        self.assertContains(response, "Whether its instances still exist is not known.")
+        self.assertNotContains(response, "delete them")
 
     def test_another_users_instance_is_new_for_us(self) -> None:
         theirs = InstanceFactory.create(account__connection__user=self.charlie, instance_id="amclocalus1")
@@ -201,8 +256,8 @@ class CompareTests(DiscoveryTestCase):
             return rows.all()
 
         with mock.patch.object(InstanceQuerySet, "visible_to", all_rows):
-            accounts = discovery.discover(self.connection, self.charlie)
-        new = {str(row.key) for account in accounts for row in account.new}
+            found = discovery.discover(self.connection, self.charlie)
+        new = {str(row.key) for account in found.accounts for row in account.new}
         self.assertIn(US1, new)
 
     def test_statements_do_not_grow_with_the_lists(self) -> None:
@@ -409,7 +464,19 @@ class ImportTests(DiscoveryTestCase):
         self.arm("wrong_entity", entity="ENTITYLOCALDE1", route="/amc/instances")
         self.take(US1, f"ENTITYLOCALDE1|{DE}|amclocalde1")
         self.assertEqual([i.instance_id for i in AMCInstance.objects.all()], ["amclocalus1"])
-        self.assertIn(f"{GERMAN}:", self.said())
+        said = self.said()
+        self.assertIn(f"{GERMAN}:", said)
+        self.assertIn("1 chosen instance could not be looked up", said)
+        self.assertNotIn("could not be found", said)
+
+    def test_chosen_instance_on_a_page_that_did_not_come_is_not_called_missing(self) -> None:
+        self.arm("server_error", route="/amc/instances", entity="ENTITYLOCALJP1", nth=2)
+        self.take(US1, f"ENTITYLOCALJP1|{JP}|amclocaljp001", f"ENTITYLOCALJP1|{JP}|amclocaljp120")
+        found = AMCInstance.objects.values_list("instance_id", flat=True).order_by("instance_id")
+        self.assertEqual(list(found), ["amclocaljp001", "amclocalus1"])
+        said = self.said()
+        self.assertIn("1 chosen instance could not be looked up", said)
+        self.assertNotIn("could not be found", said)
 
     def test_many_failing_accounts_do_not_bury_the_page_in_messages(self) -> None:
         for number in range(9):

@@ -72,6 +72,11 @@ class DryRunTests(ExecutionTestCase):
         self.assertTrue(flat(fragment.content.decode()).lstrip().startswith('<section id="dry-run"'))
         self.assertContains(fragment, "line 3, column 18")
 
+    def test_page_waits_for_a_dripping_answer_no_longer_than_its_limit(self) -> None:
+        self.to_review()
+        with self.dripping(route="executions"):
+            self.assertContains(self.check(), "Amazon did not finish its answer in 20 s.")
+
     def test_answer_is_not_kept_for_another_version(self) -> None:
         self.to_review()
         self.check()

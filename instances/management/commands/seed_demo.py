@@ -60,7 +60,7 @@ class Command(BaseCommand):
         connection, _ = connect_with_refresh_token(
             actor=user, label="Demo agency", region="NA", refresh_token=REFRESH_TOKEN
         )
-        keys = [row.key for account in discover(connection, user) for row in account.new]
+        keys = [row.key for account in discover(connection, user).accounts for row in account.new]
         japanese = [key for key in keys if key.instance_id.startswith("amclocaljp")]
         others = [key for key in keys if key not in japanese and key.instance_id not in LEFT_OUT]
         import_instances(connection=connection, actor=user, keys=[*others, *japanese[:JAPANESE_SHOWN]])

@@ -21,6 +21,7 @@ from instances.amc.errors import (
     AmcMalformedError,
     AmcThrottledError,
     AmcUnavailableError,
+    AmcUnexpectedError,
 )
 from instances.amc.hosts import Hosts
 from tests.instances.amc.builders import (
@@ -112,8 +113,10 @@ def test_refresh_without_a_refresh_token_in_the_answer_keeps_the_old() -> None:
         (500, '{"error": "server_error"}', AmcUnavailableError, "upstream_error"),
         (503, "", AmcUnavailableError, "upstream_error"),
         (200, "<html>", AmcMalformedError, "malformed_response"),
-        (200, "{}", AmcMalformedError, "malformed_response"),
-        (200, "", AmcMalformedError, "malformed_response"),
+        (200, "{}", AmcUnexpectedError, "unexpected_answer"),
+        (200, "", AmcUnexpectedError, "unexpected_answer"),
+        (200, '{"message": "moved"}', AmcUnexpectedError, "unexpected_answer"),
+        (200, '{"access_token": {"a": 1}}', AmcUnexpectedError, "unexpected_answer"),
     ],
 )
 def test_refusals_of_the_token_endpoint(status: int, body: str, kind: type[AmcError], reason: str) -> None:

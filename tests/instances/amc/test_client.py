@@ -26,6 +26,7 @@ from instances.amc.errors import (
     AmcRejectedError,
     AmcThrottledError,
     AmcUnavailableError,
+    AmcUnexpectedError,
 )
 from instances.amc.throttle import Throttle
 from instances.amc.types import AccountRef, InstanceRef
@@ -84,7 +85,8 @@ def test_account_list_names_no_account() -> None:
     rows = [{"accountId": "ENTITY1", "accountName": "One", "marketplaceId": m} for m in ("M1", "M2")]
     responses.get(f"{API}/amc/accounts", json={"amcAccounts": rows, "nextToken": None})
     found = client().list_accounts()
-    assert [account.ref for account in found] == [AccountRef("ENTITY1", "M1"), AccountRef("ENTITY1", "M2")]
+    assert found.error is None
+    assert [account.ref for account in found.rows] == [AccountRef("ENTITY1", "M1"), AccountRef("ENTITY1", "M2")]
     assert not [name for name in responses.calls[0].request.headers if "AdvertiserId" in name]
 
 
@@ -111,48 +113,146 @@ def test_all_pages_are_read() -> None:
     responses.get(url, json={"instances": rows[:100], "nextToken": "T|1="}, match=[first])
     responses.get(url, json={"instances": rows[100:]}, match=[second])
     found = client().list_instances(ACCOUNT)
-    assert [instance.instance_id for instance in found] == [row["instanceId"] for row in rows]
+    assert found.error is None
+    assert [instance.instance_id for instance in found.rows] == [row["instanceId"] for row in rows]
 
 
-def test_repeated_page_token_ends_the_list_without_doubles() -> None:
-    count = answers((200, json.dumps({"instances": [RAW], "nextToken": "again"})), url=f"{API}/amc/instances")
-    assert len(client().list_instances(ACCOUNT)) == 1
-    assert count() == 2
+OTHER = {**RAW, "instanceId": "amcother"}
+PAGE_ONE = (200, json.dumps({"instances": [RAW], "nextToken": "T1"}))
+
+
+@pytest.mark.parametrize(
+    ("rest", "asked", "words"),
+    [
+        # The token that was just used.
+        ([(200, json.dumps({"instances": [OTHER], "nextToken": "T1"}))], 2, "come to an end"),
+        # The first page in place of the second, with a token of its own and without one.
+        ([(200, json.dumps({"instances": [RAW], "nextToken": "T2"}))], 2, "same page"),
+        ([(200, json.dumps({"instances": [RAW], "nextToken": None}))], 2, "same page"),
+        ([(403, '{"code": "403", "details": "Unauthorized request."}')], 2, "Unauthorized"),
+        ([(500, "")], 4, "HTTP 500"),
+        ([(200, "<html>")], 2, "could not be read"),
+        ([(200, "[]")], 2, "not with a list"),
+        ([(200, '{"message": "moved"}')], 2, "moved"),
+        ([(200, json.dumps({"instances": [OTHER, None]}))], 2, "entries that cannot be read"),
+        ([(200, json.dumps({"instances": [OTHER, {"instanceName": "No ID"}]}))], 2, "entries that cannot be read"),
+    ],
+)
+def test_list_that_may_lack_rows_says_why(
+    rest: list[tuple[int, str]], asked: int, words: str, naps: list[float]
+) -> None:
+    count = answers(PAGE_ONE, *rest, url=f"{API}/amc/instances")
+    found = client(policy=PATIENT).list_instances(ACCOUNT)
+    assert found.rows[0].instance_id == "amcexample"
+    assert len({instance.instance_id for instance in found.rows}) == len(found.rows)
+    assert found.error is not None
+    assert words in found.error.message
+    assert count() == asked
+
+
+def test_rows_that_moved_between_two_pages_come_once() -> None:
+    second = {"instances": [RAW, OTHER], "nextToken": None}
+    answers(PAGE_ONE, (200, json.dumps(second)), url=f"{API}/amc/instances")
+    found = client().list_instances(ACCOUNT)
+    assert [instance.instance_id for instance in found.rows] == ["amcexample", "amcother"]
+    assert found.error is None
+
+
+def test_login_that_ends_in_the_middle_of_a_list_is_no_part_of_a_list() -> None:
+    answers(PAGE_ONE, (401, ""), url=f"{API}/amc/instances")
+    responses.post(TOKEN_URL, status=400, json={"error": "invalid_grant"})
+    with pytest.raises(AmcAuthError):
+        client().list_instances(ACCOUNT)
+
+
+def test_accounts_that_lack_what_names_them_are_told(naps: list[float]) -> None:
+    rows = [{"accountId": "ENTITY1", "marketplaceId": "M1"}, {"accountId": "ENTITY2"}]
+    answers((200, json.dumps({"amcAccounts": rows})), url=f"{API}/amc/accounts")
+    found = client().list_accounts()
+    assert [account.account_id for account in found.rows] == ["ENTITY1"]
+    assert found.error is not None
 
 
 def test_empty_page_in_the_middle_does_not_end_the_list() -> None:
     empty, full = {"instances": [], "nextToken": "T"}, {"instances": [RAW], "nextToken": ""}
     answers((200, json.dumps(empty)), (200, json.dumps(full)), url=f"{API}/amc/instances")
-    assert len(client().list_instances(ACCOUNT)) == 1
+    found = client().list_instances(ACCOUNT)
+    assert (len(found.rows), found.error) == (1, None)
 
 
 def test_endless_paging_is_capped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("instances.amc.client._MAX_PAGES", 5)
     pages = [(200, json.dumps({"instances": [], "nextToken": f"T{n}"})) for n in range(50)]
     count = answers(*pages, url=f"{API}/amc/instances")
-    assert client().list_instances(ACCOUNT) == []
+    with pytest.raises(AmcUnexpectedError, match="come to an end"):
+        client().list_instances(ACCOUNT)
     assert count() == 5
 
 
-@pytest.mark.parametrize("body", ["", "{}", '{"instances": null}'])
+@pytest.mark.parametrize("body", ['{"instances": []}', '{"instances": null}'])
 def test_empty_list_answers_are_empty_lists(body: str) -> None:
     answers((200, body), url=f"{API}/amc/instances")
-    assert client().list_instances(ACCOUNT) == []
+    found = client().list_instances(ACCOUNT)
+    assert (found.rows, found.error) == ((), None)
 
 
-@pytest.mark.parametrize("body", ["<html>", "[]", '{"instances": 5}', '{"other": []}', "null", '"text"'])
+NO_LISTS = [
+    "<html>",
+    "[]",
+    '{"instances": 5}',
+    '{"other": []}',
+    "null",
+    '"text"',
+    "",
+    "{}",
+    '{"message": "moved"}',
+]
+
+
+@pytest.mark.parametrize("body", NO_LISTS)
 def test_lists_of_another_shape_are_malformed(body: str) -> None:
     answers((200, body), url=f"{API}/amc/instances")
     with pytest.raises(AmcMalformedError):
         client().list_instances(ACCOUNT)
 
 
-@pytest.mark.parametrize("body", ["", "{}", "<html>", "[1]", '{"instance": null}', "{", "[" * 100_000, "\xff"])
-def test_instances_of_another_shape_are_malformed(body: str) -> None:
+@pytest.mark.parametrize("body", ["<html>", "{", "[" * 100_000, "\xff"])
+def test_answer_that_cannot_be_read_is_malformed(body: str) -> None:
     answers((200, body))
     with pytest.raises(AmcMalformedError) as caught:
         client().get_instance(INSTANCE)
     assert caught.value.reason == "malformed_response"
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("", ""),
+        ("{}", ""),
+        ("null", ""),
+        ("[1]", ""),
+        ('{"instance": null}', ""),
+        ('{"instance": {"creationStatus": "COMPLETED"}}', ""),
+        ('{"message": "This service is being moved"}', "Amazon says: This service is being moved"),
+        ('{"details": {"a": 1}, "message": "sent Atza|secret on"}', "Amazon says: sent [token] on"),
+    ],
+)
+def test_answer_about_something_else_is_unexpected(body: str, words: str) -> None:
+    answers((200, body))
+    with pytest.raises(AmcUnexpectedError) as caught:
+        client().get_instance(INSTANCE)
+    assert caught.value.reason == "unexpected_answer"
+    assert caught.value.message.startswith("Amazon answered, but not with a description of the instance.")
+    assert words in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "body", ["", "{}", "[]", '{"message": "moved"}', '{"workflows": {}}', '{"workflows": "x"}']
+)
+def test_reporting_rights_are_proved_by_a_list_only(body: str) -> None:
+    answers((200, body), url=f"{API}/amc/reporting/amcexample/workflows")
+    with pytest.raises(AmcUnexpectedError):
+        client().check_reporting(INSTANCE)
 
 
 def test_huge_answer_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

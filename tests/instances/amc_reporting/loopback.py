@@ -160,11 +160,20 @@ class _Handler(BaseHTTPRequestHandler):
             time.sleep(SILENCE)
             self.close_connection = True
             return None
+        if fault == "drip":
+            return self._drip(body)
         if fault == "half_gzip":
             return self._send(200, body[:-9])
         if fault == "empty":
             return self._send(200, b"")
         return self._send(200, body, headers=amc.part_headers)
+
+    def _drip(self, body: bytes) -> None:
+        self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+        for position in range(len(body)):
+            self.wfile.write(body[position : position + 1])
+            time.sleep(0.01)
+        self.close_connection = True
 
     def _note(self) -> TinyAmc:
         amc = self.server.amc

@@ -21,6 +21,7 @@ from instances.amc.errors import (
     AmcTimeoutError,
     AmcTooLargeError,
     AmcUnavailableError,
+    AmcUnexpectedError,
 )
 from instances.amc.result_parts import DownloadedResult
 from instances.amc.results import read_urls
@@ -253,6 +254,11 @@ def test_same_files_on_a_further_page_are_not_more_parts() -> None:
 def test_no_links_are_a_matter_of_time(payload: object) -> None:
     with pytest.raises(AmcNotReadyError):
         links_of(payload)
+
+
+def test_answer_about_something_else_says_nothing_of_links() -> None:
+    with pytest.raises(AmcUnexpectedError, match="being moved"):
+        links_of({"message": "This service is being moved"})
 
 
 @pytest.mark.parametrize("value", [[5], [""], [None], [{"href": "x"}], {}, 7, [["https://x"]]])

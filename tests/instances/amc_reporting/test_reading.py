@@ -18,6 +18,7 @@ from instances.amc.errors import (
     AmcNotFoundError,
     AmcNotVisibleError,
     AmcRejectedError,
+    AmcUnexpectedError,
 )
 from instances.amc.types import AccountRef, InstanceRef
 from tests.instances.amc.builders import ACCESS_TOKEN, API, CLIENT_ID, INSTANCE, answers, client
@@ -126,6 +127,12 @@ UNKNOWN = [
 ]
 
 
+def test_execution_that_was_not_asked_for_is_no_answer() -> None:
+    responses.get(ONE, json=shown("exec-2", status="SUCCEEDED"))
+    with pytest.raises(AmcUnexpectedError, match="that was asked for"):
+        client().get_execution(INSTANCE, "exec-1")
+
+
 @pytest.mark.parametrize("reply", UNKNOWN)
 def test_unknown_execution_is_not_found(reply: tuple[int, str]) -> None:
     answers(reply, url=ONE)
@@ -152,7 +159,7 @@ def test_other_refusals_do_not_become_too_new() -> None:
 
 
 def test_ids_stay_in_their_segment_and_empty_ones_go_nowhere() -> None:
-    responses.get(f"{API}/amc/reporting/a%2Fb/workflowExecutions/x%2F..%3Fy", json=shown())
+    responses.get(f"{API}/amc/reporting/a%2Fb/workflowExecutions/x%2F..%3Fy", json=shown("x/..?y"))
     client().get_execution(InstanceRef("a/b", AccountRef("ENTITY1", "M")), "x/..?y")
     for empty in ("", "..", " "):
         with pytest.raises(ValueError, match="empty"):
@@ -165,10 +172,12 @@ def test_list_is_read_page_by_page_and_each_run_once() -> None:
     responses.get(EXECUTIONS, json=listing(first, "T1"), match=[matchers.query_param_matcher(query)])
     more = matchers.query_param_matcher({**query, "nextToken": "T1"})
     responses.get(EXECUTIONS, json=listing(second, ""), match=[more])
-    found = client().list_executions(INSTANCE, created_since=SINCE)
+    found = client().list_executions(INSTANCE, created_since=SINCE, whole=False)
     assert next(found).execution_id == "a"
     assert len(responses.calls) == 1
     assert [execution.execution_id for execution in found] == ["b", "c"]
+    with pytest.raises(AmcUnexpectedError, match="entries that cannot be read"):
+        list(client().list_executions(INSTANCE, created_since=SINCE))
 
 
 def test_list_options_are_sent() -> None:
@@ -185,17 +194,28 @@ def test_list_options_are_sent() -> None:
     assert list(found) == []
 
 
-def test_list_that_turns_in_circles_ends() -> None:
-    count = answers((200, json.dumps(listing([shown()], "again"))), url=EXECUTIONS)
-    assert len(list(client().list_executions(INSTANCE, created_since=SINCE))) == 1
+@pytest.mark.parametrize("token", ["again", None])
+def test_list_that_turns_in_circles_ends(token: str | None) -> None:
+    pages = [(200, json.dumps(listing([shown()], "again"))), (200, json.dumps(listing([shown()], token)))]
+    count = answers(*pages, url=EXECUTIONS)
+    assert len(list(client().list_executions(INSTANCE, created_since=SINCE, whole=False))) == 1
     assert count() == 2
+
+
+@pytest.mark.parametrize("token", ["again", None])
+def test_run_is_not_called_missing_from_a_list_that_turns_in_circles(token: str | None) -> None:
+    other = shown("exec-2", workflowId="amchelper-other")
+    pages = [(200, json.dumps(listing([other], "again"))), (200, json.dumps(listing([other], token)))]
+    answers(*pages, url=EXECUTIONS)
+    with pytest.raises(AmcUnexpectedError):
+        client().find_execution(INSTANCE, request(), attempted_at=SINCE)
 
 
 def test_list_without_end_is_capped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("instances.amc.reporting._MAX_EXECUTION_PAGES", 4)
     pages = [(200, json.dumps(listing([shown(f"e{n}")], f"T{n}"))) for n in range(20)]
     count = answers(*pages, url=EXECUTIONS)
-    assert len(list(client().list_executions(INSTANCE, created_since=SINCE))) == 4
+    assert len(list(client().list_executions(INSTANCE, created_since=SINCE, whole=False))) == 4
     assert count() == 4
 
 
@@ -249,6 +269,16 @@ def test_validation_tells_where_the_sql_is_wrong() -> None:
         assert caught.value.position is not None
         assert caught.value.position.column == 8
         assert words in caught.value.message
+
+
+@pytest.mark.parametrize(("key", "id_field"), [("workflows", "workflowId"), ("dataSources", "dataSourceId")])
+def test_catalogue_that_does_not_come_whole_is_an_error(key: str, id_field: str) -> None:
+    same = (200, json.dumps({key: [{id_field: "one"}], "nextToken": "T1"}))
+    answers(same, (200, json.dumps({key: [{id_field: "one"}]})), url=f"{REPORTING}/{key}")
+    calls = client()
+    ask = calls.list_workflows if key == "workflows" else calls.list_data_sources
+    with pytest.raises(AmcUnexpectedError, match="same page"):
+        ask(INSTANCE)
 
 
 def test_workflows_are_listed() -> None:
