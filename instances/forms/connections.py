@@ -12,6 +12,7 @@ from amchelper.models import User
 from instances.amc.hosts import MARKETPLACES, country_of
 from instances.models import AmazonConnection, AMCAccount, Region
 from instances.services.connections import ACCOUNT_TAKEN, NAME_TAKEN
+from instances.services.pasted_tokens import MAX_PASTED_CHARACTERS, PastedTokenError, read_refresh_token
 
 OTHER_MARKETPLACE = "other"
 
@@ -63,11 +64,11 @@ class RefreshTokenForm(ConnectionForm):
 
     refresh_token = forms.CharField(
         label="Refresh token",
-        max_length=2048,
+        max_length=MAX_PASTED_CHARACTERS,
         # Never rendered back: the page would hold the secret.
         widget=forms.PasswordInput(render_value=False, attrs={"autocomplete": "off", "spellcheck": "false"}),
-        help_text="Starts with Atzr|. It must have been issued to this deployment's client ID. It is tried at "
-        "Amazon before it is stored, encrypted.",
+        help_text="Starts with Atzr|; quotes, a name before it or the answer it came in do no harm. It must have been "
+        "issued to this deployment's client ID. It is tried at Amazon before it is stored, encrypted.",
     )
 
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
@@ -76,15 +77,11 @@ class RefreshTokenForm(ConnectionForm):
             del self.fields["label"], self.fields["region"]
 
     def clean_refresh_token(self) -> str:
-        """Catch what is often pasted by mistake."""
-        token: str = self.cleaned_data["refresh_token"]
-        if token.startswith("Atza|"):
-            raise ValidationError(
-                "This is an access token, which ends after an hour. A refresh token starts with Atzr|."
-            )
-        if not token.isascii() or not token.isprintable() or " " in token:
-            raise ValidationError("A refresh token has no spaces or special characters. Copy it again, whole.")
-        return token
+        """Take the token out of what it was pasted in, and say what was pasted instead of one."""
+        try:
+            return read_refresh_token(self.cleaned_data["refresh_token"])
+        except PastedTokenError as error:
+            raise ValidationError(error.message) from None
 
 
 class AccountForm(forms.ModelForm):

@@ -21,8 +21,10 @@ from amchelper.exceptions import AmcHelperError, InvalidStateError
 from amchelper.models import User
 from instances.amc.auth import Tokens, pkce_pair
 from instances.amc.errors import AmcAuthError
+from instances.amc.time_limits import PAGE_SECONDS, time_limit
 from instances.models import AmazonConnection, AMCAccount
 from instances.services.amazon import forget_tokens, login_client
+from instances.services.pasted_tokens import read_refresh_token
 
 logger = logging.getLogger(__name__)
 
@@ -115,8 +117,10 @@ def finish_consent(
         raise ConsentError(_refusal(answer["error"]), consent)
     if not answer.get("code"):
         raise ConsentError("Amazon sent no answer that can be used. Connect again.", consent)
+    login = login_client(consent.region)
     try:
-        tokens = login_client(consent.region).exchange_code(answer["code"], consent.redirect_uri, consent.verifier)
+        with time_limit(PAGE_SECONDS):
+            tokens = login.exchange_code(answer["code"], consent.redirect_uri, consent.verifier)
     except AmcAuthError:
         raise ConsentError("Amazon's answer is too old or was used already. Connect again.", consent) from None
     except AmcHelperError as error:
@@ -137,11 +141,14 @@ def connect_with_refresh_token(
 ) -> tuple[AmazonConnection, bool]:
     """Prove a pasted token with a refresh at Amazon, then keep it; returns the connection and whether it is new.
 
-    Raises ConsentError when Amazon does not accept the token, AmcError when Amazon cannot be asked.
+    Raises PastedTokenError for a text that holds none, ConsentError when Amazon does not accept it, AmcError when
+    Amazon cannot be asked in PAGE_SECONDS.
     """
     _require_client()
+    token = read_refresh_token(refresh_token)
     try:
-        tokens = login_client(region).refresh(refresh_token)
+        with time_limit(PAGE_SECONDS):
+            tokens = login_client(region).refresh(token)
     except AmcAuthError:
         raise ConsentError(
             "Amazon does not accept this refresh token: it was revoked, is incomplete, or was issued to another "

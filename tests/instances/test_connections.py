@@ -112,6 +112,13 @@ class ConsentTests(LocalAmcTestCase):
         asked = [r["path"] for r in self.control("GET", "requests")["requests"]]
         self.assertNotIn("/auth/o2/token", asked)
 
+    def test_sign_in_that_drips_ends_with_the_pages_limit(self) -> None:
+        back = self.consent(self.start())
+        with self.dripping(route="token"):
+            response = self.client.get(back, follow=True)
+        self.assertContains(response, "Amazon did not finish its answer in 20 s.")
+        self.assertEqual(self.new_connections(), [])
+
     def test_answer_works_once(self) -> None:
         back = self.consent(self.start())
         self.client.get(back)
@@ -235,9 +242,35 @@ class PasteTests(LocalAmcTestCase):
         self.assertNotContains(response, "local-revoked")
         self.assertFalse(AmazonConnection.objects.filter(label="Pasted").exists())
 
-    def test_access_token_is_recognised_without_asking_amazon(self) -> None:
-        self.assertContains(self.paste("Atza|something"), "access token")
+    def test_what_is_no_refresh_token_is_told_without_asking_amazon_or_repeating_it(self) -> None:
+        for pasted, words in (
+            ("Atza|something", "access token"),
+            ("hunter2-something", "one starts with Atzr|"),
+            ("Atzr|some thing", "no spaces"),
+            ("x" * 9_000, "at most 8192 characters"),
+        ):
+            with self.subTest(pasted[:20]):
+                response = self.paste(pasted)
+                self.assertContains(response, words)
+                self.assertNotContains(response, "something")
+                self.assertContains(response, 'value="Pasted"')
         self.assertEqual(self.control("GET", "requests")["requests"], [])
+
+    def test_token_in_what_it_was_copied_from_connects(self) -> None:
+        for number, pasted in enumerate(
+            ('"Atzr|local-healthy"', "Atzr%7Clocal-healthy", '{"refresh_token":"Atzr|local-healthy"}',
+             "refresh_token=Atzr|local-healthy")
+        ):  # fmt: skip
+            with self.subTest(pasted):
+                self.paste(pasted, label=f"Pasted {number}")
+                connection = AmazonConnection.objects.get(label=f"Pasted {number}")
+                self.assertEqual(connection.refresh_token, "Atzr|local-healthy")
+
+    def test_sign_in_that_drips_ends_with_the_pages_limit(self) -> None:
+        with self.dripping(route="token"):
+            response = self.paste("Atzr|local-healthy")
+        self.assertContains(response, "Amazon did not finish its answer in 20 s.")
+        self.assertFalse(AmazonConnection.objects.filter(label="Pasted").exists())
 
     def test_token_for_an_existing_connection_keeps_it(self) -> None:
         make_unreadable(self.connection)
