@@ -21,7 +21,7 @@ LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generat
 # A measurement of tests that failed is no measurement.
 .DELETE_ON_ERROR:
 .PHONY: help install install-dev lock demo test test-dates lint lint-html check format test-services e2e e2e-repeat \
-	bench campaign corpus clean
+	bench load campaign corpus clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -122,6 +122,10 @@ e2e-repeat: install-dev
 ## make bench          benchmarks, printed as ratios
 bench: install-dev
 	for file in tests/bench/*.py; do [ "$$(basename $$file)" = __init__.py ] || $(BIN)/python $$file; done
+
+## make load           what the product does under far more than one person asks for (minutes; LOAD=slow runs one)
+load: install-dev
+	$(BIN)/python -m tests.load $(LOAD)
 
 ## make campaign       kill workers under 1,000 runs with faults (TEST_DATABASE_URL, TEST_REDIS_URL; minutes)
 campaign: install-dev

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any, cast
+from uuid import UUID
 
 from django.contrib import admin, messages
 from django.db.models import Count, Model, QuerySet
@@ -27,7 +28,7 @@ from instances.models import (
     InstanceBrand,
 )
 from instances.services.health.batches import queue_batch
-from instances.services.instances import delete, disable, enable, rename
+from instances.services.instances import delete, disable, enable_unchecked, rename
 
 
 def link_to(obj: Model | None) -> SafeString | str:
@@ -238,23 +239,27 @@ class InstanceAdmin(WithHistoryAdmin):
 
     @admin.action(description="Enable the selected instances", permissions=["change"])
     def enable_instances(self, request: HttpRequest, queryset: QuerySet[AMCInstance]) -> None:
-        """Enable, which checks at once."""
-        self._each(request, queryset.filter(is_active=False), enable, "enabled")
+        """Enable and queue a batch; the workers probe, so that the page does not wait for each in turn."""
+        pks = self._each(request, queryset.filter(is_active=False), enable_unchecked, "enabled")
+        if pks:
+            queue_batch(pks, actor=actor_of(request), trigger=HealthCheckBatch.Trigger.ADMIN)
 
     @admin.action(description="Disable the selected instances", permissions=["change"])
     def disable_instances(self, request: HttpRequest, queryset: QuerySet[AMCInstance]) -> None:
         """Disable."""
         self._each(request, queryset.filter(is_active=True), disable, "disabled")
 
-    def _each(self, request: HttpRequest, instances: QuerySet[AMCInstance], act: Any, done: str) -> None:
-        count = 0
+    def _each(self, request: HttpRequest, instances: QuerySet[AMCInstance], act: Any, done: str) -> list[UUID]:
+        """Do something to each instance and tell; returns the keys of those it was done to."""
+        pks = []
         for instance in self.editable(request, instances):
             try:
                 act(instance=instance, actor=actor_of(request))
-                count += 1
+                pks.append(instance.pk)
             except AmcHelperError as error:
                 self.message_user(request, f"{instance}: {error.message}", messages.ERROR)
-        self.message_user(request, f"{counted(count, 'instance')} {done}.")
+        self.message_user(request, f"{counted(len(pks), 'instance')} {done}.")
+        return pks
 
 
 @admin.register(HealthCheckBatch)

@@ -155,8 +155,13 @@ def relink(*, actor: User, instance: AMCInstance, account: AMCAccount) -> AMCIns
 
 def enable(*, instance: AMCInstance, actor: User | None) -> HealthCheck:
     """Enable and check at once; raises InvalidStateError when it is enabled already, or as `check_instance`."""
-    _apply(instance, Event.ENABLE, actor)
+    enable_unchecked(instance=instance, actor=actor)
     return check_instance(instance, actor=actor, trigger=HealthCheckBatch.Trigger.SAVE)
+
+
+def enable_unchecked(*, instance: AMCInstance, actor: User | None) -> None:
+    """Enable one of many, which the caller has checked; raises InvalidStateError when it is enabled already."""
+    _apply(instance, Event.ENABLE, actor)
 
 
 def disable(*, instance: AMCInstance, actor: User | None) -> None:

@@ -10,6 +10,7 @@ from django.urls import reverse
 from amchelper.models import User
 from instances.models import AmazonConnection, AMCAccount, AMCInstance, HealthCheck, HealthCheckBatch, Status
 from instances.services.configuration import get_instance_configuration
+from instances.services.health.batches import advance_batch
 from tests.base import LocalAmcTestCase
 from tests.factories import InstanceFactory, UserFactory
 
@@ -53,6 +54,12 @@ class AdminTests(LocalAmcTestCase):
         self.instance.refresh_from_db()
         self.assertEqual(self.instance.status, Status.INACTIVE)
         self.act("enable_instances")
+        self.instance.refresh_from_db()
+        # The page waits for no instance: the workers check them.
+        self.assertEqual((self.instance.status, self.instance.is_active), (Status.PENDING, True))
+        batch = HealthCheckBatch.objects.get()
+        self.assertEqual((batch.instance_ids, batch.finished_at), ([str(self.instance.pk)], None))
+        advance_batch(batch.pk)
         self.instance.refresh_from_db()
         self.assertEqual((self.instance.status, self.instance.health_status), (Status.ACTIVE, "HEALTHY"))
 

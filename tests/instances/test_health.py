@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from unittest import mock, skipUnless
 from uuid import UUID
@@ -14,6 +15,7 @@ from django.conf import settings
 from django.db import connection as db
 from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
@@ -77,7 +79,8 @@ class VerdictTests(LocalAmcTestCase):
             ({"fault": "reset"}, Health.ERROR, "network"),
             ({"fault": "truncated_body"}, Health.ERROR, "network"),
             ({"fault": "bad_json"}, Health.ERROR, "malformed_response"),
-            ({"fault": "empty_200"}, Health.ERROR, "malformed_response"),
+            ({"fault": "empty_200"}, Health.ERROR, "unexpected_answer"),
+            ({"fault": "message_200"}, Health.ERROR, "unexpected_answer"),
             ({"fault": "null_fields"}, Health.HEALTHY, ""),
             ({"fault": "extra_fields"}, Health.HEALTHY, ""),
             ({"fault": "wrong_content_type"}, Health.HEALTHY, ""),
@@ -124,6 +127,23 @@ class VerdictTests(LocalAmcTestCase):
         with mock.patch("instances.services.health.probing.PROBE", replace(PROBE, read_timeout=0.3, tries=1)):
             check = self.check()
         self.assertEqual((check.verdict, check.reason), (Health.ERROR, "network"))
+
+    def test_page_waits_for_a_dripping_answer_no_longer_than_its_limit(self) -> None:
+        url = reverse("instances:instance-check", args=[self.instance.pk])
+        for where in ({"route": "instance"}, {"route": "token"}, {"route": "instance", "variant": "head"}):
+            with self.subTest(**where):
+                self.setUp_again()
+                AmazonConnection.objects.update(access_token="", access_token_expires_at=None)
+                with self.dripping(**where):
+                    self.client.post(url)
+                self.instance.refresh_from_db()
+                self.assertEqual(
+                    (self.instance.health_reason, self.instance.health_error),
+                    ("too_slow", "Amazon did not finish its answer in 20 s. Try again in a few minutes."),
+                )
+                self.assertContains(
+                    self.client.get(self.instance.get_absolute_url()), "Nothing has to be changed here"
+                )
 
     def test_revoked_login_is_marked_for_reconnecting(self) -> None:
         self.connection.refresh_token = "Atzr|local-revoked"
@@ -286,6 +306,28 @@ class BulkTests(LocalAmcTestCase):
         counts = AMCInstance.objects.health_counts()
         self.assertEqual((counts[Health.HEALTHY], counts[Health.ERROR], counts[""]), (18, 2, 0))
 
+    def test_others_are_shown_while_one_instance_drips(self) -> None:
+        instances = self.make(20)
+        claim = hold_batch([i.pk for i in instances], actor=None, trigger="list")
+        stored: list[int] = []
+        taken: list[bool] = []
+        self.arm("drip", instance="amclocaljp007", seconds=30)
+
+        def note(results: Sequence[ProbeResult]) -> None:
+            stored.append(AMCInstance.objects.filter(health_status=Health.HEALTHY).count())
+            taken.append(batches.advance_batch(claim.row.pk))
+            if stored[-1] == 19:
+                # Nothing but what is stored now can end the drip.
+                self.control("DELETE", "faults")
+
+        results = check_instances(instances, claim, on_results=note)
+        self.assertEqual(stored[-2:], [19, 20])
+        self.assertEqual({result.verdict for result in results}, {Health.HEALTHY})
+        # Nobody else may begin a batch that is alive.
+        self.assertEqual(set(taken), {False})
+        paths = [request["path"] for request in self.control("GET", "requests")["requests"]]
+        self.assertEqual(sum(path.startswith("/amc/instances/") for path in paths), 20)
+
     def test_broken_login_does_not_stop_the_other_login(self) -> None:
         instances = self.make(3)
         broken = ConnectionFactory.create(user=self.charlie, refresh_token="Atzr|local-revoked")
@@ -312,8 +354,8 @@ class BulkTests(LocalAmcTestCase):
             AMCInstance.objects.all().delete()
             self.account.connection.accounts.filter(account_id="ENTITYLOCALJP1").delete()
             instances = self.make(size)
-            one_batch = mock.patch("instances.services.health.batches.FIRST_FLUSH_SECONDS", 60)
-            with one_batch, CaptureQueriesContext(db) as queries:
+            late = mock.patch.object(batches, "FLUSH_SECONDS", 60)
+            with late, mock.patch.object(probing, "QUIET_SECONDS", 60), CaptureQueriesContext(db) as queries:
                 self.check(instances)
             counts.append(len(queries))
         self.assertLessEqual(abs(counts[1] - counts[0]), 3)

@@ -19,6 +19,7 @@ from amchelper.exceptions import InvalidStateError
 from amchelper.leases import CLOCK_SKEW_LIMIT, Claim, LeaseLostError, new_token
 from amchelper.models import User
 from amchelper.queue import send_task
+from instances.amc.time_limits import PAGE_SECONDS, time_limit
 from instances.models import AMCInstance, HealthCheck, HealthCheckBatch
 from instances.models.health import HealthCheckBatchQuerySet
 from instances.services.health.history import record_results
@@ -28,21 +29,19 @@ logger = logging.getLogger(__name__)
 
 # A batch that no worker could finish in this time is given up; the next scheduled one covers its instances.
 GIVE_UP_AFTER = timedelta(hours=1)
-# Results are stored in growing intervals: the first rows show at once, a thousand cost few statements.
-FIRST_FLUSH_SECONDS = 1.0
-FLUSH_GROWTH = 2.0
-MAX_FLUSH_SECONDS = 30.0
+# Results are stored together, but none waits much longer than this, whatever the other probes do.
+FLUSH_SECONDS = 1.0
 _ADVANCE_TASK = "instances.tasks.advance_health_batch"
 
 
 def check_instance(instance: AMCInstance, *, actor: User | None, trigger: str) -> HealthCheck:
-    """Probe one instance now, store the result and refresh `instance`; returns the stored probe.
+    """Probe one instance now, for a page that waits; store the result, refresh `instance` and return the probe.
 
     Raises InvalidStateError when the instance was linked elsewhere or deleted meanwhile.
     """
     claim = hold_batch([instance.pk], actor=actor, trigger=trigger)
     # A worker that took over after a very long wait has stored a probe too.
-    with suppress(LeaseLostError):
+    with suppress(LeaseLostError), time_limit(PAGE_SECONDS):
         check_instances([instance], claim)
     check = HealthCheck.objects.filter(batch=claim.row, instance=instance).order_by("pk").last()
     if check is None:
@@ -106,7 +105,7 @@ def check_instances(
     workers = max(1, min(max_workers or settings.HEALTH_CHECK_CONCURRENCY, len(instances)))
     probed_as = {instance.pk: (instance.instance_id, instance.account_id) for instance in instances}
     results: list[ProbeResult] = []
-    stored, interval, flushed_at = 0, FIRST_FLUSH_SECONDS, time.monotonic()
+    stored, flushed_at = 0, time.monotonic()
 
     def flush() -> None:
         nonlocal stored, flushed_at
@@ -121,9 +120,9 @@ def check_instances(
             if result is not None:
                 results.append(result)
             claim.heartbeat()
-            if time.monotonic() - flushed_at >= interval:
+            # While none comes nothing is won by collecting.
+            if result is None or time.monotonic() - flushed_at >= FLUSH_SECONDS:
                 flush()
-                interval = min(interval * FLUSH_GROWTH, MAX_FLUSH_SECONDS)
     flush()
     claim.finish(finished_at=timezone.now())
     return results

@@ -6,8 +6,10 @@ import logging
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
+from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from queue import Empty, SimpleQueue
 from uuid import UUID
 
@@ -23,8 +25,8 @@ from instances.services.amazon import LoginSession
 
 logger = logging.getLogger(__name__)
 
-# A caller that holds a lease hears at least this often that probes are under way.
-QUIET_SECONDS = 5.0
+# A caller hears at least this often that probes are under way: it has a lease to keep, and results to store.
+QUIET_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,9 @@ def probe_all(instances: Sequence[AMCInstance], *, max_workers: int) -> Generato
         pool = stack.enter_context(ThreadPoolExecutor(max_workers=max_workers))
         # Before the pool waits for its threads: after Ctrl-C, or without a lease, the rest is of no use.
         stack.callback(pool.shutdown, wait=False, cancel_futures=True)
-        for result in _as_they_come([pool.submit(probe, *target) for target in targets]):
+        # A time limit of the caller's holds in the pool too.
+        futures = [pool.submit(copy_context().run, partial(probe, *target)) for target in targets]
+        for result in _as_they_come(futures):
             if result is not None and result.reason == "reconnect_required":
                 by_pk[result.instance_pk].note_revoked(result.error)
             yield result
@@ -120,8 +124,8 @@ def _session_of(
 def result_of_answer(instance_pk: UUID, ref: InstanceRef, found: AmcInstance) -> ProbeResult:
     """Return the verdict AMC's description of the instance stands for."""
     reason, error = "", ""
-    if found.instance_id and found.instance_id != ref.instance_id:
-        reason, error = "malformed_response", f"AMC described another instance: {found.instance_id}."
+    if found.instance_id != ref.instance_id:
+        reason, error = "unexpected_answer", f"AMC described another instance: {found.instance_id}."
     elif found.is_usable:
         pass
     elif found.is_provisioning:
