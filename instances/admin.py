@@ -190,8 +190,8 @@ class InstanceAdmin(WithHistoryAdmin):
     inlines = (BrandInline,)
     fields = (
         "name", "description", "instance_id", "user_link", "account_link", "region", "instance_type", "status",
-        "is_active", "health_status", "health_reason", "health_error", "health_since", "health_latency_ms",
-        "last_health_check", "history_link", "created_at", "updated_at",
+        "is_active", "health_status", "health_reason", "health_error", "health_settled", "health_since",
+        "health_latency_ms", "last_health_check", "history_link", "created_at", "updated_at",
     )  # fmt: skip
     # The status has one door, the life cycle's actions; AMC's ID is only changed with a test.
     readonly_fields = tuple(name for name in fields if name not in {"name", "description"})

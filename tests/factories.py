@@ -80,5 +80,6 @@ class InstanceFactory(RowFactory[AMCInstance]):
     status = Status.ACTIVE
     health_status = Health.HEALTHY
     last_health_check = LazyFunction(lambda: datetime.now(UTC) - timedelta(hours=1))
-    health_since = SelfAttribute("last_health_check")
+    health_settled = SelfAttribute("health_status")
+    health_since = LazyAttribute(lambda o: o.last_health_check if o.health_settled else None)
     health_latency_ms = 120

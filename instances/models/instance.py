@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.core.validators import MaxValueValidator, RegexValidator
 from django.db import models, transaction
-from django.db.models import Count, Prefetch, Q
+from django.db.models import Case, Count, F, Prefetch, Q, When
 from django.urls import reverse
 
 from amc_facts.timing import ATTRIBUTION_DAYS
@@ -47,6 +48,11 @@ class InstanceQuerySet(OwnedQuerySet["AMCInstance"]):
     def failing(self) -> InstanceQuerySet:
         """Return the enabled instances whose last verdict is not healthy."""
         return self.enabled().filter(health_status__in=[Health.UNHEALTHY, Health.ERROR])
+
+    def longest_first(self, *before: str) -> InstanceQuerySet:
+        """Order by fields and then by how long the last verdict holds (`verdict_since`), the longest first."""
+        settled = When(health_settled=F("health_status"), then=F("health_since"))
+        return self.order_by(*before, Case(settled, default=F("last_health_check")), "name", "pk")
 
     def search(self, text: str) -> InstanceQuerySet:
         """Return the instances whose name, AMC ID, account or brand holds every word of `text`."""
@@ -117,7 +123,11 @@ class AMCInstance(models.Model):
     )
     health_reason = models.CharField(max_length=40, blank=True, default="", editable=False)
     health_error = models.CharField(max_length=500, blank=True, default="", editable=False)
-    health_since = models.DateTimeField("health unchanged since", null=True, blank=True, editable=False)
+    # What two checks in a row found last; one that differs is a hiccup until a second one says so too.
+    health_settled = models.CharField(  # noqa: DJ001  NULL means "never checked", as above
+        "settled health", max_length=10, choices=Health.choices, null=True, blank=True, editable=False
+    )
+    health_since = models.DateTimeField("health settled since", null=True, blank=True, editable=False)
     health_latency_ms = models.PositiveIntegerField(null=True, blank=True, editable=False)
     last_health_check = models.DateTimeField(null=True, blank=True, editable=False)
     consecutive_errors = models.PositiveIntegerField(default=0, editable=False)
@@ -143,6 +153,11 @@ class AMCInstance(models.Model):
                 | (Q(is_active=True) & ~Q(status=Status.INACTIVE)),
                 violation_error_message="A disabled instance is inactive, and only a disabled one.",
             ),
+            models.CheckConstraint(
+                name="instances_settled_health_has_since",
+                condition=Q(health_settled__isnull=True, health_since__isnull=True)
+                | Q(health_settled__isnull=False, health_since__isnull=False),
+            ),
         )
         indexes = (
             models.Index(fields=["user", "name"], name="instances_user_name"),
@@ -165,6 +180,16 @@ class AMCInstance(models.Model):
     def has_synthetic_data(self) -> bool:
         """Return whether this is a sandbox: nothing real can be found out, and no threshold hides anything."""
         return is_sandbox(self.instance_type)
+
+    @property
+    def is_health_settled(self) -> bool:
+        """Return whether the last check says what the ones before it said."""
+        return self.health_settled == self.health_status
+
+    @property
+    def verdict_since(self) -> datetime | None:
+        """Return since when the last verdict holds; of one that has not settled, when it was found."""
+        return self.health_since if self.is_health_settled else self.last_health_check
 
     def get_amc_credentials(self) -> AMCCredentials:
         """Return AMC's string and the entity ID, the only identifiers that go out in calls."""

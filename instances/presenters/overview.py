@@ -62,7 +62,7 @@ def health_tiles(counts: dict[str, int]) -> list[Tile]:
 def instance_overview(user: User) -> dict[str, Any]:
     """Return what the home page shows of the instances `user` sees: how many work, and which need a look."""
     instances = AMCInstance.objects.visible_to(user)
-    failing = instances.failing().with_relations().order_by("-health_status", "health_since", "name")
+    failing = instances.failing().with_relations().longest_first("-health_status")
     tiles = health_tiles(instances.health_counts())
     return {
         "tiles": tiles,
@@ -151,5 +151,5 @@ def incidents(instances: Iterable[AMCInstance]) -> list[dict[str, Any]]:
     """Return failing instances with their reason in words, the longest lasting first."""
     return [
         {"instance": instance, "reason": reason_of(instance.health_reason)}
-        for instance in sorted(instances, key=lambda i: i.health_since or i.created_at)
+        for instance in sorted(instances, key=lambda i: i.verdict_since or i.created_at)
     ]

@@ -36,6 +36,7 @@ _FORGOTTEN = {
     "health_status": None,
     "health_reason": "",
     "health_error": "",
+    "health_settled": None,
     "health_since": None,
     "health_latency_ms": None,
     "last_health_check": None,

@@ -19,7 +19,7 @@ BATCHES_SHOWN = 8
 def health_list(request: HtmxHttpRequest) -> HttpResponse:
     instances = AMCInstance.objects.visible_to(request.user)
     checks = HealthCheck.objects.visible_to(request.user)
-    failing = instances.failing().with_relations().order_by("health_since", "name")
+    failing = instances.failing().with_relations().longest_first()
     context = {
         "tiles": health_tiles(instances.health_counts()),
         "regions": region_figures(checks),

@@ -244,13 +244,62 @@ class LifeCycleTests(LocalAmcTestCase):
             self.assertEqual((instance.status, instance.is_active), (Status.INACTIVE, False))
             self.assertEqual(instance.health_status, verdict)
 
-    def test_since_moves_only_with_the_verdict(self) -> None:
-        instance = InstanceFactory.create(account=self.account)
+    def history(self, verdicts: str) -> AMCInstance:
+        """Probe a new instance once a minute, from minute 0 on: h for healthy, u for unhealthy, e for an error."""
+        instance = InstanceFactory.create(account=self.account, health_status=None, last_health_check=None)
+        words = {"h": Health.HEALTHY, "u": Health.UNHEALTHY, "e": Health.ERROR}
+        with time_machine.travel(datetime(2026, 11, 3, 10, tzinfo=UTC), tick=False):
+            for minutes, letter in enumerate(verdicts):
+                self.probe(instance, words[letter], minutes=minutes)
+        return instance
+
+    def test_since_is_that_of_the_last_settled_verdict(self) -> None:
+        # What came, what has settled, since which minute, and since which minute the last verdict holds.
+        cases = [
+            ("h", "HEALTHY", 0, 0),
+            ("hhh", "HEALTHY", 0, 0),
+            ("hhe", "HEALTHY", 0, 2),
+            ("hheh", "HEALTHY", 0, 0),
+            ("hehehehe", "HEALTHY", 0, 7),
+            ("hhuh", "HEALTHY", 0, 0),
+            ("hhuu", "UNHEALTHY", 2, 2),
+            ("hhuuu", "UNHEALTHY", 2, 2),
+            ("hhuuh", "UNHEALTHY", 2, 4),
+            ("hhuuhu", "UNHEALTHY", 2, 2),
+            ("hhuuhh", "HEALTHY", 4, 4),
+            ("uuhhee", "ERROR", 4, 4),
+            # Two in a row to the contrary settle, although they differ from each other.
+            ("hhue", "ERROR", 2, 2),
+            ("hhueh", "ERROR", 2, 4),
+        ]
+        for verdicts, settled, since, holds_since in cases:
+            with self.subTest(verdicts):
+                instance = self.history(verdicts)
+                begun = datetime(2026, 11, 3, 10, tzinfo=UTC)
+                self.assertEqual(instance.health_settled, settled)
+                self.assertEqual(instance.health_since, begun + timedelta(minutes=since))
+                self.assertEqual(instance.verdict_since, begun + timedelta(minutes=holds_since))
+
+    def test_another_reason_for_the_same_verdict_does_not_move_since(self) -> None:
+        instance = self.history("uu")
         since = instance.health_since
-        self.probe(instance, Health.HEALTHY)
+        self.probe(instance, Health.UNHEALTHY, reason="forbidden")
         self.assertEqual(instance.health_since, since)
-        self.probe(instance, Health.UNHEALTHY, minutes=1)
-        self.assertEqual(instance.health_since, instance.last_health_check)
+
+    def test_page_shows_the_last_check_and_since(self) -> None:
+        instance = self.history("hhh")
+        page = self.client.get(instance.get_absolute_url())
+        self.assertContains(page, "<dt>Healthy since</dt>")
+        self.assertNotContains(page, "says otherwise")
+        page = self.client.get(self.history("hhe").get_absolute_url())
+        self.assertContains(page, "<dt>Healthy since</dt>")
+        self.assertContains(page, "3 Nov 2026, 10:00")
+        self.assertContains(page, "The last check says otherwise; a second one in a row will count.")
+
+    def test_failing_instances_are_sorted_by_how_long_they_fail(self) -> None:
+        hiccup, long, short = self.history("hhhe"), self.history("ee"), self.history("hee")
+        found = AMCInstance.objects.failing().longest_first()
+        self.assertEqual([instance.pk for instance in found], [long.pk, short.pk, hiccup.pk])
 
     def test_late_result_does_not_overwrite_a_newer_verdict(self) -> None:
         instance = InstanceFactory.create(account=self.account)

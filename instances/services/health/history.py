@@ -103,21 +103,26 @@ def _update_instances(batch: HealthCheckBatch, pks: Sequence[UUID]) -> None:
     def of(name: str) -> Subquery:
         return Subquery(newest.values(name)[:1])
 
-    fresh = AMCInstance.objects.filter(pk__in=pks).annotate(
-        verdict=of("verdict"), new_reason=of("reason"), probed_at=of("checked_at")
-    )
+    fresh = AMCInstance.objects.filter(pk__in=pks).annotate(verdict=of("verdict"), probed_at=of("checked_at"))
     # A slow probe that ends after a newer one is kept as history, but does not overwrite the newer verdict.
     fresh = fresh.filter(Q(last_health_check__isnull=True) | Q(last_health_check__lte=F("probed_at")))
-    unchanged = Q(health_status=F("verdict"), health_reason=F("new_reason"))
+    # One probe between others is a hiccup: only a second one in a row that says otherwise settles what has changed.
+    is_first = Q(health_settled__isnull=True)
+    is_second = ~Q(verdict=F("health_settled")) & ~Q(health_status=F("health_settled"))
     fresh.update(
         health_status=of("verdict"),
         health_reason=of("reason"),
         health_error=of("error"),
         health_latency_ms=of("latency_ms"),
         last_health_check=of("checked_at"),
+        health_settled=Case(
+            When(is_first | is_second, then=of("verdict")), default=F("health_settled"), output_field=CharField()
+        ),
         health_since=Case(
-            When(unchanged & Q(health_since__isnull=False), then=F("health_since")),
-            default=of("checked_at"),
+            When(is_first, then=of("checked_at")),
+            # The first of the two, which is still the last one here.
+            When(is_second, then=F("last_health_check")),
+            default=F("health_since"),
             output_field=DateTimeField(),
         ),
         consecutive_errors=Case(
