@@ -26,7 +26,7 @@ def migrate(name: str = "") -> Any:
 
 class SettledHealthTests(TransactionTestCase):
     def test_verdict_and_since_of_older_rows_count_as_settled(self) -> None:
-        rows = {
+        rows: dict[str, dict[str, Any]] = {
             "lasting": {"health_status": "ERROR", "last_health_check": CHECKED, "health_since": SINCE},
             "without since": {"health_status": "HEALTHY", "last_health_check": CHECKED, "health_since": None},
             "never checked": {"health_status": None, "last_health_check": None, "health_since": None},
