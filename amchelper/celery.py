@@ -17,29 +17,49 @@ from amchelper.startup import refuse_bad_configuration
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "amchelper.settings")
 
 use_folder_queue()
-app = Celery("amchelper")
+app = Celery("amchelper", task_cls="amchelper.queue:QueuedTask")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+# One queue for each kind of work (settings.WORKER_THREADS); what is not named here goes to `other`.
+app.conf.task_routes = {
+    "executions.tasks.tick_executions": "dispatch",
+    "executions.tasks.admit_executions": "dispatch",
+    "instances.tasks.tick_health": "dispatch",
+    "schedules.tasks.run_due_slots": "dispatch",
+    "executions.tasks.advance_execution": "steps",
+    "instances.tasks.advance_health_batch": "checks",
+    "exports.tasks.*": "exports",
+}
+# Nightly work may wait until workers are back; a tick that came too late would only repeat the next one.
+_NIGHTLY = {"expires": 12 * 3600.0}
 # Any number of beats may tick: the ticks are idempotent.
-# Frequent ticks that wait while no worker runs would only repeat each other, so they expire.
 app.conf.beat_schedule = {
     "tick-health": {"task": "instances.tasks.tick_health", "schedule": 30.0},
-    "prune-health": {"task": "instances.tasks.prune_health", "schedule": crontab(hour="3", minute="20")},
-    "run-due-slots": {"task": "schedules.tasks.run_due_slots", "schedule": 15.0, "options": {"expires": 30}},
-    "clear-sessions": {"task": "amchelper.tasks.clear_sessions", "schedule": crontab(hour="3", minute="50")},
-    "prune-results": {"task": "executions.tasks.prune_results", "schedule": crontab(hour="3", minute="40")},
+    "prune-health": {
+        "task": "instances.tasks.prune_health",
+        "schedule": crontab(hour="3", minute="20"),
+        "options": _NIGHTLY,
+    },
+    "run-due-slots": {"task": "schedules.tasks.run_due_slots", "schedule": 15.0},
+    "clear-sessions": {
+        "task": "amchelper.tasks.clear_sessions",
+        "schedule": crontab(hour="3", minute="50"),
+        "options": _NIGHTLY,
+    },
+    "prune-results": {
+        "task": "executions.tasks.prune_results",
+        "schedule": crontab(hour="3", minute="40"),
+        "options": _NIGHTLY,
+    },
 }
 
 
 @app.on_after_configure.connect
 def _add_frequent_ticks(sender: Celery, **kwargs: Any) -> None:
     # Settings can be read only now: they import this package themselves.
-    seconds = settings.EXECUTION_TICK_SECONDS
     sender.conf.beat_schedule["executions-tick"] = {
         "task": "executions.tasks.tick_executions",
-        "schedule": seconds,
-        # Ticks that wait while no worker runs would only repeat each other.
-        "options": {"expires": 2 * seconds},
+        "schedule": settings.EXECUTION_TICK_SECONDS,
     }
 
 

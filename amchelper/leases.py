@@ -13,8 +13,8 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
-from django.db import models
-from django.db.models import Case, F, Q
+from django.db import models, transaction
+from django.db.models import BooleanField, Case, ExpressionWrapper, F, Q
 from django.utils import timezone
 
 # Nothing is planned further ahead than this: a time beyond it was written by a clock that was wrong.
@@ -70,9 +70,24 @@ class LeasedQuerySet(models.QuerySet[M]):
 
     def to_send(self, now: datetime) -> Self:
         """Return due rows whose message never went out or is taken for lost, the longest due first."""
-        # Clocks of two machines differ by less; a message from further ahead was sent under a clock that was wrong.
-        on_the_way = Q(sent_at__gt=now - RESEND_AFTER, sent_at__lte=now + RESEND_AFTER)
-        return self.due(now).exclude(on_the_way).order_by("next_step_at", "pk")
+        return self.due(now).exclude(_on_the_way(now)).order_by("next_step_at", "pk")
+
+    def take_to_send(self, now: datetime, *, limit: int) -> list[Any]:
+        """Note that messages about due rows are on their way and return their keys; of two callers one gets a row.
+
+        Only the `limit` rows that have been due longest are looked at, with messages or without: no more than that
+        are ever on their way, however many are due.
+        """
+        if not self.to_send(now).exists():
+            # Without this every tick would take SQLite's write lock.
+            return []
+        with transaction.atomic():
+            rows = self.due(now).order_by("next_step_at", "pk").select_for_update(skip_locked=True)
+            is_on_the_way = ExpressionWrapper(_on_the_way(now), output_field=BooleanField())
+            window = list(rows.values_list("pk", is_on_the_way)[:limit])
+            pks = [pk for pk, is_sent in window if not is_sent]
+            self.filter(pk__in=pks).update(sent_at=now)
+        return pks
 
     def claim(self, pks: Iterable[Any], *, token: str, now: datetime, within: timedelta = timedelta()) -> Self:
         """Hold those of the rows that are due for a lease; returns the rows held now, by `token`.
@@ -131,8 +146,8 @@ class Claim(Generic[M]):
         self._beat_at = time.monotonic()
 
     def _release(self, fields: dict[str, Any]) -> None:
-        # `sent_at` belongs to the step that ends here.
-        self._write({**fields, "lease_until": None, "leased_by": "", "sent_at": None})
+        # `sent_at` belongs to the step that ends here, unless the caller sends a message about the next one.
+        self._write({"sent_at": None, **fields, "lease_until": None, "leased_by": ""})
 
     def _write(self, fields: dict[str, Any]) -> None:
         mine = self._rows().filter(pk=self.row.pk, leased_by=self._token).exclude(lease_until=None)
@@ -140,6 +155,11 @@ class Claim(Generic[M]):
             raise LeaseLostError(str(self.row.pk))
         for name, value in fields.items():
             setattr(self.row, name, value)
+
+
+def _on_the_way(now: datetime) -> Q:
+    # Clocks of two machines differ by less; a message from further ahead was sent under a clock that was wrong.
+    return Q(sent_at__gt=now - RESEND_AFTER, sent_at__lte=now + RESEND_AFTER)
 
 
 def new_token(worker: str) -> str:

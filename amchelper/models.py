@@ -1,15 +1,19 @@
-"""The user."""
+"""The user, and the marks of messages that wait for a worker."""
 
 from __future__ import annotations
 
 import uuid
+from datetime import timedelta
 from typing import ClassVar
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
 from django.db import models
+from django.db.models import Q
 from django.db.models.functions import Lower
 from django.utils import timezone
+
+from amchelper.leases import RESEND_AFTER
 
 
 class UserManager(BaseUserManager["User"]):
@@ -65,3 +69,46 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     def get_short_name(self) -> str:
         return self.name.split(" ")[0] if self.name else self.email.partition("@")[0]
+
+
+class PendingMessageQuerySet(models.QuerySet["PendingMessage"]):
+    """Marks by the message they stand for."""
+
+    def note(self, key: str, *, seconds: float) -> bool:
+        """Note that a message waits for a worker for so long; returns False when an equal one does already.
+
+        Of several callers one is told True.
+        """
+        now = timezone.now()
+        expires_at = now + timedelta(seconds=seconds)
+        # Clocks of two machines differ by less; a mark from further ahead was set under a clock that was wrong.
+        waits = Q(expires_at__gt=now, expires_at__lte=expires_at + RESEND_AFTER)
+        mark = self.filter(key=key)
+        # Read first: while nothing is sent for long, nobody needs SQLite's write lock to find that out.
+        if mark.filter(waits).exists():
+            return False
+        if mark.exclude(waits).update(expires_at=expires_at):
+            return True
+        return self.get_or_create(key=key, defaults={"expires_at": expires_at})[1]
+
+    def forget(self, key: str) -> None:
+        """Note that the message waits no more."""
+        self.filter(key=key).update(expires_at=None)
+
+
+class PendingMessage(models.Model):
+    """A message that waits for a worker: no equal one is sent until the task begins or the message expires.
+
+    There are as many rows as there were different messages: tasks of beat, AMC's accounts and people who got mail.
+    """
+
+    key = models.CharField(primary_key=True, max_length=255)
+    expires_at = models.DateTimeField(null=True)
+
+    objects = PendingMessageQuerySet.as_manager()
+
+    class Meta:
+        db_table = "pending_messages"
+
+    def __str__(self) -> str:
+        return self.key

@@ -1,24 +1,70 @@
-"""The one way to start a task: a message that only says it may be time to look at a row."""
+"""The one way to start a task: a message that only says it may be time to look at a row.
+
+While a message waits for a worker no equal one is sent, however often somebody asks for it. Rows with steps note in
+`sent_at` that a message about them is on its way (amchelper/leases.py); for everything else a mark does
+(`PendingMessage`), which ends when the task begins: before it reads a row, so that nothing asked for later is missed.
+A message or a mark that got lost holds its task back until the mark expires, and the ticks send it again.
+"""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
+from typing import Any
 
-from celery import current_app
+from celery import Task, current_app
+from django.db import DatabaseError
 from kombu.exceptions import OperationalError
+
+from amchelper.models import PendingMessage
 
 logger = logging.getLogger(__name__)
 
-# Rows that have been waiting longer were sent again meanwhile.
-_EXPIRES_SECONDS = 120
+# Shorter than leases.RESEND_AFTER: what is sent again finds the message before it gone, not waiting.
+EXPIRES_SECONDS = 25.0
+_HEADER = "pending_key"
 
 
-def send_task(name: str, *arguments: str) -> None:
-    """Send a message to the workers; `name` is the task's dotted name, because tasks are above services.
+def send_task(name: str, *arguments: str, expires: float = EXPIRES_SECONDS) -> None:
+    """Send a message to the workers, unless an equal one waits for them; it expires after so many seconds.
 
-    A queue that cannot be reached is logged and no more: the row is the truth, and the next tick sends it again.
+    `name` is the task's dotted name, because tasks are above services. Call it when everything is committed that the
+    task is to see. A queue that cannot be reached is logged and no more: the rows are the truth.
     """
+    key = " ".join((name, *arguments))
+    if not PendingMessage.objects.note(key, seconds=expires):
+        return
+    if not _publish(name, arguments, expires=expires, headers={_HEADER: key}):
+        PendingMessage.objects.forget(key)
+
+
+def send_for_rows(name: str, pks: Iterable[object]) -> None:
+    """Send a message about each of these rows, whose `sent_at` was just set; else as `send_task`."""
+    for pk in pks:
+        if not _publish(name, (str(pk),), expires=EXPIRES_SECONDS):
+            # The others would have to wait for the same queue, one after the other.
+            return
+
+
+class QueuedTask(Task):
+    """A task whose message waits no more once it begins."""
+
+    def before_start(self, task_id: str, args: Any, kwargs: Any) -> None:
+        key = (self.request.headers or {}).get(_HEADER)
+        if key is None:
+            return
+        try:
+            PendingMessage.objects.forget(key)
+        except DatabaseError:
+            # It expires by itself; the task may still be able to do its work.
+            logger.warning("mark of a message not removed key=%s", key, exc_info=True)
+
+
+def _publish(name: str, arguments: tuple[str, ...], **options: Any) -> bool:
+    """Hand a message to the queue; returns whether that could be done."""
     try:
-        current_app.send_task(name, args=arguments, expires=_EXPIRES_SECONDS)
+        current_app.send_task(name, args=arguments, **options)
     except (OperationalError, OSError):
         logger.warning("message not sent task=%s", name, exc_info=True)
+        return False
+    return True

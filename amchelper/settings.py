@@ -10,6 +10,7 @@ from typing import Any
 import environ
 from csp.constants import NONE, SELF
 from django.urls import reverse_lazy
+from kombu import Queue
 
 from amc_facts import limits
 from amchelper.logs import logging_config
@@ -142,11 +143,24 @@ WEB_PROCESSES = env.int("WEB_PROCESSES", default=1)
 
 # --- Celery ---------------------------------------------------------------------------------------
 CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default="filesystem://localhost")
+# The kinds of work, a queue for each, and what share of its threads a worker of several kinds has for each (24 in the
+# Procfile): one kind never waits for another. Which task is of which kind is said in amchelper/celery.py.
+WORKER_THREADS = {
+    "dispatch": 4,  # short looks at what is due: ticks, slots, runs that are let out of the queue
+    "steps": 12,  # steps of runs at AMC
+    "checks": 4,  # health checks
+    "exports": 2,  # files that take long to make
+    "other": 2,  # mail, and what is done at night
+}
+CELERY_TASK_QUEUES = [Queue(name) for name in WORKER_THREADS]
+CELERY_TASK_DEFAULT_QUEUE = "other"
+CELERY_BEAT_SCHEDULER = "amchelper.beat:BeatScheduler"
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_TIME_LIMIT = None
-CELERY_WORKER_PREFETCH_MULTIPLIER = 8 if CELERY_BROKER_URL.startswith("filesystem") else 1
+# What a worker holds it works on: everything else waits where other workers see it.
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_SEND_TASK_EVENTS = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
@@ -159,8 +173,9 @@ if CELERY_BROKER_URL.startswith("filesystem"):
         "data_folder_out": str(VAR_DIR / "broker" / "queue"),
         "control_folder": str(VAR_DIR / "broker" / "control"),
         "store_processed": False,
-        # Measured: the default of 1 s gives 12 tasks/s, 0.1 s with prefetch 8 gives 400 tasks/s.
+        # Seconds until a worker with free threads looks again; kombu's default of 1 s gives 12 tasks/s.
         "polling_interval": 0.1,
+        "threads": WORKER_THREADS,
     }
     for folder in ("queue", "control"):
         (VAR_DIR / "broker" / folder).mkdir(parents=True, exist_ok=True)
@@ -206,6 +221,8 @@ ALLAUTH_TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXIES", default=0)
 
 EMAIL_CONFIG = env.email_url("EMAIL_URL", default="consolemail://")
 vars().update(EMAIL_CONFIG)
+# Seconds; a mail server that does not answer must not hold a worker for ever.
+EMAIL_TIMEOUT = 30
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="amc-helper@localhost")
 
 # --- Amazon ---------------------------------------------------------------------------------------

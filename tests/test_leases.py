@@ -65,6 +65,34 @@ class LeaseTests(CastTestCase):
         return Execution.objects.due(timezone.now()).filter(pk=self.row.pk).exists()
 
 
+class SendTests(LeaseTests):
+    def take(self, limit: int = 10) -> list[uuid.UUID]:
+        return Execution.objects.take_to_send(timezone.now(), limit=limit)
+
+    def test_of_two_that_ask_one_gets_a_row(self) -> None:
+        self.assertEqual(self.take(), [self.row.pk])
+        self.assertEqual(self.take(), [])
+
+    def test_row_is_taken_again_when_its_message_must_be_lost(self) -> None:
+        self.take()
+        self.clock.shift(RESEND_AFTER)
+        self.assertEqual(self.take(), [self.row.pk])
+
+    def test_those_on_their_way_count_and_those_held_do_not(self) -> None:
+        rows = [self.row, *(self.add() for _ in range(4))]
+        self.assertEqual(len(self.take(limit=3)), 3)
+        self.assertEqual(self.take(limit=3), [])
+        first = Execution.objects.exclude(sent_at=None).order_by("next_step_at", "pk")[0]
+        Execution.objects.claim([first.pk], token="x", now=timezone.now())
+        self.assertEqual(len(self.take(limit=3)), 1)
+        self.assertEqual(len(self.take(limit=len(rows))), 1)
+
+    def test_nothing_to_send_takes_no_lock(self) -> None:
+        self.take()
+        with self.assertNumQueries(1):
+            self.take()
+
+
 class ClaimTests(LeaseTests):
     def test_of_two_claims_in_a_row_one_gets_the_row(self) -> None:
         self.assertIsNotNone(self.claim("one"))

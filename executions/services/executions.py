@@ -46,13 +46,15 @@ def cancel(execution: Execution, *, actor: User | None) -> Execution:
     _read_again(execution.pk, actor)
     now = timezone.now()
     rows = Execution.objects.filter(pk=execution.pk)
-    if rows.cancellable().update(cancel_requested_at=now, next_step_at=now):
+    is_asked = rows.cancellable().update(cancel_requested_at=now, next_step_at=now, sent_at=now)
+    if is_asked:
         logger.info("execution cancel requested id=%s actor=%s", execution.pk, pk_of(actor))
-        transaction.on_commit(lambda: send_steps([execution.pk]), robust=True)
     rows.filter(status=ExecutionStatus.QUEUED, cancel_requested_at__isnull=False).update(
         status=ExecutionStatus.CANCELLED, finished_at=now, waiting_for=""
     )
     current = _read_again(execution.pk, actor)
+    if is_asked and current.status in AT_AMC:
+        transaction.on_commit(lambda: send_steps([current.pk]), robust=True)
     if current.status not in (ExecutionStatus.CANCELLED, *AT_AMC):
         raise InvalidStateError(_ON_THE_WAY if current.status == ExecutionStatus.FETCHING else _ENDED)
     return current

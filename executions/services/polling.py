@@ -130,7 +130,7 @@ def _poll_other(client: AmcClient, claim: ExecutionClaim, listed: dict[str, AmcE
     """Bring another run up to date; returns whether its next step is due. What goes wrong concerns it alone."""
     try:
         claim.heartbeat()
-        return _apply(claim, _ask(client, claim, listed))
+        return _apply(claim, _ask(client, claim, listed), is_sent=True)
     except AmcHelperError as error:
         _let_go(claim, error)
     except LeaseLostError:
@@ -155,10 +155,11 @@ def _ask(client: AmcClient, claim: ExecutionClaim, listed: dict[str, AmcExecutio
     return client.get_execution(execution.ref, execution.amc_execution_id, created_at=execution.submitted_at)
 
 
-def _apply(claim: ExecutionClaim, answer: AmcExecution) -> bool:
+def _apply(claim: ExecutionClaim, answer: AmcExecution, *, is_sent: bool = False) -> bool:
+    """Write what AMC answered; returns whether a step is due at once, which the caller may be about to send."""
     execution, now = claim.row, timezone.now()
     if answer.has_succeeded:
-        _begin_to_fetch(claim, answer)
+        _begin_to_fetch(claim, answer, is_sent=is_sent)
         return True
     if answer.status in _ENDS:
         return claim.finish_from_amc(_ENDS[answer.status], answer)
@@ -177,7 +178,7 @@ def _apply(claim: ExecutionClaim, answer: AmcExecution) -> bool:
     return False
 
 
-def _begin_to_fetch(claim: ExecutionClaim, answer: AmcExecution) -> None:
+def _begin_to_fetch(claim: ExecutionClaim, answer: AmcExecution, *, is_sent: bool) -> None:
     now = timezone.now()
     claim.finish(
         status=ExecutionStatus.FETCHING,
@@ -191,6 +192,7 @@ def _begin_to_fetch(claim: ExecutionClaim, answer: AmcExecution) -> None:
         waiting_for="",
         fetch_failures=0,
         next_step_at=now,
+        sent_at=now if is_sent else None,
     )
 
 

@@ -10,11 +10,11 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Count, Min, Q
+from django.db.models import Count, Q
 from django.utils import timezone
 
 from amchelper.leases import CLOCK_SKEW_LIMIT
-from amchelper.queue import send_task
+from amchelper.queue import send_for_rows, send_task
 from executions.models import Execution, ExecutionQuerySet, ExecutionStatus
 from instances.amc.types import AccountRef
 from instances.models import AMCAccount, AMCInstance
@@ -51,9 +51,8 @@ def capacity(instance: AMCInstance) -> Capacity:
 
 
 def send_steps(pks: Iterable[UUID]) -> None:
-    """Tell the workers that steps of these executions may be due."""
-    for pk in pks:
-        send_task(_ADVANCE, str(pk))
+    """Tell the workers that steps of these executions are due; whoever made them due has set `sent_at` too."""
+    send_for_rows(_ADVANCE, pks)
 
 
 def send_admission(account: AccountRef) -> None:
@@ -105,22 +104,16 @@ def admit_waiting(account: AccountRef) -> list[UUID]:
     return admitted
 
 
-def admit(execution: Execution) -> bool:
-    """Admit what is next for this execution's account; returns whether this one was admitted."""
-    admitted = admit_waiting(execution.instance.account.ref)
-    send_steps(pk for pk in admitted if pk != execution.pk)
-    return execution.pk in admitted
-
-
 def admit_and_send(account: AccountRef) -> None:
-    """Admit what waits for this account, after a run left AMC or its message got lost, and tell the workers."""
+    """Admit what waits for this account and tell the workers."""
     if Execution.objects.waiting().filter(_of_account(account)).exists():
         send_steps(admit_waiting(account))
 
 
 def release(execution: Execution) -> None:
-    """Give the capacity of a run that AMC is done with to the runs that wait for it."""
+    """Let the runs that wait for an account know that one of its runs has left AMC."""
     now = timezone.now()
+    account = execution.instance.account.ref
     same_instance = Execution.objects.waiting().filter(
         instance__instance_id=execution.instance.instance_id, next_step_at__gt=now
     )
@@ -128,18 +121,20 @@ def release(execution: Execution) -> None:
     Execution.objects.filter(pk__in=same_instance.order_by().values("pk"), status=ExecutionStatus.QUEUED).update(
         next_step_at=now
     )
-    admit_and_send(execution.instance.account.ref)
+    # Runs that end together are followed by one admission, and their workers do not wait for each other.
+    if Execution.objects.waiting().filter(_of_account(account)).exists():
+        send_admission(account)
 
 
 def accounts_with_waiting(now: datetime, *, limit: int) -> list[AccountRef]:
-    """Return the accounts for which runs wait that may be admitted, those first that have waited longest."""
+    """Return accounts for which runs wait that may be admitted; of more than `limit` a random choice."""
     rows = (
         Execution.objects.filter(status=ExecutionStatus.QUEUED)
         .filter(Q(next_step_at__lte=now) | Q(next_step_at__gt=now + CLOCK_SKEW_LIMIT))
         .order_by()
         .values_list("instance__account__account_id", "instance__account__marketplace_id")
-        .annotate(oldest=Min("queued_at"))
-        .order_by("oldest")[:limit]
+        .annotate(Count("pk"))  # groups them
+        .order_by("?")[:limit]
     )
     return [AccountRef(account_id, marketplace_id) for account_id, marketplace_id, _ in rows]
 

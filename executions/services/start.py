@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -16,7 +17,7 @@ from amchelper.models import User
 from executions.errors import NotRunnableError
 from executions.models import Execution, Trigger
 from executions.services.executions import get_execution_to_run
-from executions.services.queue import send_admission, send_steps
+from executions.services.queue import send_admission
 from executions.services.readiness import ensure_startable
 from planning.naming import MAX_LENGTH, execution_name
 from planning.windows import Window
@@ -93,7 +94,9 @@ def queue_executions(executions: Sequence[Execution], *, actor: User | None) -> 
         execution.complete()
     Execution.objects.bulk_create(executions)
     count_usage(execution.template for execution in executions if execution.template is not None)
-    transaction.on_commit(lambda: _tell_workers(executions), robust=True)
+    # One message for all that wait for an account: only so many of them can begin.
+    for account in dict.fromkeys(execution.instance.account.ref for execution in executions):
+        transaction.on_commit(partial(send_admission, account), robust=True)
     for execution in executions:
         logger.info("execution queued id=%s trigger=%s actor=%s", execution.pk, execution.trigger, pk_of(actor))
 
@@ -166,15 +169,6 @@ def _queue(execution: Execution, submission_key: UUID | None, actor: User) -> Ex
             raise
         return first
     return execution
-
-
-def _tell_workers(executions: Sequence[Execution]) -> None:
-    """Send a message per run, or for many one per account: only so many can begin."""
-    if len(executions) == 1:
-        send_steps([executions[0].pk])
-        return
-    for account in dict.fromkeys(execution.instance.account.ref for execution in executions):
-        send_admission(account)
 
 
 def _window_fields(window: Window) -> dict[str, Any]:

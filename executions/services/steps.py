@@ -20,14 +20,15 @@ from executions.models import Execution, ExecutionStatus
 from executions.services.claims import ExecutionClaim, claim_execution
 from executions.services.fetching import fetch, fetching_failed
 from executions.services.polling import poll, polling_failed
-from executions.services.queue import accounts_with_waiting, admit, send_admission, send_steps
+from executions.services.queue import accounts_with_waiting, send_admission, send_steps
 from executions.services.submission import submission_failed, submit
 from executions.services.timing import backoff
 from instances.amc.client import AmcClient
 
 logger = logging.getLogger(__name__)
 
-# What one tick sends at most; the next one follows in seconds.
+# Messages about steps that are on their way at most, and accounts that one tick looks after; the next one follows in
+# seconds.
 MAX_STEPS, MAX_ACCOUNTS = 500, 100
 # A step that fails for reasons of ours is not repeated for ever.
 _MAX_CRASHES = 10
@@ -44,9 +45,8 @@ _STEPS: dict[str, tuple[_Do, _OnError]] = {
 
 
 def send_due(now: datetime) -> int:
-    """Send what is due and not on its way, the longest due first; returns the number of messages. Three statements."""
-    pks = list(Execution.objects.to_send(now).values_list("pk", flat=True)[:MAX_STEPS])
-    Execution.objects.filter(pk__in=pks).update(sent_at=now)
+    """Send what is due and not on its way, the longest due first; returns how many rows and accounts that were."""
+    pks = Execution.objects.take_to_send(now, limit=MAX_STEPS)
     send_steps(pks)
     accounts = accounts_with_waiting(now, limit=MAX_ACCOUNTS)
     for account in accounts:
@@ -64,12 +64,7 @@ def run_steps(pk: UUID) -> None:
 
 
 def advance(pk: UUID, worker: str) -> bool:
-    """Do the next step of an execution if it is due and not taken; returns whether more is due at once."""
-    execution = Execution.objects.select_related("instance__account").filter(pk=pk).first()
-    if execution is None:
-        return False
-    if execution.status == ExecutionStatus.QUEUED:
-        return admit(execution)
+    """Do the next step of an admitted execution if it is due and not taken; returns whether more is due at once."""
     claim = claim_execution(pk, worker=worker)
     if claim is None:
         return False

@@ -16,8 +16,9 @@ from django.db import connection
 from django.test import override_settings
 from django.utils import timezone
 
-from executions.models import FINAL_STATUSES, LEASE, Execution, Trigger
+from executions.models import FINAL_STATUSES, LEASE, Execution, ExecutionStatus, Trigger
 from executions.services.claims import claim_execution
+from executions.services.queue import admit_and_send
 from executions.services.start import start_execution
 from executions.services.steps import advance
 from executions.services.submission import request_of
@@ -86,7 +87,12 @@ class ExecutionTestCase(LocalAmcTestCase):
         return start_execution(**{**wanted, **changes})
 
     def step(self, execution: Execution, worker: str = "worker") -> bool:
-        """Do one step, if it is due, and look at the row again."""
+        """Admit a run that waits, or do one step if it is due, and look at the row again."""
+        execution.refresh_from_db()
+        if execution.status == ExecutionStatus.QUEUED:
+            admit_and_send(execution.instance.account.ref)
+            execution.refresh_from_db()
+            return execution.status == ExecutionStatus.SUBMITTING
         is_more_due = advance(execution.pk, worker)
         execution.refresh_from_db()
         return is_more_due

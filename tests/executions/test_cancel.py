@@ -5,12 +5,15 @@ from __future__ import annotations
 from datetime import timedelta
 
 from django.http import Http404
+from django.utils import timezone
 
 from amchelper.exceptions import InvalidStateError
 from executions.models import Execution, ExecutionStatus
 from executions.services.claims import claim_execution
 from executions.services.executions import cancel
+from executions.services.steps import send_due
 from tests.executions.base import ExecutionTestCase
+from tests.messages import caught
 
 
 class CancelTests(ExecutionTestCase):
@@ -20,6 +23,20 @@ class CancelTests(ExecutionTestCase):
         self.assertIsNotNone(execution.finished_at)
         self.assertFalse(self.step(execution))
         self.assertEqual(self.at_amc(), [])
+
+    def test_workers_are_told_where_they_have_something_to_do(self) -> None:
+        self.arm("exec_stuck", count=1)
+        for status, count in ((ExecutionStatus.QUEUED, 0), (ExecutionStatus.PENDING, 1)):
+            execution = self.drive_to(status)
+            with (
+                self.subTest(status),
+                caught() as messages,
+                self.captureOnCommitCallbacks(execute=True),
+            ):
+                cancel(execution, actor=self.alice)
+                send_due(timezone.now())
+            with self.subTest(status):
+                self.assertEqual(messages.texts, [f"advance_execution {execution.pk}"] * count)
 
     def test_run_that_was_admitted_but_not_posted_is_not_posted(self) -> None:
         execution = self.drive_to(ExecutionStatus.SUBMITTING)

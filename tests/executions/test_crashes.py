@@ -23,7 +23,7 @@ class KilledWorkerTests(ExecutionTestCase):
             execution = self.drive_to(status)
             self.wait(execution)
             with killed_at_statement(number) as died:
-                while advance(execution.pk, "killed"):
+                while self.step(execution, "killed"):
                     pass
             self.wait(execution)
             self.drive(execution, worker="another")
@@ -117,7 +117,7 @@ class ClaimTests(ExecutionTestCase):
         self.assertIsNone(claim_execution(execution.pk, worker="two"))
 
     def test_messages_that_come_twice_do_nothing(self) -> None:
-        execution = self.start()
+        execution = self.drive_to(ExecutionStatus.SUBMITTING)
         for _ in range(3):
             advance(execution.pk, "one")
             advance(execution.pk, "two")

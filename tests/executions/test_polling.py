@@ -7,14 +7,17 @@ from datetime import timedelta
 from typing import Any, ClassVar
 from unittest import mock
 
+from django.utils import timezone
+
 from executions.models import Execution, ExecutionStatus
-from executions.services import polling
+from executions.services import polling, steps
 from executions.services.claims import ExecutionClaim
 from executions.services.steps import advance
 from instances.amc.client import AmcClient
 from instances.amc.executions import AmcExecution
 from instances.models import AmazonConnection
 from tests.executions.base import ExecutionTestCase
+from tests.messages import caught
 from tests.shared_data import DATA
 
 
@@ -148,6 +151,20 @@ class ManyAtOnceTests(ExecutionTestCase):
         self.assertEqual(asked, ["workflowExecutions"])
         statuses = set(Execution.objects.values_list("status", flat=True))
         self.assertEqual(statuses, {ExecutionStatus.FETCHING})
+
+    def test_runs_that_end_together_are_followed_by_one_admission_and_one_message_each(self) -> None:
+        executions = self.at_amc_together(8)
+        self.start()
+        with caught() as messages:
+            self.assertTrue(advance(executions[0].pk, "worker"))
+            expected = [f"advance_execution {execution.pk}" for execution in executions[1:]]
+            account = self.account
+            admission = f"admit_executions {account.account_id} {account.marketplace_id}"
+            self.assertEqual(sorted(messages.texts), sorted([*expected, admission]))
+            # The tick sends what the worker goes on with itself, in case it does not.
+            messages.clear()
+            steps.send_due(timezone.now())
+            self.assertEqual(messages.texts, [f"advance_execution {executions[0].pk}"])
 
     def test_two_are_asked_about_one_by_one(self) -> None:
         executions = self.at_amc_together(2)

@@ -10,6 +10,7 @@ from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from amchelper.queue import EXPIRES_SECONDS
 from executions.models import Execution, ExecutionStatus
 from executions.services import steps
 from executions.services.executions import cancel
@@ -20,10 +21,12 @@ from executions.services.queue import (
     queue_position,
     queue_positions,
 )
+from executions.services.start import make_execution, queue_executions
 from instances.models import AMCInstance
 from templates_app.services.templates import Content, create_template
-from tests.executions.base import SQL, ExecutionTestCase
+from tests.executions.base import SQL, ExecutionTestCase, window
 from tests.factories import AccountFactory, InstanceFactory
+from tests.messages import caught
 
 
 class HeadroomTests(ExecutionTestCase):
@@ -57,7 +60,9 @@ class HeadroomTests(ExecutionTestCase):
         executions = self.fill(12)
         others = Execution.objects.at_amc().exclude(pk=executions[4].pk)
         others.update(next_step_at=timezone.now() + timedelta(minutes=30))
-        self.drive_to(ExecutionStatus.FETCHING, executions[4])
+        with caught() as messages:
+            self.drive_to(ExecutionStatus.FETCHING, executions[4])
+            messages.deliver()
         for execution in executions[10:]:
             execution.refresh_from_db()
         self.assertEqual(
@@ -85,7 +90,10 @@ class HeadroomTests(ExecutionTestCase):
             current = waiting.exclude(status=ExecutionStatus.QUEUED).first()
             if current is None:
                 break
-            if not self.step(current):
+            with caught() as messages:
+                is_more_due = self.step(current)
+                messages.deliver()
+            if not is_more_due:
                 self.wait(current)
         self.assertEqual(self.statuses(), [ExecutionStatus.SUCCEEDED] * 25)
         self.assertEqual(len(self.at_amc()), len(executions))
@@ -148,7 +156,9 @@ class HeadroomTests(ExecutionTestCase):
         self.arm("execution_limit", count=1)
         (refused,) = self.fill(1)
         self.assertEqual(refused.status, ExecutionStatus.QUEUED)
-        self.drive(ours)
+        with caught() as messages:
+            self.drive(ours)
+            messages.deliver()
         refused.refresh_from_db()
         self.assertEqual(refused.status, ExecutionStatus.SUBMITTING)
 
@@ -163,6 +173,71 @@ class HeadroomTests(ExecutionTestCase):
         executions = list(Execution.objects.with_relations())
         with self.assertNumQueries(1):
             self.assertEqual(len(queue_positions(executions)), 4)
+
+
+class MessageTests(ExecutionTestCase):
+    """Runs that were started while no worker ran."""
+
+    def start_many(self, count: int) -> None:
+        """Start runs as a page does, each in a transaction of its own."""
+        for _ in range(count):
+            with self.captureOnCommitCallbacks(execute=True):
+                self.start()
+
+    def test_however_many_runs_wait_one_message_says_so(self) -> None:
+        with caught() as messages:
+            self.start_many(60)
+            steps.send_due(timezone.now())
+            admission = f"admit_executions {self.account.account_id} {self.account.marketplace_id}"
+            self.assertEqual(messages.texts, [admission])
+            messages.deliver()
+            oldest = Execution.objects.order_by("queued_at", "id")[:10]
+            self.assertEqual(messages.texts, [f"advance_execution {run.pk}" for run in oldest])
+            # What is admitted is on its way: the tick says no more about it.
+            messages.clear()
+            steps.send_due(timezone.now())
+            self.assertEqual(messages.texts, [admission])
+
+    def test_runs_of_many_accounts_are_a_message_for_each_account(self) -> None:
+        template = self.template
+        others = [
+            InstanceFactory.create(
+                account__connection=self.connection, account__account_id=f"ENTITY{n}", instance_id=f"amcother{n}"
+            )
+            for n in range(3)
+        ]
+        with caught() as messages, self.captureOnCommitCallbacks(execute=True):
+            runs = [make_execution(created_by=self.alice, template=template, window=window()) for _ in range(40)]
+            for n, run in enumerate(runs):
+                run.instance = others[n % 3]
+            queue_executions(runs, actor=self.alice)
+        self.assertEqual(len(messages), 3)
+
+    def test_admission_that_got_lost_is_sent_again(self) -> None:
+        with caught() as messages:
+            self.start_many(1)
+            messages.clear()
+            self.clock.shift(EXPIRES_SECONDS)
+            steps.send_due(timezone.now())
+            messages.deliver()
+        self.assertEqual(Execution.objects.get().status, ExecutionStatus.SUBMITTING)
+
+    def test_run_that_leaves_amc_wakes_only_runs_that_wait(self) -> None:
+        with caught() as messages:
+            self.drive_to(ExecutionStatus.FETCHING)
+        self.assertEqual([text for text in messages.texts if text.startswith("admit_executions")], [])
+
+    def test_no_account_is_left_out_when_there_are_more_than_one_tick_looks_after(self) -> None:
+        for number in range(5):
+            run = make_execution(created_by=self.alice, template=self.template, window=window())
+            run.instance = InstanceFactory.create(
+                account__connection=self.connection, account__account_id=f"ENTITY{number}"
+            )
+            run.save()
+        seen = set()
+        for _ in range(100):
+            seen.update(accounts_with_waiting(timezone.now(), limit=2))
+        self.assertEqual(len(seen), 5)
 
 
 class TickTests(ExecutionTestCase):
@@ -216,18 +291,24 @@ class TickTests(ExecutionTestCase):
             return len(queries)
 
         self.start()
+        # Only the first message about an account writes its mark anew.
+        statements()
         self.pending(1)
         few = statements()
         self.pending(30)
         for _ in range(5):
             self.start()
         self.assertEqual(statements(), few)
-        self.assertEqual(few, 3)
+        # Savepoints stand for a transaction's begin and end.
+        self.assertEqual(few, 7)
 
-    def test_one_tick_sends_a_bounded_number(self) -> None:
+    def test_however_many_steps_are_due_a_bounded_number_is_on_its_way(self) -> None:
         self.pending(steps.MAX_STEPS + 7)
         self.assertEqual(self.sent(), steps.MAX_STEPS)
-        self.assertEqual(self.sent(), 7)
+        self.assertEqual(self.sent(), 0)
+        done = Execution.objects.exclude(sent_at=None).values("pk")[:5]
+        Execution.objects.filter(pk__in=done).update(next_step_at=timezone.now() + timedelta(minutes=1))
+        self.assertEqual(self.sent(), 5)
 
     def pending(self, count: int) -> None:
         """Put runs at AMC that are due."""

@@ -18,6 +18,7 @@ from planning.windows import Window
 from templates_app.models import InstanceTemplate
 from templates_app.services.templates import Content, set_archived, update_template
 from tests.executions.base import SQL, ExecutionTestCase, window
+from tests.messages import caught
 
 
 class StartTests(ExecutionTestCase):
@@ -93,10 +94,12 @@ class StartTests(ExecutionTestCase):
             self.start(submission_key=key)
 
     def test_workers_hear_of_it_only_after_the_commit(self) -> None:
-        with self.captureOnCommitCallbacks() as callbacks:
-            self.start()
-        ours = [callback for callback in callbacks if "services.start" in callback.__module__]
-        self.assertEqual(len(ours), 1)
+        with caught() as messages:
+            with self.captureOnCommitCallbacks(execute=True):
+                self.start()
+                self.assertEqual(messages, [])
+            account = self.account
+            self.assertEqual(messages.texts, [f"admit_executions {account.account_id} {account.marketplace_id}"])
 
     def test_another_users_execution_is_not_found(self) -> None:
         execution = self.start()

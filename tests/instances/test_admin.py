@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from unittest import mock
-
 from django.contrib.auth.models import Permission
 from django.urls import reverse
 
@@ -13,6 +11,7 @@ from instances.services.configuration import get_instance_configuration
 from instances.services.health.batches import advance_batch
 from tests.base import LocalAmcTestCase
 from tests.factories import InstanceFactory, UserFactory
+from tests.messages import caught
 
 
 class AdminTests(LocalAmcTestCase):
@@ -43,11 +42,11 @@ class AdminTests(LocalAmcTestCase):
         self.assertContains(self.client.get(self.list_url), "amclocalus1")
 
     def test_check_health_queues_a_run(self) -> None:
-        with mock.patch("instances.services.health.batches.send_task") as send:
+        with caught() as messages:
             self.act("check_health")
         batch = HealthCheckBatch.objects.get(trigger="admin")
         self.assertEqual(batch.instance_ids, [str(self.instance.pk)])
-        send.assert_called_once_with("instances.tasks.advance_health_batch", str(batch.pk))
+        self.assertEqual(messages.texts, [f"advance_health_batch {batch.pk}"])
 
     def test_disable_and_enable_follow_the_life_cycle(self) -> None:
         self.act("disable_instances")

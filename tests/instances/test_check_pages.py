@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any
-from unittest import mock
 
 from django.db import connection as db
 from django.test.utils import CaptureQueriesContext
@@ -14,6 +13,7 @@ from instances.models.lifecycle import Event
 from instances.services.health import batches
 from tests.base import LocalAmcTestCase
 from tests.factories import InstanceFactory
+from tests.messages import caught
 
 
 class CheckPagesTests(LocalAmcTestCase):
@@ -25,9 +25,7 @@ class CheckPagesTests(LocalAmcTestCase):
             account__connection__user=self.charlie,
             instance_id="amclocalus1",
         )
-        patcher = mock.patch("instances.services.health.batches.send_task")
-        self.send = patcher.start()
-        self.addCleanup(patcher.stop)
+        self.messages = self.enterContext(caught())
 
     def post(self, data: dict[str, Any], *, htmx: bool = False) -> Any:
         with self.captureOnCommitCallbacks(execute=True):
@@ -49,7 +47,7 @@ class CheckPagesTests(LocalAmcTestCase):
         batch = HealthCheckBatch.objects.get()
         self.assertRedirects(response, reverse("instances:check-detail", args=[batch.pk]))
         self.assertEqual(batch.instance_ids, [str(self.good.pk)])
-        self.send.assert_called_once_with("instances.tasks.advance_health_batch", str(batch.pk))
+        self.assertEqual(self.messages.texts, [f"advance_health_batch {batch.pk}"])
 
     def test_check_all_follows_the_filters(self) -> None:
         self.post({"all": "1", "q": "nowhere"})

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from unittest import mock, skipUnless
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import time_machine
 from celery import current_app
@@ -41,6 +41,7 @@ from instances.services.health.history import record_results
 from instances.services.health.probing import ProbeResult, probe
 from tests.base import LocalAmcTestCase
 from tests.factories import AccountFactory, ConnectionFactory, InstanceFactory
+from tests.messages import caught
 
 
 class VerdictTests(LocalAmcTestCase):
@@ -420,12 +421,9 @@ class RunTests(LocalAmcTestCase):
         self.sent: list[str] = []
 
     def tick(self, **later: int) -> None:
-        def send(task: str, pk: str) -> None:
-            self.sent.append(pk)
-
-        patched = mock.patch.object(batches, "send_task", send)
-        with patched, self.captureOnCommitCallbacks(execute=True):
+        with caught() as messages, self.captureOnCommitCallbacks(execute=True):
             batches.tick(now=timezone.now() + timedelta(**later))
+        self.sent += [message.arguments[0] for message in messages]
 
     def test_two_beats_start_one_run(self) -> None:
         self.tick()
@@ -437,6 +435,32 @@ class RunTests(LocalAmcTestCase):
         self.tick()
         self.tick(days=365)
         self.assertEqual(HealthCheckBatch.objects.filter(slot__isnull=False).count(), 2)
+
+    def test_scheduled_batch_that_takes_long_is_not_joined_by_the_next_one(self) -> None:
+        with override_settings(HEALTH_CHECK_INTERVAL_MINUTES=5):
+            for minutes in range(0, 60, 5):
+                self.tick(minutes=minutes)
+            (batch,) = HealthCheckBatch.objects.all()
+            HealthCheckBatch.objects.update(finished_at=timezone.now())
+            self.tick(minutes=60)
+        self.assertEqual(HealthCheckBatch.objects.exclude(pk=batch.pk).count(), 1)
+
+    def test_batch_that_somebody_asked_for_holds_no_scheduled_one_up(self) -> None:
+        batches.queue_batch([self.instance.pk], actor=self.alice, trigger="list")
+        self.tick()
+        self.assertEqual(HealthCheckBatch.objects.filter(trigger="schedule").count(), 1)
+
+    def test_batch_of_five_thousand_is_one_message_and_many_batches_are_few(self) -> None:
+        with caught() as messages, self.captureOnCommitCallbacks(execute=True):
+            batches.queue_batch([uuid4() for _ in range(5000)], actor=None, trigger="command")
+        self.assertEqual(len(messages), 1)
+        HealthCheckBatch.objects.bulk_create(
+            HealthCheckBatch(trigger="list", total=1) for _ in range(batches.MAX_BATCHES + 50)
+        )
+        self.tick(seconds=40)
+        self.tick(seconds=50)
+        # And the scheduled one.
+        self.assertEqual(len(self.sent), batches.MAX_BATCHES + 1)
 
     def test_disabled_instances_are_left_alone(self) -> None:
         self.instance.apply(Event.DISABLE)
@@ -453,7 +477,7 @@ class RunTests(LocalAmcTestCase):
         self.assertIn(str(batch.pk), self.sent)
 
     def test_error_of_the_queue_does_not_reach_the_page(self) -> None:
-        broken = mock.patch.object(batches, "send_task", side_effect=ZeroDivisionError)
+        broken = mock.patch.object(current_app, "send_task", side_effect=ZeroDivisionError)
         logged = self.assertLogs("django.test", "ERROR")
         with broken, logged, self.captureOnCommitCallbacks(execute=True):
             batch = batches.queue_batch([self.instance.pk], actor=self.alice, trigger="list")

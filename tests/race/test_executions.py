@@ -11,17 +11,20 @@ from typing import Any, TypeVar
 from django.core.cache import caches
 from django.db import connection, connections
 from django.test import TransactionTestCase
+from django.utils import timezone
 
 from executions.models import Execution, ExecutionStatus, Trigger
 from executions.services.claims import claim_execution
 from executions.services.executions import cancel
 from executions.services.queue import admit_waiting
 from executions.services.start import start_execution
+from executions.services.steps import send_due
 from instances.models import AMCInstance
 from templates_app.models import InstanceTemplate
 from templates_app.services.templates import Content, create_template
 from tests.executions.base import SQL, window
 from tests.factories import AccountFactory, InstanceFactory, UserFactory
+from tests.messages import caught
 
 # SQLite lets one writer in at a time, and its databases of tests live in one connection's memory.
 IS_PARALLEL = connection.vendor == "postgresql"
@@ -90,6 +93,17 @@ class ExecutionRaceTests(TransactionTestCase):
         pks = [pk for group in admitted for pk in group]
         oldest = list(Execution.objects.order_by("queued_at", "id").values_list("pk", flat=True)[:10])
         self.assertEqual((sorted(pks), Execution.objects.at_amc().count()), (sorted(oldest), 10))
+
+    def test_of_many_ticks_one_sends_a_step(self) -> None:
+        for _ in range(10):
+            self.start()
+        admit_waiting(self.instance.account.ref)
+        Execution.objects.update(sent_at=None)
+        with caught() as messages:
+            together(20, lambda number: send_due(timezone.now()))
+        self.assertEqual(
+            sorted(messages.texts), sorted(f"advance_execution {run.pk}" for run in Execution.objects.all())
+        )
 
     def test_one_of_many_workers_gets_a_step(self) -> None:
         execution = self.start()

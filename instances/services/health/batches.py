@@ -18,7 +18,7 @@ from amchelper.access import pk_of
 from amchelper.exceptions import InvalidStateError
 from amchelper.leases import CLOCK_SKEW_LIMIT, Claim, LeaseLostError, new_token
 from amchelper.models import User
-from amchelper.queue import send_task
+from amchelper.queue import send_for_rows
 from instances.amc.time_limits import PAGE_SECONDS, time_limit
 from instances.models import AMCInstance, HealthCheck, HealthCheckBatch
 from instances.models.health import HealthCheckBatchQuerySet
@@ -31,6 +31,8 @@ logger = logging.getLogger(__name__)
 GIVE_UP_AFTER = timedelta(hours=1)
 # Results are stored together, but none waits much longer than this, whatever the other probes do.
 FLUSH_SECONDS = 1.0
+# Messages about batches that are on their way at most.
+MAX_BATCHES = 100
 _ADVANCE_TASK = "instances.tasks.advance_health_batch"
 
 
@@ -62,7 +64,7 @@ def queue_batch(
     )
     if chosen:
         # Robust: the batch is recorded, and the next tick sends it again, whatever is wrong with the queue.
-        transaction.on_commit(lambda: send_task(_ADVANCE_TASK, str(batch.pk)), robust=True)
+        transaction.on_commit(lambda: send_for_rows(_ADVANCE_TASK, [batch.pk]), robust=True)
     return batch
 
 
@@ -129,21 +131,28 @@ def check_instances(
 
 
 def tick(*, now: datetime | None = None) -> None:
-    """Start the scheduled batch of this interval, once however many beats tick, and send again what is stuck."""
+    """Start the scheduled batch of this interval, once however many beats tick, and send again what is stuck.
+
+    While an earlier scheduled batch goes on none is started: it would only ask about the same instances again.
+    """
     now = now or timezone.now()
+    unfinished = HealthCheckBatch.objects.unfinished()
+    unfinished.filter(started_at__lt=now - GIVE_UP_AFTER).update(finished_at=now, lease_until=None, leased_by="")
     interval = settings.HEALTH_CHECK_INTERVAL_MINUTES * 60
     slot = f"schedule:{interval}:{int(now.timestamp()) // interval}"
     if not HealthCheckBatch.objects.filter(slot=slot).exists():
-        enabled = AMCInstance.objects.enabled().values_list("pk", flat=True)
-        # Another beat may be first.
-        with suppress(IntegrityError), transaction.atomic():
-            queue_batch(enabled, actor=None, trigger=HealthCheckBatch.Trigger.SCHEDULE, slot=slot)
-    batches = HealthCheckBatch.objects.unfinished()
-    batches.filter(started_at__lt=now - GIVE_UP_AFTER).update(finished_at=now, lease_until=None, leased_by="")
-    stuck = list(HealthCheckBatch.objects.to_send(now).values_list("pk", flat=True))
-    batches.filter(pk__in=stuck).update(sent_at=now)
-    for pk in stuck:
-        send_task(_ADVANCE_TASK, str(pk))
+        if unfinished.filter(slot__isnull=False).exists():
+            logger.info("health batch skipped, the one before goes on slot=%s", slot)
+        else:
+            _start_scheduled(slot)
+    send_for_rows(_ADVANCE_TASK, HealthCheckBatch.objects.take_to_send(now, limit=MAX_BATCHES))
+
+
+def _start_scheduled(slot: str) -> None:
+    enabled = AMCInstance.objects.enabled().values_list("pk", flat=True)
+    # Another beat may be first.
+    with suppress(IntegrityError), transaction.atomic():
+        queue_batch(enabled, actor=None, trigger=HealthCheckBatch.Trigger.SCHEDULE, slot=slot)
 
 
 def _create(pks: list[UUID], *, actor: User | None, trigger: str, **fields: Any) -> HealthCheckBatch:
