@@ -118,6 +118,11 @@ class ScheduleQuerySet(OwnedQuerySet["Schedule"]):
         """Return schedules that were paused, but not by hand: they need a look."""
         return self.filter(status=ScheduleStatus.PAUSED).exclude(pause_code=PauseCode.BY_HAND)
 
+    def to_tell(self) -> ScheduleQuerySet:
+        """Return schedules that failures paused and whose owner has got no mail about it."""
+        paused = self.not_deleted().filter(status=ScheduleStatus.PAUSED, pause_code=PauseCode.FAILURES)
+        return paused.filter(owner_told=False)
+
     def search(self, words: str) -> ScheduleQuerySet:
         """Return schedules whose name, template or instance holds every word."""
         found = self
@@ -165,6 +170,8 @@ class Schedule(models.Model):
     pause_code = models.CharField(max_length=20, choices=PauseCode.choices, blank=True, default="")
     missed_policy = models.CharField(max_length=10, choices=MissedPolicy.choices, default=MissedPolicy.LATEST)
     consecutive_failures = models.PositiveSmallIntegerField(default=0, editable=False)
+    # False from the moment failures paused it until a mail about it goes out.
+    owner_told = models.BooleanField(default=True, editable=False)
     # Slots up to here are decided; the next one is `next_run_at`.
     planned_until = models.DateTimeField(editable=False)
     next_run_at = models.DateTimeField(null=True, blank=True, editable=False)
@@ -199,6 +206,7 @@ class Schedule(models.Model):
                 name="schedules_due",
                 condition=Q(status=ScheduleStatus.ACTIVE, deleted_at__isnull=True),
             ),
+            models.Index(fields=["created_by"], name="schedules_to_tell", condition=Q(owner_told=False)),
         )
 
     def __str__(self) -> str:

@@ -191,6 +191,7 @@ class KindTests(SimpleTestCase):
             "instances.tasks.prune_health": "other",
             "instances.tasks.tick_health": "dispatch",
             "schedules.tasks.run_due_slots": "dispatch",
+            "schedules.tasks.tell_owner": "other",
         }
         app.loader.import_default_modules()
         ours = {name for name in app.tasks if not name.startswith("celery.")}

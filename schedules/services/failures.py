@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from smtplib import SMTPException
 from uuid import UUID
 
 from django.conf import settings
 from django.core.mail import send_mail
+from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Subquery
 
+from amchelper.queue import send_task
 from executions.models import Execution, ExecutionStatus
 from schedules.models import MAX_REASON, PauseCode, Schedule, ScheduleSlot, ScheduleStatus, SlotStatus
 
 logger = logging.getLogger(__name__)
 
 FAILURES_TO_PAUSE = 5
+# Schedules that one mail names.
+MAX_TOLD = 20
+_TELL_OWNER = "schedules.tasks.tell_owner"
 
 
 def count_failures(slots: Iterable[ScheduleSlot]) -> None:
@@ -53,24 +58,46 @@ def forget_failures_before_success() -> None:
 
 
 def pause_failing() -> int:
-    """Pause schedules whose slots failed too often in a row, and tell their owners; returns how many."""
+    """Pause schedules whose slots failed too often in a row, and have their owners told; returns how many."""
     failing = Schedule.objects.active().filter(consecutive_failures__gte=FAILURES_TO_PAUSE)
     paused = 0
-    for schedule in failing.with_relations():
+    for schedule in failing.only("schedule_id", "consecutive_failures"):
         reason = f"Paused after {schedule.consecutive_failures} failed runs in a row. {_last_words(schedule)}"
         changed = failing.filter(pk=schedule.pk).update(
             status=ScheduleStatus.PAUSED,
             pause_code=PauseCode.FAILURES,
             status_reason=reason[:MAX_REASON],
             next_run_at=None,
+            owner_told=False,
         )
         if changed:
             # One of several that tick gets here.
             paused += 1
-            schedule.status_reason = reason
             logger.warning("schedule paused schedule=%s failures=%s", schedule.schedule_id, FAILURES_TO_PAUSE)
-            _tell_owner(schedule)
+    # Mail takes its time, and many schedules of one owner fail together.
+    for owner in Schedule.objects.to_tell().order_by().values_list("created_by", flat=True).distinct():
+        send_task(_TELL_OWNER, str(owner))
     return paused
+
+
+def tell_owner(owner: UUID) -> None:
+    """Write to an owner which schedules stopped since the last mail, all in one.
+
+    The pages and Home say it too, so a mail that cannot be sent is not tried again.
+    """
+    with transaction.atomic():
+        rows = Schedule.objects.to_tell().filter(created_by=owner).with_relations()
+        schedules = list(rows.select_for_update(of=("self",), skip_locked=True))
+        Schedule.objects.filter(pk__in=[schedule.pk for schedule in schedules]).update(owner_told=True)
+    if not schedules:
+        return
+    user = schedules[0].created_by
+    if not user.is_active or not user.email:
+        return
+    try:
+        send_mail(_subject(schedules), _text(schedules), None, [user.email])
+    except (SMTPException, OSError):
+        logger.exception("mail not sent schedules=%s", len(schedules))
 
 
 def _last_words(schedule: Schedule) -> str:
@@ -78,20 +105,18 @@ def _last_words(schedule: Schedule) -> str:
     return failed.values_list("reason", flat=True).first() or ""
 
 
-def _tell_owner(schedule: Schedule) -> None:
-    """Write to the owner; the page and Home say it too, so a mail that cannot be sent loses nothing."""
-    owner = schedule.created_by
-    if not owner.is_active or not owner.email:
-        return
-    text = (
-        f"The schedule “{schedule.name}” of {schedule.instance.name} starts no more runs.\n\n"
-        f"{schedule.status_reason}\n\n"
-        "Correct what is wrong, run it once by hand, and resume it:\n"
-        f"{settings.SITE_URL}{schedule.get_absolute_url()}\n"
-    )
+def _subject(schedules: Sequence[Schedule]) -> str:
+    which = schedules[0].name if len(schedules) == 1 else f"{len(schedules)} schedules"
     # A name is a line: a subject must not have a second one.
-    subject = " ".join(f"AMC Helper: {schedule.name} is paused".split())
-    try:
-        send_mail(subject, text, None, [owner.email])
-    except (SMTPException, OSError):
-        logger.exception("mail not sent schedule=%s", schedule.schedule_id)
+    return " ".join(f"AMC Helper: {which} {'is' if len(schedules) == 1 else 'are'} paused".split())
+
+
+def _text(schedules: Sequence[Schedule]) -> str:
+    told = [
+        f"The schedule “{schedule.name}” of {schedule.instance.name} starts no more runs.\n"
+        f"{schedule.status_reason}\n{settings.SITE_URL}{schedule.get_absolute_url()}"
+        for schedule in schedules[:MAX_TOLD]
+    ]
+    if len(schedules) > MAX_TOLD:
+        told.append(f"And {len(schedules) - MAX_TOLD} more; the page Schedules names all that stopped.")
+    return "\n\n".join([*told, "Correct what is wrong, run it once by hand, and resume it.\n"])

@@ -9,10 +9,13 @@ from django.test import override_settings
 from django.utils import timezone
 
 from amchelper.leases import CLOCK_SKEW_LIMIT
+from amchelper.models import PendingMessage
 from executions.models import Execution, ExecutionStatus
 from schedules.models import PauseCode, Schedule, ScheduleSlot, SlotReason
+from schedules.services.failures import tell_owner
 from schedules.services.schedules import delete_schedule, pause, resume, run_now
 from schedules.services.steps import BACKOFF, TRANSIENT_CODES, sync_slots
+from tests.messages import caught
 from tests.schedules.base import ScheduleTestCase, moment
 
 
@@ -149,7 +152,10 @@ class GivingUpTests(ScheduleTestCase):
         self.fail_on(2, 3, 4, 5)
         self.assertTrue(Schedule.objects.get().is_active)
         self.assertEqual(mail.outbox, [])
-        self.fail_on(6)
+        with caught() as messages:
+            self.fail_on(6)
+            self.assertEqual((mail.outbox, messages.texts), ([], [f"tell_owner {self.alice.pk}"]))
+            messages.deliver()
         schedule.refresh_from_db()
         self.assertEqual((schedule.status, schedule.pause_code), ("PAUSED", PauseCode.FAILURES))
         self.assertEqual(schedule.status_reason, "Paused after 5 failed runs in a row. SQL is wrong.")
@@ -161,10 +167,14 @@ class GivingUpTests(ScheduleTestCase):
 
     def test_owner_is_told_once(self) -> None:
         self.schedule()
-        self.fail_on(2, 3, 4, 5, 6)
-        sync_slots()
-        self.tick("2026-03-07 09:00")
-        sync_slots()
+        with caught() as messages:
+            self.fail_on(2, 3, 4, 5, 6)
+            messages.deliver()
+            sync_slots()
+            self.tick("2026-03-07 09:00")
+            sync_slots()
+        self.assertNotIn(f"tell_owner {self.alice.pk}", messages.texts)
+        tell_owner(self.alice.pk)
         self.assertEqual(len(mail.outbox), 1)
         self.assertEqual(Execution.objects.count(), 5)
 
@@ -173,9 +183,46 @@ class GivingUpTests(ScheduleTestCase):
     )
     def test_mail_that_cannot_be_sent_does_not_stop_the_pause(self) -> None:
         self.schedule()
+        self.fail_on(2, 3, 4, 5, 6)
         with self.assertLogs("schedules.services.failures", "ERROR"):
-            self.fail_on(2, 3, 4, 5, 6)
+            tell_owner(self.alice.pk)
         self.assertEqual(Schedule.objects.get().status, "PAUSED")
+
+    def test_message_to_tell_that_got_lost_is_sent_again(self) -> None:
+        self.schedule()
+        with caught():
+            self.fail_on(2, 3, 4, 5, 6)
+        PendingMessage.objects.all().delete()
+        with caught() as messages:
+            sync_slots()
+        self.assertEqual(messages.texts, [f"tell_owner {self.alice.pk}"])
+
+    def test_thousand_schedules_that_fail_together_are_one_mail(self) -> None:
+        now, template = timezone.now(), self.template
+        Schedule.objects.bulk_create(
+            Schedule(
+                created_by=self.alice, instance=template.instance, template=template, name=f"Schedule {n:04}",
+                kind="daily", time=now.time(), planned_until=now, next_run_at=now, consecutive_failures=5,
+            )
+            for n in range(1000)
+        )  # fmt: skip
+        with caught() as messages:
+            sync_slots()
+            sync_slots()
+            self.assertEqual(messages.texts, [f"tell_owner {self.alice.pk}"])
+            messages.deliver()
+        (message,) = mail.outbox
+        self.assertEqual(message.subject, "AMC Helper: 1000 schedules are paused")
+        self.assertIn("Schedule 0019", message.body)
+        self.assertNotIn("Schedule 0020", message.body)
+        self.assertIn("And 980 more", message.body)
+
+    def test_schedule_that_was_resumed_before_the_mail_is_not_in_it(self) -> None:
+        schedule = self.schedule()
+        self.fail_on(2, 3, 4, 5, 6)
+        resume(schedule=schedule, actor=self.alice)
+        tell_owner(self.alice.pk)
+        self.assertEqual(mail.outbox, [])
 
     def test_success_in_between_begins_the_count_anew(self) -> None:
         self.schedule()
@@ -251,5 +298,6 @@ class GivingUpTests(ScheduleTestCase):
         self.tick("2026-03-06 09:00")
         delete_schedule(schedule=schedule, actor=self.alice)
         self.end(Execution.objects.latest("queued_at"), ExecutionStatus.REJECTED)
-        sync_slots()
-        self.assertEqual(mail.outbox, [])
+        with caught() as messages:
+            sync_slots()
+        self.assertEqual(messages, [])

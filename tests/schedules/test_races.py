@@ -15,10 +15,12 @@ from django.utils import timezone
 
 from executions.models import Execution, ExecutionStatus
 from schedules.models import Schedule, ScheduleSlot
+from schedules.services.failures import tell_owner
 from schedules.services.schedules import create_schedule
 from schedules.services.slots import claim_due
 from schedules.services.steps import run_due_slots, start_claimed, sync_slots
 from tests.factories import UserFactory
+from tests.messages import caught
 from tests.schedules.base import make_template, values
 
 WORKERS, SCHEDULES = 4, 12
@@ -76,5 +78,15 @@ class RaceTests(TransactionTestCase):
 
     def test_failing_schedules_are_paused_and_told_once(self) -> None:
         Schedule.objects.update(consecutive_failures=5)
-        self.together(sync_slots, self.now)
-        self.assertEqual(len(mail.outbox), SCHEDULES)
+        with caught() as messages:
+            self.together(sync_slots, self.now)
+        owners = set(Schedule.objects.values_list("created_by", flat=True))
+        self.assertEqual(sorted(messages.texts), sorted(f"tell_owner {owner}" for owner in owners))
+
+        def tell(now: dt.datetime) -> int:
+            for owner in owners:
+                tell_owner(owner)
+            return 0
+
+        self.together(tell, self.now)
+        self.assertEqual(len(mail.outbox), len(owners))

@@ -93,4 +93,4 @@ class TickTests(ScheduleTestCase):
         self.schedule()
         with CaptureQueriesContext(connection) as queries:
             run_due_slots()
-        self.assertLessEqual(len(queries), 5)
+        self.assertLessEqual(len(queries), 6)
