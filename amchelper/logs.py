@@ -36,6 +36,8 @@ def logging_config(*, level: str) -> dict[str, Any]:
         "loggers": {
             # urllib3 logs whole URLs at DEBUG, and those can hold presigned secrets.
             "urllib3": {"level": "WARNING"},
+            # What it remarks on is in the SQL that somebody is typing: a line for each keystroke, for nobody.
+            "sqlglot": {"level": "ERROR"},
             "django.server": {"handlers": ["stderr"], "level": level, "propagate": False},
         },
     }

@@ -24,7 +24,7 @@ from templates_app.sql.lint.name_rules import NAME_RULES
 from templates_app.sql.lint.name_rules import advertiser_types as advertiser_type_rule
 from templates_app.sql.lint.privacy_rules import PRIVACY_RULES
 from templates_app.sql.lint.query import Query
-from templates_app.sql.lint.reading import LintSource, UnreadableError, parse, read_tokens
+from templates_app.sql.lint.reading import LintSource, UnreadableError, parse, read_tokens, too_deep
 from templates_app.sql.lint.shape_rules import SHAPE_RULES
 from templates_app.sql.lint.text_rules import TEXT_RULES
 
@@ -37,6 +37,8 @@ MAX_ANALYSED_LENGTH = 40_000
 MAX_FINDINGS_PER_RULE = 50
 
 _ROW_LEVEL_RULES = {"no-aggregate", "user-level-output"}
+# Rules and errors whose traceback stands in the log of this process: typing on would only repeat it.
+_logged: set[tuple[str, str]] = set()
 
 
 def lint(
@@ -100,7 +102,9 @@ def _check_query(query: Query, types: Collection[str] | None) -> list[Finding]:
     try:
         for scope in query.scopes:
             query.from_items(scope)
-    except (SqlglotError, RecursionError) as error:
+    except RecursionError:
+        return [too_deep(query.source)]
+    except SqlglotError as error:
         return [_unscoped(query.source, error)]
     rules = chain(GRAMMAR_RULES, FUNCTION_RULES, NAME_RULES, SHAPE_RULES, GROUP_RULES, PRIVACY_RULES, AMOUNT_RULES)
     checks = [*(partial(rule, query) for rule in rules), partial(advertiser_type_rule, query, types)]
@@ -112,10 +116,20 @@ def _run(source: LintSource, checks: Iterable[Callable[[], Iterator[Finding]]]) 
     for check in checks:
         try:
             findings += islice(check(), MAX_FINDINGS_PER_RULE)
-        except Exception:
-            # The editor must go on: one rule that stumbles over odd SQL does not hide what the others found.
-            logger.exception("lint rule failed length=%s", len(source.sql))
+        except RecursionError:
+            findings.append(too_deep(source))
+        # The editor must go on: one rule that stumbles over odd SQL does not hide what the others found.
+        except Exception as error:
+            _log_once(check, source, error)
     return findings
+
+
+def _log_once(check: Callable[[], Iterator[Finding]], source: LintSource, error: Exception) -> None:
+    """Log a bug of a rule, with its traceback, the first time that it shows."""
+    rule = str(getattr(getattr(check, "func", check), "__name__", check))
+    if (rule, type(error).__name__) not in _logged:
+        _logged.add((rule, type(error).__name__))
+        logger.error("lint rule failed rule=%s length=%s", rule, len(source.sql), exc_info=error)
 
 
 def _not_a_query(source: LintSource, first: Token) -> Finding:

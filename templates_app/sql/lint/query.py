@@ -13,6 +13,9 @@ from amc_facts.tables import Column
 from templates_app.sql.lint.catalogue import KnownTable, KnownTables
 from templates_app.sql.lint.reading import LintSource
 
+# Columns that the stars of one statement stand for: each may stand for all that the stars below it do.
+MAX_EXPANDED = 50_000
+
 
 @dataclass(frozen=True, slots=True)
 class BaseColumn:
@@ -73,6 +76,7 @@ class Query:
         self._from_items: dict[int, dict[str, FromItem]] = {}
         self._outputs: dict[int, list[ScopeColumn] | None] = {}
         self._aliases: dict[int, dict[str, list[exp.Expr]]] = {}
+        self._expanded = 0
 
     @cached_property
     def scopes(self) -> list[Scope]:
@@ -191,8 +195,9 @@ class Query:
         for name, item in self.from_items(scope).items():
             if qualifier and name != qualifier:
                 continue
-            if item.columns is None:
+            if item.columns is None or self._expanded > MAX_EXPANDED:
                 return None
+            self._expanded += len(item.columns)
             outputs += [ScopeColumn(key, (Item(scope, None, origin),)) for key, origin in item.columns.items()]
         return outputs
 

@@ -2,14 +2,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+import tracemalloc
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from templates_app.sql import lint as lint_package
 from templates_app.sql.lint import MAX_ANALYSED_LENGTH, Finding, apply_fix, lint
+from templates_app.sql.lint.reading import LintSource
 from tests.counting import count_calls
 
 WORDS = [
@@ -36,6 +39,8 @@ class Failures(logging.Handler):
 
 def check(sql: str) -> list[Finding]:
     """Lint and check what holds for every result: no rule fails, places are in the text, fixes apply."""
+    # What was logged already is not logged again.
+    lint_package._logged.clear()
     failures = Failures()
     logger = logging.getLogger("templates_app.sql.lint")
     logger.addHandler(failures)
@@ -146,3 +151,75 @@ def test_many_tables_take_work_in_proportion_to_their_number(unit: str) -> None:
 def test_findings_of_one_rule_are_capped() -> None:
     sql = "SELECT " + ", ".join(f"SUM(wrong_{i}) AS c{i}" for i in range(300)) + " FROM dsp_clicks"
     assert len([f for f in check(sql) if f.rule == "unknown-column"]) == 50
+
+
+def steps(
+    count: int, step: str = "SELECT x FROM {before}", first: str = "SELECT campaign AS x FROM dsp_clicks"
+) -> str:
+    """Return a query of so many CTEs, each of which reads the one before it."""
+    ctes = [f"s0 AS ({first})"]
+    ctes += (f"s{number} AS ({step.format(before=f's{number - 1}')})" for number in range(1, count))
+    return f"WITH {', '.join(ctes)} SELECT x, COUNT(1) AS n FROM s{count - 1} GROUP BY x"
+
+
+DEEP = {
+    "steps": lambda size: steps(size // 33),
+    "steps with subqueries": lambda size: steps(size // 50, "SELECT (SELECT MAX(x) FROM {before}) AS x"),
+    "sum": lambda size: f"SELECT SUM({'+'.join(['clicks'] * (size // 7))}) AS c FROM dsp_clicks",
+    "comparison": lambda size: f"SELECT COUNT(1) AS c FROM dsp_clicks WHERE a {'= b ' * (size // 4)}",
+    "casts": lambda size: f"SELECT SUM(clicks{'::INT' * (size // 5)}) AS c FROM dsp_clicks",
+    "negations": lambda size: f"SELECT COUNT(1) AS c FROM dsp_clicks WHERE {'NOT ' * (size // 4)}clicks = 1",
+    "brackets": lambda size: f"SELECT SUM({'(' * (size // 2)}clicks{')' * (size // 2)}) AS c FROM dsp_clicks",
+    "union": lambda size: " UNION ALL ".join(["SELECT SUM(clicks) AS c FROM dsp_clicks"] * (size // 48)),
+}
+
+
+@pytest.mark.parametrize("kind", DEEP)
+def test_what_is_too_deep_is_said_in_bounded_work_and_not_logged(kind: str) -> None:
+    deep = DEEP[kind](MAX_ANALYSED_LENGTH // 2)
+    assert "not-analysed" in {finding.rule for finding in check(deep)}
+    assert_linear(DEEP[kind], MAX_ANALYSED_LENGTH // 3)
+
+
+def test_four_thousand_steps_are_not_logged() -> None:
+    assert [finding.rule for finding in check(steps(4_000))] == ["not-analysed"]
+
+
+def test_a_long_chain_of_and_or_of_or_is_checked_like_any_other() -> None:
+    for word in ("AND", "OR"):
+        chain = f" {word} ".join(["wrong > 1"] * 2_200)
+        findings = check(f"SELECT campaign, COUNT(1) AS c FROM dsp_clicks WHERE {chain} GROUP BY 1")
+        assert {finding.rule for finding in findings} == {"unknown-column"}
+
+
+def test_stars_of_stars_stay_small() -> None:
+    sql = steps(40, "SELECT *, * FROM {before}", "SELECT * FROM dsp_impressions")
+    tracemalloc.start()
+    check(sql)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 100_000_000
+
+
+def test_a_bug_of_a_rule_is_logged_once_and_hides_nothing(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def breaks(source: LintSource) -> Iterator[Finding]:
+        raise ZeroDivisionError(str(source))
+
+    monkeypatch.setattr(lint_package, "_logged", set())
+    monkeypatch.setattr(lint_package, "TEXT_RULES", (breaks, *lint_package.TEXT_RULES))
+    for limit in (1, 2, 3):
+        assert "row-limit" in {finding.rule for finding in lint(f"SELECT 1 AS one LIMIT {limit}")}
+    assert [record.message for record in caplog.records] == ["lint rule failed rule=breaks length=23"]
+
+
+def test_the_parser_says_nothing_to_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    for sql in (
+        "SELECT campaign[1][2] AS c FROM dsp_clicks",
+        "SELECT 1 AS x FROM a FOR UPDATE",
+        "SHOW TABLES",
+        "ALTER x",
+    ):
+        check(sql)
+    assert [record.message for record in caplog.records] == []
