@@ -22,13 +22,12 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 # One queue for each kind of work (settings.WORKER_THREADS); what is not named here goes to `other`.
 app.conf.task_routes = {
-    "executions.tasks.tick_executions": "dispatch",
+    "*.tasks.tick_*": "dispatch",
     "executions.tasks.admit_executions": "dispatch",
-    "instances.tasks.tick_health": "dispatch",
-    "schedules.tasks.run_due_slots": "dispatch",
+    "schedules.tasks.run_due_slots": "slots",
     "executions.tasks.advance_execution": "steps",
     "instances.tasks.advance_health_batch": "checks",
-    "exports.tasks.*": "exports",
+    "*.tasks.make_exports": "exports",
 }
 # Nightly work may wait until workers are back; a tick that came too late would only repeat the next one.
 _NIGHTLY = {"expires": 12 * 3600.0}

@@ -146,7 +146,8 @@ CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default="filesystem://localhost
 # The kinds of work, a queue for each, and what share of its threads a worker of several kinds has for each (24 in the
 # Procfile): one kind never waits for another. Which task is of which kind is said in amchelper/celery.py.
 WORKER_THREADS = {
-    "dispatch": 4,  # short looks at what is due: ticks, slots, runs that are let out of the queue
+    "dispatch": 2,  # short looks at what is due: ticks, and runs that are let out of the queue
+    "slots": 2,  # due slots become runs
     "steps": 12,  # steps of runs at AMC
     "checks": 4,  # health checks
     "exports": 2,  # files that take long to make

@@ -145,7 +145,7 @@ class RealTransactionTests(TransactionTestCase):
                 PendingMessage.objects.forget(TICK)
 
 
-class BeatTests(TestCase):
+class BeatTests(TransactionTestCase):
     def scheduler(self) -> BeatScheduler:
         folder = tempfile.TemporaryDirectory(prefix="amc-beat-")
         self.addCleanup(folder.cleanup)
@@ -160,7 +160,7 @@ class BeatTests(TestCase):
         scheduler = self.scheduler()
         entries = [entry for entry in scheduler.schedule.values() if not str(entry.name).startswith("celery.")]
         self.assertEqual({entry.name for entry in entries}, set(app.conf.beat_schedule))
-        with caught() as messages:
+        with caught() as messages, time_machine.travel(timezone.now(), tick=False):
             for _ in range(500):
                 for entry in entries:
                     scheduler.apply_async(entry, advance=False)
@@ -190,12 +190,13 @@ class KindTests(SimpleTestCase):
             "instances.tasks.advance_health_batch": "checks",
             "instances.tasks.prune_health": "other",
             "instances.tasks.tick_health": "dispatch",
-            "schedules.tasks.run_due_slots": "dispatch",
+            "schedules.tasks.run_due_slots": "slots",
             "schedules.tasks.tell_owner": "other",
         }
         app.loader.import_default_modules()
         ours = {name for name in app.tasks if not name.startswith("celery.")}
         self.assertEqual({name: self.queue_of(name) for name in ours}, expected)
+        self.assertEqual(self.queue_of("executions.tasks.make_exports"), "exports")
         self.assertLess(set(expected.values()), set(settings.WORKER_THREADS))
 
     def test_worker_takes_all_kinds_unless_told_otherwise(self) -> None:

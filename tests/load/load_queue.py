@@ -60,8 +60,13 @@ class Load:
         commands = dict(line.split(": ", 1) for line in (ROOT / "Procfile").read_text().splitlines())
         self.worker, self.beat = (
             # Only so it says that it takes work.
-            Process(name, tuple(shlex.split(commands[name].replace("WARNING", "INFO"))), folder / f"{name}.log")
-            for name in ("worker", "beat")
+            Process(
+                name,
+                tuple(shlex.split(commands[name].replace("WARNING", "INFO"))),
+                folder / f"{name}.log",
+                ready=ready,
+            )
+            for name, ready in (("worker", b" ready.\n"), ("beat", b" beat: Starting"))
         )
         self.problems: list[str] = []
 
@@ -70,6 +75,7 @@ class Load:
         from executions.models import Execution, ExecutionStatus
 
         self.beat.start()
+        self.beat.wait_until_ready()
         began = time.monotonic()
         start_runs(self.runs)
         seconds = time.monotonic() - began
@@ -93,6 +99,7 @@ class Load:
 
     def wait(self, began: float) -> None:
         """Wait until all runs have ended, and count messages meanwhile."""
+        from amchelper.models import PendingMessage
         from executions.models import Execution, ExecutionStatus
 
         most, end = 0, began + max(SECONDS_AT_LEAST, self.runs * SECONDS_PER_RUN)
@@ -109,6 +116,11 @@ class Load:
         # Of runs that take AMC's capacity one each, of those that just left it as many again, and a few others.
         bound = 3 * 10 * len(INSTANCES) + 20
         self.expect(most <= bound, f"{most} messages waited, more than {bound}")
+        marks = PendingMessage.objects.filter(key__contains=".admit_executions ")
+        self.expect(marks.count() == 2, f"{marks.count()} accounts had runs admitted")
+        # Each of them ended when its task began, not because it expired.
+        left = marks.exclude(expires_at=None).count()
+        self.expect(not left, f"{left} admissions are still waited for")
 
     def messages(self) -> int:
         """Count the messages that wait."""
