@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import ClassVar
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
 from django.db import models
-from django.db.models import Q
 from django.db.models.functions import Lower
 from django.utils import timezone
 
 from amchelper.leases import RESEND_AFTER
+
+# While nobody takes a message each next one waits longer, up to this: a long outage leaves few.
+MAX_PENDING_SECONDS = 300.0
 
 
 class UserManager(BaseUserManager["User"]):
@@ -74,22 +76,23 @@ class User(AbstractBaseUser, PermissionsMixin):
 class PendingMessageQuerySet(models.QuerySet["PendingMessage"]):
     """Marks by the message they stand for."""
 
-    def note(self, key: str, *, seconds: float) -> bool:
-        """Note that a message waits for a worker for so long; returns False when an equal one does already.
+    def note(self, key: str, *, seconds: float) -> float | None:
+        """Note that a message waits for a worker; returns for how many seconds, None when an equal one waits already.
 
-        Of several callers one is told True.
+        Of several callers one is given a number: `seconds`, and more each time nobody took the message before.
         """
         now = timezone.now()
-        expires_at = now + timedelta(seconds=seconds)
-        # Clocks of two machines differ by less; a mark from further ahead was set under a clock that was wrong.
-        waits = Q(expires_at__gt=now, expires_at__lte=expires_at + RESEND_AFTER)
-        mark = self.filter(key=key)
-        # Read first: while nothing is sent for long, nobody needs SQLite's write lock to find that out.
-        if mark.filter(waits).exists():
-            return False
-        if mark.exclude(waits).update(expires_at=expires_at):
-            return True
-        return self.get_or_create(key=key, defaults={"expires_at": expires_at})[1]
+        fresh = {"expires_at": now + timedelta(seconds=seconds), "seconds": seconds}
+        mark, is_new = self.get_or_create(key=key, defaults=fresh)
+        if is_new:
+            return seconds
+        if mark.is_waiting(now):
+            return None
+        if mark.expires_at is not None:
+            seconds = max(seconds, min(2 * mark.seconds, MAX_PENDING_SECONDS))
+        unchanged = self.filter(key=key, expires_at=mark.expires_at)
+        is_noted = unchanged.update(expires_at=now + timedelta(seconds=seconds), seconds=seconds)
+        return seconds if is_noted else None
 
     def forget(self, key: str) -> None:
         """Note that the message waits no more."""
@@ -103,7 +106,10 @@ class PendingMessage(models.Model):
     """
 
     key = models.CharField(primary_key=True, max_length=255)
+    # Empty once a worker took the message.
     expires_at = models.DateTimeField(null=True)
+    # For how long it waits.
+    seconds = models.FloatField()
 
     objects = PendingMessageQuerySet.as_manager()
 
@@ -112,3 +118,9 @@ class PendingMessage(models.Model):
 
     def __str__(self) -> str:
         return self.key
+
+    def is_waiting(self, now: datetime) -> bool:
+        """Return whether a worker may still take the message."""
+        # Clocks of two machines differ by less; a mark from further ahead was set under a clock that was wrong.
+        latest = now + timedelta(seconds=self.seconds) + RESEND_AFTER
+        return self.expires_at is not None and now < self.expires_at <= latest

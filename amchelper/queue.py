@@ -3,7 +3,8 @@
 While a message waits for a worker no equal one is sent, however often somebody asks for it. Rows with steps note in
 `sent_at` that a message about them is on its way (amchelper/leases.py); for everything else a mark does
 (`PendingMessage`), which ends when the task begins: before it reads a row, so that nothing asked for later is missed.
-A message or a mark that got lost holds its task back until the mark expires, and the ticks send it again.
+A message or a mark that got lost holds its task back until the mark expires, and the ticks send it again. While no
+worker runs each message waits twice as long as the one before, so that a long outage leaves few.
 """
 
 from __future__ import annotations
@@ -26,15 +27,16 @@ _HEADER = "pending_key"
 
 
 def send_task(name: str, *arguments: str, expires: float = EXPIRES_SECONDS) -> None:
-    """Send a message to the workers, unless an equal one waits for them; it expires after so many seconds.
+    """Send a message to the workers, unless an equal one waits for them; it expires after that many seconds or more.
 
     `name` is the task's dotted name, because tasks are above services. Call it when everything is committed that the
     task is to see. A queue that cannot be reached is logged and no more: the rows are the truth.
     """
     key = " ".join((name, *arguments))
-    if not PendingMessage.objects.note(key, seconds=expires):
+    seconds = PendingMessage.objects.note(key, seconds=expires)
+    if seconds is None:
         return
-    if not _publish(name, arguments, expires=expires, headers={_HEADER: key}):
+    if not _publish(name, arguments, expires=seconds, headers={_HEADER: key}):
         PendingMessage.objects.forget(key)
 
 

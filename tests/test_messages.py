@@ -19,7 +19,7 @@ from kombu.exceptions import OperationalError
 from amchelper.beat import BeatScheduler
 from amchelper.celery import app
 from amchelper.leases import RESEND_AFTER
-from amchelper.models import PendingMessage
+from amchelper.models import MAX_PENDING_SECONDS, PendingMessage
 from amchelper.queue import EXPIRES_SECONDS, send_for_rows, send_task
 from tests.messages import caught
 from tests.race.test_executions import together
@@ -58,13 +58,38 @@ class PendingTests(TestCase):
         self.assertEqual(len(messages), 2)
 
     def test_sender_that_dies_between_mark_and_message_holds_it_back_until_then(self) -> None:
-        self.assertTrue(PendingMessage.objects.note(TICK, seconds=EXPIRES_SECONDS))
+        self.assertEqual(PendingMessage.objects.note(TICK, seconds=EXPIRES_SECONDS), EXPIRES_SECONDS)
         with caught() as messages:
             send_task(TICK)
             self.assertEqual(messages, [])
             self.clock.shift(timedelta(seconds=EXPIRES_SECONDS))
             send_task(TICK)
         self.assertEqual(len(messages), 1)
+
+    def test_outage_leaves_few_messages_and_the_last_one_alive(self) -> None:
+        with caught() as messages:
+            for _ in range(24 * 3600 // 5):
+                send_task(TICK)
+                self.clock.shift(5)
+            self.assertLess(len(messages), 300)
+            expires = [message.options["expires"] for message in messages]
+            self.assertEqual(expires[:5], [25.0, 50.0, 100.0, 200.0, MAX_PENDING_SECONDS])
+            self.assertEqual(max(expires), MAX_PENDING_SECONDS)
+            self.assertTrue(PendingMessage.objects.get().is_waiting(timezone.now()))
+            # Once workers are back everything is as before.
+            messages.deliver()
+            send_task(TICK)
+            self.assertEqual(messages[0].options["expires"], EXPIRES_SECONDS)
+
+    def test_sender_whose_clock_is_minutes_late_is_heard(self) -> None:
+        alive = []
+        with caught() as messages:
+            for _ in range(40):
+                with time_machine.travel(timezone.now() - timedelta(minutes=2), tick=False):
+                    send_task(TICK)
+                self.clock.shift(5)
+                alive += [message for message in messages if message.options["expires"] > 120]
+        self.assertTrue(alive)
 
     def test_rows_are_sent_again_only_when_the_message_before_has_expired(self) -> None:
         self.assertLess(timedelta(seconds=EXPIRES_SECONDS), RESEND_AFTER)
