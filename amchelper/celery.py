@@ -40,6 +40,11 @@ app.conf.beat_schedule = {
         "options": _NIGHTLY,
     },
     "run-due-slots": {"task": "schedules.tasks.run_due_slots", "schedule": 15.0},
+    "sweep-mappings": {
+        "task": "instances.tasks.sweep_mappings",
+        "schedule": crontab(hour="3", minute="30"),
+        "options": _NIGHTLY,
+    },
     "clear-sessions": {
         "task": "amchelper.tasks.clear_sessions",
         "schedule": crontab(hour="3", minute="50"),

@@ -27,6 +27,7 @@ from instances.models import (
     HealthRollup,
     InstanceBrand,
 )
+from instances.models.mapping import MappingQuerySet
 from instances.services.health.batches import queue_batch
 from instances.services.instances import delete, disable, enable_unchecked, rename
 
@@ -315,6 +316,11 @@ class BrandAdmin(ReadOnlyAdmin):
     search_fields = ("name", "instance__name", "instance__instance_id")
     list_select_related = ("instance",)
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[InstanceBrand]:
+        # Without those that were removed and wait for the removal of their mappings.
+        brands: QuerySet[InstanceBrand] = super().get_queryset(request)
+        return brands.exclude(instance=None)
+
 
 class MappingAdmin(ReadOnlyAdmin):
     """What is mapped to brands; it is changed on the instance's pages, as sets."""
@@ -322,6 +328,11 @@ class MappingAdmin(ReadOnlyAdmin):
     list_select_related = ("brand__instance",)
     # Counting all of a large table takes longer than showing a page of it.
     show_full_result_count = False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        rows = super().get_queryset(request)
+        assert isinstance(rows, MappingQuerySet)  # noqa: S101  the models of these admins have no other
+        return rows.mapped().exclude(brand__instance=None)
 
     @admin.display(description="instance", ordering="brand__instance__name")
     def instance_link(self, obj: BrandASIN | BrandCampaign) -> SafeString | str:

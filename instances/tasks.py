@@ -6,6 +6,7 @@ from uuid import UUID
 
 from celery import shared_task
 
+from instances.services import mapping_changes
 from instances.services.health import batches, history
 
 
@@ -25,3 +26,9 @@ def tick_health() -> None:
 def prune_health() -> None:
     """Turn old probes into hourly summaries."""
     history.prune()
+
+
+@shared_task
+def sweep_mappings() -> None:
+    """Remove what unfinished changes of mappings and removed brands left behind."""
+    mapping_changes.sweep()

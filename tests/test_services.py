@@ -16,6 +16,8 @@ ROOT = Path(__file__).resolve().parent.parent
 SYSTEM = {
     "amchelper/queue.py": "sends messages, which change nothing by themselves",
     "instances/services/amazon.py": "keeps what Amazon said about a login, for every caller",
+    "instances/services/mapping_changes.py::sweep": "the nightly clean-up",
+    "instances/services/mapping_changes.py::remove_detached_brands": "removes what removed brands left behind",
     "instances/services/health/history.py": "stores what probes found out; the batch names who asked",
     "instances/services/health/batches.py::advance_batch": "a worker's step",
     "instances/services/health/batches.py::check_instances": "a worker's step; the batch names who asked",

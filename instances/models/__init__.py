@@ -7,7 +7,7 @@ from instances.models.connection import AmazonConnection, Region
 from instances.models.health import HealthCheck, HealthCheckBatch, HealthRollup
 from instances.models.instance import AMCCredentials, AMCInstance, InstanceBrand
 from instances.models.lifecycle import Event, Health, Status
-from instances.models.mapping import BrandASIN, BrandCampaign, MappingKind
+from instances.models.mapping import BrandASIN, BrandCampaign, MappingChange, MappingKind
 
 __all__ = [
     "AMCAccount",
@@ -22,6 +22,7 @@ __all__ = [
     "HealthRollup",
     "HealthCheckBatch",
     "InstanceBrand",
+    "MappingChange",
     "MappingKind",
     "Region",
     "Status",

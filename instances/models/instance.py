@@ -230,7 +230,8 @@ class InstanceBrand(models.Model):
     """A brand whose advertising an instance holds."""
 
     id = models.BigAutoField(primary_key=True)
-    instance = models.ForeignKey(AMCInstance, on_delete=models.CASCADE, related_name="brands")
+    # NULL: it was taken from its instance, and what was mapped to it is being removed.
+    instance = models.ForeignKey(AMCInstance, on_delete=models.CASCADE, null=True, related_name="brands")
     name = models.CharField(max_length=100)
     # The case-folded name: LOWER() of SQLite knows ASCII only, so the database compares this.
     folded = models.CharField(max_length=300, editable=False)

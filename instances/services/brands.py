@@ -9,14 +9,17 @@ from collections.abc import Iterable
 from django.db import transaction
 
 from amchelper.access import pk_of
+from amchelper.busy import BusyError
 from amchelper.models import User
 from instances.errors import InvalidInstanceConfiguration
 from instances.models import AMCInstance, InstanceBrand
+from instances.services.mapping_changes import is_changing, remove_detached_brands
 
 logger = logging.getLogger(__name__)
 
 MAX_LENGTH = 100
 _SHOWN_OF_A_LONG_NAME = 40
+_MAPPINGS_CHANGE = "Mappings of this instance are being saved at this moment, perhaps to a brand that you remove."
 
 
 def fold(name: str) -> str:
@@ -49,9 +52,9 @@ def clean_names(names: Iterable[str]) -> list[str]:
 
 
 def replace_brands(instance: AMCInstance, names: Iterable[str], *, actor: User | None) -> None:
-    """Make `names` the instance's brands; rows that stay keep their key.
+    """Make `names` the instance's brands; rows that stay keep their key, and what was mapped to others goes with them.
 
-    Raises InvalidInstanceConfiguration before anything is changed.
+    Raises InvalidInstanceConfiguration before anything is changed, BusyError while mappings are being written.
     """
     wanted = {fold(name): name for name in clean_names(names)}
     with transaction.atomic():
@@ -60,7 +63,11 @@ def replace_brands(instance: AMCInstance, names: Iterable[str], *, actor: User |
         present = {brand.folded: brand for brand in InstanceBrand.objects.filter(instance=instance)}
         gone = [brand.pk for folded, brand in present.items() if folded not in wanted]
         if gone:
-            InstanceBrand.objects.filter(pk__in=gone).delete()
+            if is_changing(instance):
+                raise BusyError(_MAPPINGS_CHANGE)
+            InstanceBrand.objects.filter(pk__in=gone).update(instance=None)
+            # There may be very many mappings: they go after the commit, in small transactions.
+            transaction.on_commit(remove_detached_brands)
         respelled = [b for folded, b in present.items() if folded in wanted and b.name != wanted[folded]]
         for brand in respelled:
             brand.name = wanted[brand.folded]

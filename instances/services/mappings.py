@@ -9,10 +9,8 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from django.db import transaction
 from django.db.models import Count
 
 from amchelper.access import pk_of
@@ -22,14 +20,12 @@ from amchelper.spreadsheets import guard
 from instances.models import AMCInstance, BrandASIN, BrandCampaign, InstanceBrand, MappingKind
 from instances.models.mapping import ASINQuerySet, CampaignQuerySet, fold_campaign
 from instances.services.brands import fold
-from instances.services.configuration import invalidate_configuration
+from instances.services.mapping_changes import ChangeClaim, changing
 from instances.services.mapping_files import COLUMNS
 from instances.services.mapping_text import MAX_ERRORS, LineError, Reading
 
 logger = logging.getLogger(__name__)
 
-# Rows per statement: far below what any database takes as variables.
-BATCH = 5_000
 STALE = "The mappings have changed since this was shown. Nothing was replaced: look at the changes again."
 BRAND_GONE = (
     "A brand of these rows was removed from the instance meanwhile. Nothing was saved; load the page again."
@@ -162,15 +158,14 @@ def assign_brands(
 def add_mappings(instance: AMCInstance, entries: Iterable[Entry], *, actor: User | None) -> Changes:
     """Add what is not there yet; what is there in another spelling stays as it is.
 
-    Raises InvalidStateError when a brand is gone.
+    Raises InvalidStateError when a brand is gone, BusyError when others do not finish.
     """
     wanted = _unique(entries)
-    with transaction.atomic():
-        _lock(instance, wanted)
+    with changing(instance, actor=actor) as change:
+        _refuse_other_brands(instance, wanted)
         present = {entry.folded for _, entry in _stored(instance)}
         new = [entry for entry in wanted if entry.folded not in present]
-        _insert(new)
-        invalidate_configuration([instance.pk])
+        _add(change, new)
     return _logged(instance, actor, Changes(added=len(new), kept=len(wanted) - len(new)))
 
 
@@ -205,40 +200,36 @@ def replace_mappings(
 ) -> Changes:
     """Make `entries` all there is in the brands and kinds they name; other brands and kinds stay.
 
-    Raises InvalidStateError when a brand is gone, or `fingerprint` is not that of what is there now.
+    Raises InvalidStateError when a brand is gone, or `fingerprint` is not that of what is there now, and BusyError.
     """
     wanted = _unique(entries)
     groups = {entry.group for entry in wanted}
-    with transaction.atomic():
-        _lock(instance, wanted)
+    with changing(instance, actor=actor) as change:
+        _refuse_other_brands(instance, wanted)
         present = {entry: pk for pk, entry in _stored(instance) if entry.group in groups}
         if fingerprint and fingerprint != _fingerprint(present):
             raise InvalidStateError(STALE)
         # Another spelling is another campaign name to AMC: it is removed and added, before what is new.
         gone = [(entry, pk) for entry, pk in present.items() if entry not in wanted]
         new = [entry for entry in wanted if entry not in present]
-        _delete(BrandASIN.objects.all(), [pk for entry, pk in gone if entry.group.is_asins])
-        _delete(BrandCampaign.objects.all(), [pk for entry, pk in gone if not entry.group.is_asins])
-        _insert(new)
-        invalidate_configuration([instance.pk])
+        change.remove(BrandASIN, [pk for entry, pk in gone if entry.group.is_asins])
+        change.remove(BrandCampaign, [pk for entry, pk in gone if not entry.group.is_asins])
+        _add(change, new)
     return _logged(instance, actor, Changes(added=len(new), removed=len(gone), kept=len(wanted) - len(new)))
 
 
 def remove_mappings(instance: AMCInstance, rows: ASINQuerySet | CampaignQuerySet, *, actor: User | None) -> int:
-    """Remove those of `rows` that are the instance's; returns how many there were. One statement."""
-    with transaction.atomic():
-        own = rows.of_instance(instance).order_by()
-        # A subquery: a DELETE cannot join the brand.
-        removed, _ = rows.model._default_manager.filter(pk__in=own.values("pk")).delete()
-        invalidate_configuration([instance.pk])
-    _logged(instance, actor, Changes(removed=removed))
-    return removed
+    """Remove those of `rows` that are the instance's; returns how many there were. Raises BusyError."""
+    with changing(instance, actor=actor) as change:
+        pks = list(rows.of_instance(instance).order_by().values_list("pk", flat=True))
+        change.remove(rows.model, pks)
+    _logged(instance, actor, Changes(removed=len(pks)))
+    return len(pks)
 
 
 def mappings_of(instance: AMCInstance, brand: InstanceBrand | None = None) -> Mappings:
     """Return what is mapped in an instance, or to one of its brands."""
-    asins = BrandASIN.objects.filter(brand__instance=instance)
-    campaigns = BrandCampaign.objects.filter(brand__instance=instance)
+    asins, campaigns = BrandASIN.objects.of_instance(instance), BrandCampaign.objects.of_instance(instance)
     if brand is not None:
         asins, campaigns = asins.filter(brand=brand), campaigns.filter(brand=brand)
     return Mappings(asins, campaigns)
@@ -306,9 +297,8 @@ def _unique(entries: Iterable[Entry]) -> dict[Entry, None]:
     return dict.fromkeys(first.values())
 
 
-def _lock(instance: AMCInstance, entries: Iterable[Entry]) -> None:
-    """Let one writer at a time change an instance's mappings, and make sure that it has the brands."""
-    AMCInstance.objects.select_for_update().filter(pk=instance.pk).values_list("pk").first()
+def _refuse_other_brands(instance: AMCInstance, entries: Iterable[Entry]) -> None:
+    """Make sure that the instance has the brands; none goes while the mappings are changing."""
     brands = set(InstanceBrand.objects.filter(instance=instance).values_list("pk", flat=True))
     if not {entry.brand_id for entry in entries} <= brands:
         raise InvalidStateError(BRAND_GONE)
@@ -327,11 +317,7 @@ def _fingerprint(entries: Iterable[Entry]) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:32]
 
 
-def _insert(entries: Iterable[Entry]) -> None:
-    """Insert in batches.
-
-    Conflicts are not ignored: under the lock there are none, and SQLite would ignore broken rows with them.
-    """
+def _add(change: ChangeClaim, entries: Iterable[Entry]) -> None:
     asins, campaigns = [], []
     for entry in entries:
         if entry.kind == MappingKind.ASIN:
@@ -341,11 +327,5 @@ def _insert(entries: Iterable[Entry]) -> None:
             campaigns.append(
                 BrandCampaign(brand_id=entry.brand_id, kind=entry.kind, value=entry.value, folded=folded)
             )
-    BrandASIN.objects.bulk_create(asins, batch_size=BATCH)
-    BrandCampaign.objects.bulk_create(campaigns, batch_size=BATCH)
-
-
-def _delete(rows: Any, pks: Iterable[int]) -> None:
-    remaining = iter(pks)
-    while batch := list(islice(remaining, BATCH)):
-        rows.filter(pk__in=batch).delete()
+    change.add(asins)
+    change.add(campaigns)

@@ -185,7 +185,7 @@ class AddPageTests(PageTestCase):
 
     def test_the_only_brand_is_chosen_already(self) -> None:
         self.assertIsNone(MappingForm(instance=self.instance).fields["brand"].initial)
-        self.assertEqual(MappingForm(instance=self.secret.instance).fields["brand"].initial, self.secret)
+        self.assertEqual(MappingForm(instance=self.foreign).fields["brand"].initial, self.secret)
 
     def test_fifty_thousand_rows_of_a_file(self) -> None:
         lines = [f"B{number:09d},Norda" for number in range(50_000)]

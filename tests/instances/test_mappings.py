@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
+from unittest import mock
 
 from django.db import IntegrityError, connection, transaction
-from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
+from amchelper.busy import BusyError
 from amchelper.exceptions import InvalidStateError
-from instances.models import AMCInstance, BrandASIN, BrandCampaign, InstanceBrand, MappingKind
+from instances.models import AMCInstance, BrandASIN, BrandCampaign, InstanceBrand, MappingChange, MappingKind
+from instances.services import mapping_changes
 from instances.services.brands import replace_brands
 from instances.services.configuration import INSTANCE_CACHE
 from instances.services.mapping_text import PasteKind, parse_asins, parse_campaigns, parse_csv
@@ -31,6 +35,7 @@ from instances.services.mappings import (
 )
 from tests.base import CastTestCase
 from tests.factories import InstanceFactory
+from tests.transactions import MAX_ROWS, recorded_transactions
 
 A, B, C = "B00000000A", "B00000000B", "B00000000C"
 LONG_ID = "9223372036854775807"
@@ -42,6 +47,7 @@ class MappingTestCase(CastTestCase):
     instance: AMCInstance
     norda: InstanceBrand
     wellhome: InstanceBrand
+    foreign: AMCInstance
     secret: InstanceBrand
 
     @classmethod
@@ -50,9 +56,9 @@ class MappingTestCase(CastTestCase):
         cls.instance = InstanceFactory.create(account__connection__user=cls.alice)
         replace_brands(cls.instance, ["Norda", "Wellhome"], actor=None)
         cls.norda, cls.wellhome = InstanceBrand.objects.filter(instance=cls.instance).order_by("name")
-        other = InstanceFactory.create(account__connection__user=cls.charlie)
-        replace_brands(other, ["Secret"], actor=None)
-        cls.secret = InstanceBrand.objects.get(instance=other)
+        cls.foreign = InstanceFactory.create(account__connection__user=cls.charlie)
+        replace_brands(cls.foreign, ["Secret"], actor=None)
+        cls.secret = InstanceBrand.objects.get(instance=cls.foreign)
 
     def asins(self, *asins: str, brand: InstanceBrand | None = None) -> list[Entry]:
         return [Entry((brand or self.norda).pk, MappingKind.ASIN, asin) for asin in asins]
@@ -151,7 +157,8 @@ class ConstraintTests(MappingTestCase):
 
     def test_mappings_go_with_their_brand(self) -> None:
         add_mappings(self.instance, [*self.asins(A), *self.campaigns("Summer")], actor=None)
-        replace_brands(self.instance, ["Wellhome"], actor=None)
+        with self.captureOnCommitCallbacks(execute=True):
+            replace_brands(self.instance, ["Wellhome"], actor=None)
         self.assertEqual((BrandASIN.objects.count(), BrandCampaign.objects.count()), (0, 0))
 
 
@@ -223,7 +230,7 @@ class ReplaceTests(MappingTestCase):
 class RemoveTests(MappingTestCase):
     def test_removing_is_limited_to_the_instance_and_can_be_repeated(self) -> None:
         add_mappings(self.instance, self.asins(A, B), actor=None)
-        add_mappings(self.secret.instance, self.asins(A, brand=self.secret), actor=None)
+        add_mappings(self.foreign, self.asins(A, brand=self.secret), actor=None)
         rows = BrandASIN.objects.filter(asin=A)
         self.assertEqual(remove_mappings(self.instance, rows, actor=None), 1)
         self.assertEqual(remove_mappings(self.instance, rows, actor=None), 0)
@@ -298,41 +305,160 @@ class BrandAssignmentTests(MappingTestCase):
         self.assertEqual((entries, error.line, error.value), ([], 1, A))
 
 
-class StatementTests(MappingTestCase):
-    """The number of statements depends on batches, not on rows."""
-
-    def statements(self, act: Any, *args: Any, **options: Any) -> list[str]:
-        with CaptureQueriesContext(connection) as captured:
-            act(self.instance, *args, **options)
-        beginnings = [" ".join(query["sql"].split()[:3]) for query in captured]
-        return [words for words in beginnings if "SAVEPOINT" not in words]
+class TransactionTests(MappingTestCase):
+    """However many rows change, each transaction writes few, and nobody sees a part of it."""
 
     def many(self, count: int, start: int = 0) -> list[Entry]:
         return self.asins(*(f"B{number:09d}" for number in range(start, start + count)))
 
-    def test_three_rows_or_three_thousand_cost_the_same(self) -> None:
-        writers: list[Any] = [partial(write, actor=None) for write in (add_mappings, replace_mappings)]
-        for act in (*writers, preview_replace):
-            costs = []
-            for count in (3, 3_000):
-                BrandASIN.objects.all().delete()
-                add_mappings(self.instance, self.many(count, start=900_000), actor=None)
-                costs.append(self.statements(act, self.many(count)))
-            with self.subTest(str(act)):
-                self.assertEqual(*costs)
-                self.assertLess(len(costs[0]), 16)
-
-    def test_removing_everything_costs_what_removing_one_costs(self) -> None:
-        costs = []
-        for count in (1, 3_000):
-            add_mappings(self.instance, self.many(count), actor=None)
-            costs.append(self.statements(remove_mappings, mappings_of(self.instance).asins, actor=None))
-        self.assertEqual(*costs)
+    def test_no_transaction_grows_with_the_rows(self) -> None:
+        writes: dict[str, Callable[[], object]] = {
+            "add": lambda: add_mappings(self.instance, self.many(9_000), actor=None),
+            "replace": lambda: replace_mappings(self.instance, self.many(9_000, start=4_000), actor=None),
+            "remove": lambda: remove_mappings(self.instance, mappings_of(self.instance).asins, actor=None),
+        }
+        for name, write in writes.items():
+            with self.subTest(name), recorded_transactions() as log:
+                write()
+                self.assertGreater(log.rows, 8_000)
+                self.assertLessEqual(log.most_rows, MAX_ROWS)
+                self.assertLess(log.most_statements, 10)
         self.assertEqual(BrandASIN.objects.count(), 0)
 
-    def test_fifty_thousand_rows_go_in_batches(self) -> None:
-        statements = self.statements(add_mappings, self.many(50_000), actor=None)
-        self.assertEqual(statements.count('INSERT INTO "brand_asins"'), 10)
-        statements = self.statements(replace_mappings, self.many(1, start=60_000), actor=None)
-        self.assertEqual(statements.count('DELETE FROM "brand_asins"'), 10)
-        self.assertEqual(self.stored(), [("Norda", "B000060000")])
+    def test_what_is_mapped_to_a_removed_brand_goes_in_small_transactions_too(self) -> None:
+        add_mappings(self.instance, [*self.many(9_000), *self.asins(A, brand=self.wellhome)], actor=None)
+        with recorded_transactions() as log, self.captureOnCommitCallbacks(execute=True):
+            replace_brands(self.instance, ["Wellhome"], actor=None)
+        self.assertLessEqual(log.most_rows, MAX_ROWS)
+        self.assertEqual(list(BrandASIN.objects.values_list("asin", flat=True)), [A])
+        self.assertEqual(InstanceBrand.objects.filter(name="Norda").count(), 0)
+
+    def test_only_rows_that_differ_are_written(self) -> None:
+        add_mappings(self.instance, self.many(3_000), actor=None)
+        with recorded_transactions() as log:
+            replace_mappings(self.instance, self.many(3_000, start=1), actor=None)
+        # One is marked and then removed, one added; the rest is the change's own row.
+        self.assertLess(log.rows, 20)
+
+    def test_readers_see_all_of_a_change_or_nothing(self) -> None:
+        add_mappings(self.instance, self.many(3_000), actor=None)
+        before, seen = mapped_values(self.instance).asins, set()
+
+        def look(execute: Any, sql: str, *args: Any) -> Any:
+            result = execute(sql, *args)
+            if sql.startswith(("INSERT", "UPDATE", "DELETE")) and "brand_asins" in sql:
+                seen.add(tuple(mapped_values(self.instance).asins))
+            return result
+
+        with connection.execute_wrapper(look):
+            replace_mappings(self.instance, self.many(3_000, start=1_500), actor=None)
+        self.assertEqual(seen, {tuple(before), tuple(mapped_values(self.instance).asins)})
+        self.assertEqual(mapped_values(self.instance).asins, [e.value for e in self.many(3_000, start=1_500)])
+
+
+class ChangeTests(MappingTestCase):
+    """One change at a time; one whose writer died never happened."""
+
+    def left_behind(self) -> None:
+        """Write half of a change, as a process that is killed does."""
+        claim = mapping_changes._begin(self.instance, self.alice)
+        claim.remove(BrandASIN, list(BrandASIN.objects.filter(asin=A).values_list("pk", flat=True)))
+        claim.add([BrandASIN(brand=self.norda, asin=C)])
+
+    def lease_ends(self) -> None:
+        MappingChange.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
+
+    def setUp(self) -> None:
+        super().setUp()
+        add_mappings(self.instance, [*self.asins(A, B), *self.campaigns("Summer")], actor=None)
+
+    def test_half_a_change_is_not_seen(self) -> None:
+        self.left_behind()
+        self.assertEqual(mapped_values(self.instance).asins, [A, B])
+        self.assertEqual([row.kinds["asin"] for row in count_by_brand(self.instance)], [2, 0])
+        self.assertNotIn(C, "".join(export_rows(self.instance)))
+        self.lease_ends()
+        self.assertEqual(mapped_values(self.instance).asins, [A, B])
+
+    def test_the_next_change_undoes_it(self) -> None:
+        self.left_behind()
+        self.lease_ends()
+        changes = replace_mappings(self.instance, self.asins(B, C), actor=None)
+        self.assertEqual(changes, Changes(added=1, removed=1, kept=1))
+        self.assertEqual(mapped_values(self.instance).asins, [B, C])
+        self.assertEqual((BrandASIN.objects.count(), MappingChange.objects.count()), (2, 0))
+
+    def test_the_sweep_undoes_it(self) -> None:
+        self.left_behind()
+        mapping_changes.sweep()
+        self.assertEqual((BrandASIN.objects.count(), MappingChange.objects.count()), (3, 1))
+        self.lease_ends()
+        mapping_changes.sweep()
+        self.assertEqual((BrandASIN.objects.count(), MappingChange.objects.count()), (2, 0))
+        self.assertEqual(mapped_values(self.instance).asins, [A, B])
+
+    def test_rows_that_a_finished_change_could_not_remove_are_swept(self) -> None:
+        with self.assertRaises(KilledError), self.when('"brand_asins"."removed_in" = ', raises(KilledError)):
+            replace_mappings(self.instance, self.asins(B), actor=None)
+        # It can be mapped again at once.
+        add_mappings(self.instance, self.asins(A), actor=None)
+        self.assertEqual((BrandASIN.objects.count(), mapped_values(self.instance).asins), (3, [B, A]))
+        mapping_changes.sweep()
+        self.assertEqual((BrandASIN.objects.count(), mapped_values(self.instance).asins), (2, [B, A]))
+
+    def test_a_second_change_waits_and_then_says_so(self) -> None:
+        self.left_behind()
+        with mock.patch.object(mapping_changes, "WAIT_SECONDS", 0.0), self.assertRaises(BusyError):
+            add_mappings(self.instance, self.asins(C), actor=None)
+        other = InstanceFactory.create(account=self.instance.account)
+        self.assertEqual(add_mappings(other, [], actor=None), Changes())
+
+    def test_a_writer_that_was_taken_over_saves_nothing(self) -> None:
+        def take_over() -> None:
+            MappingChange.objects.update(leased_by="another")
+
+        with self.assertRaises(BusyError), self.when('UPDATE "brand_asins"', take_over):
+            replace_mappings(self.instance, self.asins(C), actor=None)
+        self.lease_ends()
+        mapping_changes.sweep()
+        self.assertEqual(mapped_values(self.instance).asins, [A, B])
+
+    def test_a_brand_is_not_removed_under_a_change(self) -> None:
+        self.left_behind()
+        with self.assertRaises(BusyError):
+            replace_brands(self.instance, ["Wellhome"], actor=None)
+        replace_brands(self.instance, ["Norda", "Wellhome", "New"], actor=None)
+        self.assertEqual(InstanceBrand.objects.filter(instance=self.instance).count(), 3)
+
+    def test_an_instance_that_is_gone_is_said(self) -> None:
+        instance = AMCInstance.objects.get(pk=self.instance.pk)
+        AMCInstance.objects.filter(pk=instance.pk).delete()
+        # Tests look at foreign keys at their end only.
+        gone = self.when('INSERT INTO "mapping_changes"', raises(IntegrityError))
+        with gone, self.assertRaisesMessage(InvalidStateError, "deleted meanwhile"):
+            add_mappings(instance, [], actor=None)
+
+    @contextmanager
+    def when(self, words: str, act: Callable[[], object]) -> Iterator[None]:
+        """Do something before each statement with these words."""
+
+        def see(execute: Any, sql: str, *args: Any) -> Any:
+            if words in sql:
+                act()
+            return execute(sql, *args)
+
+        with connection.execute_wrapper(see):
+            yield
+
+
+class KilledError(BaseException):
+    """The process died here."""
+
+
+def raises(error: type[BaseException]) -> Callable[[], object]:
+    """Return something that ends in this error."""
+
+    def act() -> None:
+        raise error
+
+    return act
