@@ -242,6 +242,11 @@ class Execution(LeasedModel):
         return self.status == ExecutionStatus.SUCCEEDED and bool(self.parquet_file)
 
     @property
+    def text_length(self) -> int:
+        """Return how many characters of SQL the row holds."""
+        return len(self.source_sql) + len(self.sql_query)
+
+    @property
     def dates(self) -> tuple[date, date]:
         """Return first and last day of the window."""
         return self.window_start, self.window_end

@@ -13,6 +13,7 @@ from django.db import transaction
 from django.db.models import Count, Q
 from django.utils import timezone
 
+from amchelper.bulk import ROWS_WITH_TEXT, batches
 from amchelper.leases import CLOCK_SKEW_LIMIT
 from amchelper.queue import send_for_rows, send_task
 from executions.models import Execution, ExecutionQuerySet, ExecutionStatus
@@ -84,15 +85,24 @@ def queue_positions(executions: Iterable[Execution]) -> dict[UUID, int]:
 
 
 def admit_waiting(account: AccountRef) -> list[UUID]:
-    """Let runs out of the queue while instance and account have capacity, the oldest first; returns those admitted.
+    """Let runs out of the queue while instance and account have capacity, the oldest first; returns those admitted."""
+    admitted: list[UUID] = []
+    while True:
+        admission, some = _admit_some(account)
+        admitted += some
+        if len(some) < ROWS_WITH_TEXT:
+            break
+    admission.explain()
+    return admitted
 
-    The account's rows are locked meanwhile (SQLite locks everything), so that no capacity is given away twice.
-    """
+
+def _admit_some(account: AccountRef) -> tuple[_Admission, list[UUID]]:
+    """Admit the next few. The account's rows are locked meanwhile (SQLite locks everything): a place is given once."""
     with transaction.atomic():
         _lock(account)
         now = timezone.now()
         admission = _Admission(account, now)
-        admitted = admission.choose()
+        admitted = admission.choose(ROWS_WITH_TEXT)
         Execution.objects.filter(pk__in=admitted, status=ExecutionStatus.QUEUED).update(
             status=ExecutionStatus.SUBMITTING,
             waiting_for="",
@@ -100,8 +110,7 @@ def admit_waiting(account: AccountRef) -> list[UUID]:
             step_attempts=0,
             sent_at=now,
         )
-        admission.explain()
-    return admitted
+    return admission, admitted
 
 
 def admit_and_send(account: AccountRef) -> None:
@@ -161,10 +170,10 @@ class _Admission:
             .distinct()
         )
 
-    def choose(self) -> list[UUID]:
-        """Return the oldest that fit, in order."""
+    def choose(self, most: int) -> list[UUID]:
+        """Return the oldest that fit, in order, at most so many."""
         admitted: list[UUID] = []
-        while (free := self._account_limit - self._open.total()) > 0:
+        while (free := min(self._account_limit - self._open.total(), most - len(admitted))) > 0:
             candidates = (
                 self._waiting.exclude(instance__instance_id__in=self._full | self._paused)
                 .exclude(pk__in=admitted)
@@ -192,8 +201,9 @@ class _Admission:
         return {instance_id for instance_id, count in self._open.items() if count >= self._limit}
 
     def _tell(self, waiting: ExecutionQuerySet, text: str) -> None:
-        untold = waiting.exclude(waiting_for=text).order_by().values("pk")
-        Execution.objects.filter(pk__in=untold, status=ExecutionStatus.QUEUED).update(waiting_for=text)
+        untold = list(waiting.exclude(waiting_for=text).order_by().values_list("pk", flat=True))
+        for batch in batches(untold, ROWS_WITH_TEXT):
+            Execution.objects.filter(pk__in=batch, status=ExecutionStatus.QUEUED).update(waiting_for=text)
 
 
 def _of_account(account: AccountRef) -> Q:

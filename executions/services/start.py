@@ -97,8 +97,8 @@ def queue_executions(executions: Sequence[Execution], *, actor: User | None) -> 
     # One message for all that wait for an account: only so many of them can begin.
     for account in dict.fromkeys(execution.instance.account.ref for execution in executions):
         transaction.on_commit(partial(send_admission, account), robust=True)
-    for execution in executions:
-        logger.info("execution queued id=%s trigger=%s actor=%s", execution.pk, execution.trigger, pk_of(actor))
+    # The database's lock is not held for the log.
+    transaction.on_commit(lambda: _log_queued(executions, actor), robust=True)
 
 
 def run_name(template: InstanceTemplate, window: Window) -> str:
@@ -169,6 +169,11 @@ def _queue(execution: Execution, submission_key: UUID | None, actor: User) -> Ex
             raise
         return first
     return execution
+
+
+def _log_queued(executions: Sequence[Execution], actor: User | None) -> None:
+    for execution in executions:
+        logger.info("execution queued id=%s trigger=%s actor=%s", execution.pk, execution.trigger, pk_of(actor))
 
 
 def _window_fields(window: Window) -> dict[str, Any]:

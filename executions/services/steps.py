@@ -13,6 +13,7 @@ from collections.abc import Callable
 from datetime import datetime
 from uuid import UUID
 
+from amchelper.busy import is_busy
 from amchelper.exceptions import AmcHelperError
 from amchelper.leases import LeaseLostError
 from executions.errors import ErrorCode
@@ -75,7 +76,10 @@ def advance(pk: UUID, worker: str) -> bool:
         logger.warning("execution lease lost id=%s status=%s", pk, claim.row.status)
         return False
     # A bug or a database in trouble: the row must not stay held, nor be tried without end.
-    except Exception:
+    except Exception as error:
+        if is_busy(error):
+            # Not even the end of the lease could be written; the tick sends the row again after it.
+            raise
         logger.exception("execution step failed id=%s status=%s", pk, claim.row.status)
         return _recover(claim)
 

@@ -1,10 +1,10 @@
-"""Import chosen instances: Amazon is asked again, the database is written in a constant number of statements."""
+"""Import chosen instances: Amazon is asked again, the database is written in few statements per hundred."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +12,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from amchelper.access import pk_of
+from amchelper.bulk import batches, update_rows
 from amchelper.exceptions import AmcHelperError, InvalidStateError
 from amchelper.models import User
 from instances.amc.hosts import country_of, region_of
@@ -33,6 +34,8 @@ logger = logging.getLogger(__name__)
 
 _MAX_NAME = 255
 _MAX_TYPE = 32
+# Instances per transaction: each is encrypted, written and probed in it.
+_INSTANCES_AT_A_TIME = 100
 
 # An instance here, and what Amazon says about it.
 Pair = tuple[AMCInstance, AmcInstance]
@@ -46,14 +49,24 @@ class ImportResult:
     `error` the list of accounts itself did not.
     """
 
-    created: tuple[UUID, ...]
-    updated: int
-    unchanged: int
-    elsewhere: int
-    missing: int
-    unread: int
-    failed: tuple[AccountReading, ...]
-    error: AmcHelperError | None
+    created: tuple[UUID, ...] = ()
+    updated: int = 0
+    unchanged: int = 0
+    elsewhere: int = 0
+    missing: int = 0
+    unread: int = 0
+    failed: tuple[AccountReading, ...] = ()
+    error: AmcHelperError | None = None
+
+    def plus(self, part: ImportResult) -> ImportResult:
+        """Return this with what came of a part of the instances."""
+        return replace(
+            self,
+            created=self.created + part.created,
+            updated=self.updated + part.updated,
+            unchanged=self.unchanged + part.unchanged,
+            elsewhere=self.elsewhere + part.elsewhere,
+        )
 
 
 def import_instances(
@@ -62,45 +75,68 @@ def import_instances(
     """Import the chosen instances for the login's owner, or everything new for None; twice changes nothing.
 
     Never enables, disables or moves an instance. Raises what `read_amazon` raises, and InvalidStateError when
-    the connection was deleted meanwhile.
+    the connection was deleted meanwhile, which cannot be once it has instances.
     """
     only = None if keys is None else {AccountRef(key.account_id, key.marketplace_id) for key in keys}
     login = read_amazon(connection, only)
     readings = login.accounts
     chosen = _chosen(readings, keys)
     missing, unread = _not_found(login, set(keys or ()) - set(chosen))
-    with transaction.atomic():
-        # Two tabs that import through the same login take turns.
-        if not AmazonConnection.objects.select_for_update().filter(pk=connection.pk).exists():
-            raise InvalidStateError("This connection was deleted meanwhile, so nothing was imported.")
-        _rename_accounts(connection, readings)
-        mine = _mine(connection.user_id, {key.instance_id for key in chosen})
-        new = {key: found for key, found in chosen.items() if key.instance_id not in mine}
-        created = _create(connection, new, readings)
-        under = {
-            key: (mine[key.instance_id], found)
-            for key, found in chosen.items()
-            if key.instance_id in mine
-            and is_under(mine[key.instance_id], connection, AccountRef(key.account_id, key.marketplace_id))
-        }
-        # Everything new means just that: a changed name is only taken over when it was chosen.
-        updated = [] if keys is None else _update(list(under.values()))
-        _record(actor, [*created, *(pair for pair in updated if pair[0].is_active)])
     result = ImportResult(
-        created=tuple(instance.pk for instance, _ in created),
-        updated=len(updated),
-        unchanged=len(under) - len(updated) + len(new) - len(created),
-        elsewhere=len(chosen) - len(new) - len(under),
         missing=missing,
         unread=unread,
         failed=tuple(reading for reading in readings if reading.error),
         error=login.error,
     )
+    with transaction.atomic():
+        _lock(connection)
+        _rename_accounts(connection, readings)
+    # Each part is whole by itself; one that was not reached is imported by doing it again.
+    for part in batches(list(chosen.items()), _INSTANCES_AT_A_TIME):
+        with transaction.atomic():
+            _lock(connection)
+            result = result.plus(
+                _import(connection, dict(part), readings, actor=actor, takes_new_only=keys is None)
+            )
     logger.info(
         "import finished connection=%s actor=%s created=%s updated=%s",
-        connection.pk, pk_of(actor), len(created), result.updated,
+        connection.pk, pk_of(actor), len(result.created), result.updated,
     )  # fmt: skip
     return result
+
+
+def _lock(connection: AmazonConnection) -> None:
+    """Let two tabs that import through the same login take turns; raises InvalidStateError."""
+    if not AmazonConnection.objects.select_for_update().filter(pk=connection.pk).exists():
+        raise InvalidStateError("This connection was deleted meanwhile, so nothing was imported.")
+
+
+def _import(
+    connection: AmazonConnection,
+    chosen: dict[DiscoveryKey, AmcInstance],
+    readings: Iterable[AccountReading],
+    *,
+    actor: User,
+    takes_new_only: bool,
+) -> ImportResult:
+    mine = _mine(connection.user_id, {key.instance_id for key in chosen})
+    new = {key: found for key, found in chosen.items() if key.instance_id not in mine}
+    created = _create(connection, new, readings)
+    under = {
+        key: (mine[key.instance_id], found)
+        for key, found in chosen.items()
+        if key.instance_id in mine
+        and is_under(mine[key.instance_id], connection, AccountRef(key.account_id, key.marketplace_id))
+    }
+    # Everything new means just that: a changed name is only taken over when it was chosen.
+    updated = [] if takes_new_only else _update(list(under.values()))
+    _record(actor, [*created, *(pair for pair in updated if pair[0].is_active)])
+    return ImportResult(
+        created=tuple(instance.pk for instance, _ in created),
+        updated=len(updated),
+        unchanged=len(under) - len(updated) + len(new) - len(created),
+        elsewhere=len(chosen) - len(new) - len(under),
+    )
 
 
 def _chosen(
@@ -212,7 +248,7 @@ def _update(pairs: Iterable[Pair]) -> list[Pair]:
         updated.append((instance, found))
     if updated:
         instances = [instance for instance, _ in updated]
-        AMCInstance.objects.bulk_update(instances, ["name", "instance_type", "config", "updated_at"])
+        update_rows(instances, ["name", "instance_type", "config", "updated_at"])
         invalidate_configuration([instance.pk for instance in instances])
     return updated
 

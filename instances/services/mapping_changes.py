@@ -15,11 +15,10 @@ from typing import TypeAlias
 from uuid import UUID
 
 from django.db import DatabaseError, IntegrityError, transaction
-from django.db.models import QuerySet
 from django.utils import timezone
 
 from amchelper.access import pk_of
-from amchelper.bulk import PreparedInsert, batches
+from amchelper.bulk import PreparedInsert, batches, delete_in_batches
 from amchelper.busy import BusyError, is_busy
 from amchelper.exceptions import InvalidStateError
 from amchelper.leases import Claim, LeaseLostError, new_token
@@ -127,7 +126,7 @@ def sweep() -> None:
                 claim.undo()
     being_written = MappingChange.objects.order_by().values("pk")
     for model in _MODELS:
-        _delete(model._default_manager.exclude(removed_in=None).exclude(removed_in__in=being_written))
+        delete_in_batches(model._default_manager.exclude(removed_in=None).exclude(removed_in__in=being_written))
     remove_detached_brands()
 
 
@@ -135,8 +134,8 @@ def remove_detached_brands() -> None:
     """Remove the brands that belong to no instance any more, with what was mapped to them."""
     brands = InstanceBrand.objects.filter(instance=None)
     for model in _MODELS:
-        _delete(model._default_manager.filter(brand__in=brands))
-    _delete(brands)
+        delete_in_batches(model._default_manager.filter(brand__in=brands))
+    delete_in_batches(brands)
 
 
 def _begin(instance: AMCInstance, actor: User | None) -> ChangeClaim:
@@ -176,14 +175,10 @@ def _remove_dead(change: MappingChange) -> None:
     """Remove the rows that a finished change has taken away; nobody reads them any more."""
     try:
         for model in _MODELS:
-            _delete(model._default_manager.filter(brand__instance=change.instance_id, removed_in=change.pk))
+            delete_in_batches(
+                model._default_manager.filter(brand__instance=change.instance_id, removed_in=change.pk)
+            )
     except DatabaseError as error:
         if not is_busy(error):
             raise
         logger.warning("rows left for the next sweep change=%s", change.pk)
-
-
-def _delete(rows: QuerySet[Row] | QuerySet[InstanceBrand]) -> None:
-    pks = list(rows.order_by().values_list("pk", flat=True))
-    for batch in batches(pks):
-        rows.model._default_manager.filter(pk__in=batch).delete()

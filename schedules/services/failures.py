@@ -54,7 +54,10 @@ def forget_failures_before_success() -> None:
     success = Execution.objects.filter(
         schedule=OuterRef("pk"), status=ExecutionStatus.SUCCEEDED, finished_at__gt=Subquery(last_failure)
     )
-    Schedule.objects.filter(Exists(success), consecutive_failures__gt=0).update(consecutive_failures=0)
+    succeeded = Schedule.objects.filter(Exists(success), consecutive_failures__gt=0)
+    # Without this every tick would take SQLite's write lock, while it looks for them.
+    if pks := list(succeeded.values_list("pk", flat=True)):
+        succeeded.filter(pk__in=pks).update(consecutive_failures=0)
 
 
 def pause_failing() -> int:

@@ -13,6 +13,7 @@ from django.db import transaction
 from django.db.models import Case, DateTimeField, Value, When
 from django.utils import timezone
 
+from amchelper.bulk import weighed
 from schedules.models import (
     MissedPolicy,
     PauseCode,
@@ -26,8 +27,10 @@ from schedules.models import (
 
 logger = logging.getLogger(__name__)
 
-# Schedules per transaction: short enough that no page waits for the tick on SQLite.
+# Schedules that are read and decided together, outside any transaction.
 BATCH = 250
+# Slots per transaction: short enough that no page waits for the tick on SQLite.
+MAX_STORED = 500
 # A slot that is found this late is on time; later it was missed.
 ON_TIME = dt.timedelta(minutes=10)
 # What "run all" may start at once, and how many rows tell about slots that never ran.
@@ -64,7 +67,7 @@ class Decision:
 
 
 def claim_due(now: dt.datetime | None = None) -> int:
-    """Claim every due slot and move the plans on; returns how many will run. Five statements per batch."""
+    """Claim every due slot and move the plans on; returns how many will run. A few statements per batch."""
     now = now or timezone.now()
     claimed = 0
     while decisions := _claim_batch(now):
@@ -117,19 +120,36 @@ def close_past_slots(schedule: Schedule, now: dt.datetime) -> None:
 
 def _claim_batch(now: dt.datetime) -> list[Decision]:
     """Decide one batch of due schedules; empty when there are none, or others hold them."""
-    due = Schedule.objects.due(now)
-    if not due.exists():
-        # Without this every tick would take SQLite's write lock.
-        return []
-    with transaction.atomic():
-        # Skipping what others hold lets two workers share the work; SQLite lets one transaction in at a time. What
-        # keeps a slot from running twice is its unique row.
-        schedules = list(due.select_for_update(skip_locked=True).order_by("next_run_at", "pk")[:BATCH])
-        decisions = [decision for schedule in schedules if (decision := _decide_safely(schedule, now))]
-        store(decisions, now)
-        # Still due, or another worker changed the plan meanwhile and decided these slots.
-        moved = _move_on(Schedule.objects.due(now), decisions, now)
-    return decisions if moved else []
+    schedules = Schedule.objects.due(now).order_by("next_run_at", "pk")[:BATCH]
+    decisions = [decision for schedule in schedules if (decision := _decide_safely(schedule, now))]
+    stored: list[Decision] = []
+    # The years of a schedule that ran nowhere are decided without a lock and stored in parts.
+    for part in weighed(decisions, _slots_of, MAX_STORED):
+        with transaction.atomic():
+            current = _still_due(part, now)
+            store(current, now)
+            _move_on(Schedule.objects.due(now), current, now)
+        stored += current
+    return stored
+
+
+def _slots_of(decision: Decision) -> int:
+    return len(decision.runs) + len(decision.skipped)
+
+
+def _still_due(decisions: list[Decision], now: dt.datetime) -> list[Decision]:
+    """Lock the schedules and return the decisions that are about their plans as they are."""
+    seen = {decision.schedule.pk: decision for decision in decisions}
+    # Skipping what others hold lets two workers share the work; SQLite lets one transaction in at a time. What keeps
+    # a slot from running twice is its unique row.
+    rows = Schedule.objects.due(now).filter(pk__in=seen).select_for_update(skip_locked=True).order_by("pk")
+    plans = rows.values_list("pk", "updated_at", "planned_until", "next_run_at")
+    return [seen[pk] for pk, *plan in plans if plan == _plan_of(seen[pk].schedule)]
+
+
+def _plan_of(schedule: Schedule) -> list[dt.datetime | None]:
+    """Return what is another one after each change of the plan."""
+    return [schedule.updated_at, schedule.planned_until, schedule.next_run_at]
 
 
 def _decide_safely(schedule: Schedule, now: dt.datetime) -> Decision | None:

@@ -14,6 +14,8 @@ from django.db import transaction
 from django.db.models import Case, Exists, OuterRef, UUIDField, Value, When
 from django.utils import timezone
 
+from amchelper.bulk import BATCH_BYTES, update_rows, weighed
+from amchelper.busy import is_busy
 from amchelper.leases import new_token
 from executions.errors import ErrorCode, NotRunnableError
 from executions.models import Execution, ExecutionStatus, Trigger
@@ -45,8 +47,10 @@ from schedules.services.slots import MISSED, ON_TIME, claim_due
 
 logger = logging.getLogger(__name__)
 
-# Slots per transaction: short enough that no page waits for the tick on SQLite.
+# Slots that a worker holds together.
 BATCH = 250
+# Slots per transaction, with their runs: short enough that no page waits for the tick on SQLite.
+MAX_STORED = 100
 # A slot that could not be started for a reason of ours is given up after this long.
 GIVE_UP_AFTER = dt.timedelta(hours=1)
 # Each shorter than the leases' CLOCK_SKEW_LIMIT: a time beyond that counts as due.
@@ -175,7 +179,10 @@ def _start_safely(batch: SlotBatch, now: dt.datetime) -> int:
     try:
         return _start(batch, slots, now)
     # Whatever it was, it must not keep the others from running.
-    except Exception:
+    except Exception as error:
+        if is_busy(error):
+            # One by one would wait for the database as often as there are slots. They stay held, and come again.
+            raise
         if len(slots) > 1:
             logger.warning("slots not started together count=%s", len(slots), exc_info=True)
             return sum(_start_safely(SlotBatch(batch.token, [slot.pk]), now) for slot in slots)
@@ -187,13 +194,15 @@ def _start_safely(batch: SlotBatch, now: dt.datetime) -> int:
 
 
 def _start(batch: SlotBatch, slots: list[ScheduleSlot], now: dt.datetime) -> int:
-    """Write what becomes of slots, all or nothing; returns how many were started."""
+    """Write what becomes of slots, each with its run or not at all; returns how many were started."""
     decided, wanted = [], {}
     for slot in slots:
         try:
             execution = _judge(slot, now)
         # One slot that cannot be judged stays held until the lease ends; the others start.
-        except Exception:
+        except Exception as error:
+            if is_busy(error):
+                raise
             logger.exception("slot not started schedule=%s slot=%s", slot.schedule.schedule_id, slot.pk)
             execution = None
             if not _give_up(slot, now):
@@ -201,7 +210,12 @@ def _start(batch: SlotBatch, slots: list[ScheduleSlot], now: dt.datetime) -> int
         decided.append(slot)
         if execution is not None:
             wanted[slot.pk] = execution
-    return _store(batch, decided, wanted) if decided else 0
+
+    def bytes_of(slot: ScheduleSlot) -> int:
+        return wanted[slot.pk].text_length if slot.pk in wanted else 0
+
+    parts = weighed(decided, bytes_of, BATCH_BYTES, MAX_STORED)
+    return sum(_store(batch, part, {s.pk: wanted[s.pk] for s in part if s.pk in wanted}) for part in parts)
 
 
 def _store(batch: SlotBatch, slots: list[ScheduleSlot], wanted: dict[int, Execution]) -> int:
@@ -220,7 +234,7 @@ def _store(batch: SlotBatch, slots: list[ScheduleSlot], wanted: dict[int, Execut
                 leased_by="", step_attempts=0,
             )  # fmt: skip
         if others := [slot for slot in slots if slot.pk in mine and slot.pk not in wanted]:
-            ScheduleSlot.objects.bulk_update(others, _CHANGING)
+            update_rows(others, _CHANGING)
             count_failures(others)
     return len(wanted)
 
@@ -335,10 +349,11 @@ def _sync_batch(now: dt.datetime) -> int:
         return 0
     with transaction.atomic():
         rows = ended.select_for_update(of=("self",), skip_locked=True).select_related("execution")
+        rows = rows.defer("execution__source_sql", "execution__sql_query", "execution__parameter_values")
         slots = list(rows.order_by("execution__finished_at", "pk")[:BATCH])
         for slot in slots:
             _follow(slot, now)
-        ScheduleSlot.objects.filter(status=SlotStatus.STARTED).bulk_update(slots, _CHANGING)
+        update_rows(slots, _CHANGING)
         count_failures(slots)
     return len(slots)
 

@@ -21,6 +21,7 @@ from instances.views.discovery import SELECTABLE
 from local_amc.fixtures import ACCOUNTS, build_instances
 from tests.base import LocalAmcTestCase
 from tests.factories import AccountFactory, ConnectionFactory, InstanceFactory
+from tests.transactions import recorded_transactions
 
 US, CA, DE, JP = "ATVPDKIKX0DER", "A2EUQ1WTGCTBG2", "A1PA6795UKMFR9", "A1VC38T7YXB528"
 US1 = f"ENTITYLOCALUS1|{US}|amclocalus1"
@@ -315,18 +316,18 @@ class ManyTests(DiscoveryTestCase):
         self.take(all_new="1")
         self.assertEqual(AMCInstance.objects.count(), total)
 
-    def test_statements_do_not_grow_with_the_changes_taken_over(self) -> None:
-        self.take(all_new="1")
-        counts = []
-        for size in (1, SELECTABLE):
-            self.rename(f"renamed {size}")
-            keys = self.keys(self.discover(), "changed")[:size]
-            self.said()
-            with CaptureQueriesContext(database) as queries:
-                self.take(*keys)
-            counts.append(len(queries))
-        # A large UPDATE comes in slices that the database's limit on variables allows.
-        self.assertLess(counts[1], counts[0] + 40)
+    def test_a_hundred_instances_cost_few_statements_and_are_one_transaction(self) -> None:
+        with recorded_transactions() as log:
+            self.take(all_new="1")
+        self.assertLessEqual(log.most_rows, 500)
+        self.rename("renamed")
+        keys = self.keys(self.discover(), "changed")[:SELECTABLE]
+        self.said()
+        with recorded_transactions() as log:
+            self.take(*keys)
+        self.assertEqual(AMCInstance.objects.filter(name__endswith=" renamed").count(), len(keys))
+        self.assertLessEqual(log.most_rows, 500)
+        self.assertLess(log.most_statements, 30)
 
     def test_changes_taken_over_are_seen_by_the_cache(self) -> None:
         for size in (1, SELECTABLE):
@@ -540,7 +541,8 @@ class ImportTests(DiscoveryTestCase):
         with CaptureQueriesContext(database) as all_of_them:
             self.take(*keys)
         self.assertEqual(AMCInstance.objects.count(), EVERYTHING)
-        self.assertLessEqual(len(all_of_them), len(one) + 1)
+        # Each further hundred is a transaction of its own.
+        self.assertLessEqual(len(all_of_them), len(one) + 1 + 15 * (EVERYTHING // 100))
         self.assertLess(len(all_of_them), 40)
 
     def test_outsider_imports_nothing(self) -> None:

@@ -165,7 +165,6 @@ def _create(pks: list[UUID], *, actor: User | None, trigger: str, **fields: Any)
 
 def _instances_left(batch: HealthCheckBatch) -> list[AMCInstance]:
     """Return the batch's instances that it has not probed yet, with account and connection."""
-    with transaction.atomic():
-        done = set(batch.checks.values_list("instance_id", flat=True))
-        left = [pk for pk in map(UUID, batch.instance_ids) if pk not in done]
-        return list(AMCInstance.objects.filter(pk__in=left).for_probing())
+    done = set(batch.checks.values_list("instance_id", flat=True))
+    left = [pk for pk in map(UUID, batch.instance_ids) if pk not in done]
+    return list(AMCInstance.objects.filter(pk__in=left).for_probing())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -19,14 +20,15 @@ from django.db.models import (
     IntegerField,
     OuterRef,
     Q,
+    QuerySet,
     Subquery,
     Sum,
     Value,
     When,
 )
-from django.db.models.functions import TruncHour
 from django.utils import timezone
 
+from amchelper.bulk import BATCH, batches, delete_in_batches, weighed
 from amchelper.models import User
 from instances.models import AMCInstance, Event, Health, HealthCheck, HealthCheckBatch, HealthRollup
 from instances.models.lifecycle import TRANSITIONS, event_of
@@ -34,6 +36,8 @@ from instances.services.health.probing import ProbeResult
 
 logger = logging.getLogger(__name__)
 
+# Probes stored per transaction, each with a change of its instance.
+_PROBES_AT_A_TIME = 250
 # What a probe was about: AMC ID and account. Another one is another instance.
 ProbedAs = tuple[str, UUID]
 
@@ -49,6 +53,11 @@ def record_results(
     `keys` (AMC ID and account by instance) names what was probed: an instance that was linked elsewhere
     meanwhile does not get the verdict of the old one, and a deleted one gets none.
     """
+    for part in batches(results, _PROBES_AT_A_TIME):
+        _record(batch, part, keys)
+
+
+def _record(batch: HealthCheckBatch, results: Sequence[ProbeResult], keys: dict[UUID, ProbedAs] | None) -> None:
     with transaction.atomic():
         current = {
             pk: (instance_id, account)
@@ -60,8 +69,7 @@ def record_results(
         if not valid:
             return
         HealthCheck.objects.bulk_create(_check(batch, result) for result in valid)
-        pks = [result.instance_pk for result in valid]
-        _update_instances(batch, pks)
+        _update_instances(batch, [result.instance_pk for result in valid])
 
 
 def record_batch(results: Sequence[ProbeResult], *, actor: User | None) -> None:
@@ -153,29 +161,47 @@ def _status_after_probe() -> Expression:
 
 
 def prune(*, now: datetime | None = None) -> int:
-    """Turn probes older than HEALTH_HISTORY_DAYS into hourly summaries; returns how many were removed."""
+    """Turn probes older than HEALTH_HISTORY_DAYS into hourly summaries; returns how many were removed.
+
+    Hour by hour, so many at a time: however long nobody pruned, no transaction is long.
+    """
     now = now or timezone.now()
     cutoff = (now - timedelta(days=settings.HEALTH_HISTORY_DAYS)).replace(minute=0, second=0, microsecond=0)
     old = HealthCheck.objects.filter(checked_at__lt=cutoff)
-    with transaction.atomic():
-        hours = (
-            old.order_by()
-            # In UTC, like the cutoff: hours begin elsewhere in some zones, and twice when clocks are set back.
-            .annotate(hour=TruncHour("checked_at", tzinfo=UTC))
-            .values("instance_id", "hour")
-            .annotate(
-                healthy=Count("pk", filter=Q(verdict=Health.HEALTHY)),
-                unhealthy=Count("pk", filter=Q(verdict=Health.UNHEALTHY)),
-                error=Count("pk", filter=Q(verdict=Health.ERROR)),
-                latency_ms_sum=Sum("latency_ms", default=0),
-                latency_count=Count("latency_ms"),
-            )
-        )
-        # Whole hours before a fixed cutoff: an hour is summed up once, a second run finds nothing left.
-        HealthRollup.objects.bulk_create(
-            (HealthRollup(**hour) for hour in hours.iterator()), batch_size=500, ignore_conflicts=True
-        )
-        removed, _ = old.delete()
-        HealthCheckBatch.objects.filter(started_at__lt=cutoff, checks__isnull=True).delete()
+    removed = 0
+    while (oldest := old.order_by("checked_at").values_list("checked_at", flat=True).first()) is not None:
+        # In UTC, like the cutoff: hours begin elsewhere in some zones, and twice when clocks are set back.
+        hour = oldest.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+        removed += _sum_up(old.filter(checked_at__gte=hour, checked_at__lt=hour + timedelta(hours=1)), hour)
+    delete_in_batches(HealthCheckBatch.objects.filter(started_at__lt=cutoff, checks__isnull=True))
     logger.info("health history pruned removed=%s", removed)
     return removed
+
+
+def _sum_up(probes: QuerySet[HealthCheck], hour: datetime) -> int:
+    """Put summaries in the place of one hour's probes; returns how many there were."""
+    counts = (
+        probes.order_by()
+        .values("instance_id")
+        .annotate(
+            healthy=Count("pk", filter=Q(verdict=Health.HEALTHY)),
+            unhealthy=Count("pk", filter=Q(verdict=Health.UNHEALTHY)),
+            error=Count("pk", filter=Q(verdict=Health.ERROR)),
+            latency_ms_sum=Sum("latency_ms", default=0),
+            latency_count=Count("latency_ms"),
+        )
+    )
+    summaries: list[dict[str, Any]] = [dict(row) for row in counts]
+    removed = 0
+    for part in weighed(summaries, _probes_of, BATCH):
+        with transaction.atomic():
+            # An hour is summed up once: what a second one that prunes has read meanwhile finds it there.
+            HealthRollup.objects.bulk_create(
+                (HealthRollup(hour=hour, **summary) for summary in part), ignore_conflicts=True
+            )
+            removed += probes.filter(instance__in=[summary["instance_id"] for summary in part]).delete()[0]
+    return removed
+
+
+def _probes_of(summary: dict[str, Any]) -> int:
+    return int(summary["healthy"] + summary["unhealthy"] + summary["error"])
