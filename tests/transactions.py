@@ -17,10 +17,11 @@ MAX_ROWS = 2_000
 
 @dataclass
 class Transaction:
-    """One transaction, or one statement that is its own: what it said to the database, and the rows it wrote."""
+    """One transaction, or one statement that is its own: what it said, the rows it wrote and the texts they got."""
 
     statements: list[str] = field(default_factory=list)
     rows: int = 0
+    characters: int = 0
 
 
 class TransactionLog(list[Transaction]):
@@ -35,6 +36,11 @@ class TransactionLog(list[Transaction]):
     def most_rows(self) -> int:
         """Return how many rows the largest transaction wrote."""
         return max((transaction.rows for transaction in self), default=0)
+
+    @property
+    def most_characters(self) -> int:
+        """Return how much text the heaviest transaction wrote."""
+        return max((transaction.characters for transaction in self), default=0)
 
     @property
     def most_statements(self) -> int:
@@ -58,7 +64,8 @@ def recorded_transactions() -> Iterator[TransactionLog]:
             open_savepoints -= 1
         elif not sql.startswith("ROLLBACK TO SAVEPOINT"):
             current.statements.append(sql)
-            current.rows += _rows_written(sql, params, context["cursor"].rowcount)
+            current.rows += _rows_written(sql, context["cursor"].rowcount)
+            current.characters += _characters(params) if _WRITES.match(sql) else 0
         if open_savepoints == 0:
             if current.rows or any(map(_WRITES.match, current.statements)):
                 log.append(current)
@@ -69,7 +76,13 @@ def recorded_transactions() -> Iterator[TransactionLog]:
         yield log
 
 
-def _rows_written(sql: str, params: Any, rowcount: int) -> int:
+def _characters(params: Any) -> int:
+    if isinstance(params, str):
+        return len(params)
+    return sum(map(_characters, params)) if isinstance(params, list | tuple) else 0
+
+
+def _rows_written(sql: str, rowcount: int) -> int:
     if not _WRITES.match(sql):
         return 0
     # SQLite cannot count what a statement returns before it was read, so the rows of its text are counted.

@@ -17,6 +17,7 @@ from executions.services.executions import cancel
 from executions.services.queue import (
     accounts_with_waiting,
     admit_and_send,
+    admit_waiting,
     capacity,
     queue_position,
     queue_positions,
@@ -27,6 +28,7 @@ from templates_app.services.templates import Content, create_template
 from tests.executions.base import SQL, ExecutionTestCase, window
 from tests.factories import AccountFactory, InstanceFactory
 from tests.messages import caught
+from tests.transactions import recorded_transactions
 
 
 class HeadroomTests(ExecutionTestCase):
@@ -69,6 +71,17 @@ class HeadroomTests(ExecutionTestCase):
             [one.status for one in executions[10:]], [ExecutionStatus.SUBMITTING, ExecutionStatus.QUEUED]
         )
         self.assertEqual(executions[10].waiting_for, "")
+
+    def test_many_that_wait_are_admitted_and_told_few_at_a_time(self) -> None:
+        for _ in range(130):
+            self.start()
+        with override_settings(EXECUTIONS_PER_INSTANCE=60), recorded_transactions() as log:
+            self.assertEqual(len(admit_waiting(self.instance.account.ref)), 60)
+        self.assertEqual(Execution.objects.filter(waiting_for__contains="60 runs").count(), 70)
+        self.assertLessEqual(log.most_rows, 50)
+        with recorded_transactions() as log:
+            steps.send_due(timezone.now() + timedelta(minutes=1))
+        self.assertEqual((log.rows, log.most_rows), (60, 50))
 
     def test_latecomer_does_not_overtake(self) -> None:
         executions = self.fill(12)

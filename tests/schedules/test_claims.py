@@ -13,6 +13,7 @@ from schedules.models import Schedule, ScheduleSlot
 from schedules.services import slots as schedule_slots
 from schedules.services.slots import claim_due, decide, store
 from tests.schedules.base import ScheduleTestCase, moment
+from tests.transactions import recorded_transactions
 
 
 class SlotClaimTests(ScheduleTestCase):
@@ -62,14 +63,32 @@ class SlotClaimTests(ScheduleTestCase):
 
     def test_statements_do_not_grow_with_the_schedules(self) -> None:
         counts = []
-        for number in (1, 30):
+        for number, day in ((1, 3), (30, 4)):
             for index in range(number):
                 self.schedule(name=f"Schedule {number} {index}")
-            now = moment("2026-03-02 09:00") + dt.timedelta(days=number)
+            now = moment(f"2026-03-0{day} 09:00")
             with CaptureQueriesContext(connection) as queries:
                 claim_due(now)
             counts.append(len(queries))
         self.assertEqual(counts[0], counts[1])
+
+    def test_years_of_many_schedules_are_stored_in_small_transactions(self) -> None:
+        for index in range(20):
+            self.schedule(name=f"Schedule {index}")
+        with recorded_transactions() as log:
+            self.assertEqual(claim_due(moment("2027-03-02 09:00")), 20)
+        self.assertEqual(ScheduleSlot.objects.count(), 20 * 101)
+        self.assertLessEqual(log.most_rows, 600)
+
+    def test_a_plan_that_changed_since_it_was_decided_is_decided_again(self) -> None:
+        schedule = self.schedule()
+        now = moment("2026-03-04 09:00")
+        decision = schedule_slots.decide(Schedule.objects.get(), now)
+        self.assertEqual(schedule_slots._still_due([decision], now), [decision])
+        Schedule.objects.filter(pk=schedule.pk).update(planned_until=moment("2026-03-03 09:00"))
+        self.assertEqual(schedule_slots._still_due([decision], now), [])
+        claim_due(now)
+        self.assertEqual([at for at, _ in self.slots(schedule)], ["2026-03-04 09:00"])
 
     def test_more_than_a_batch_is_claimed_in_one_tick(self) -> None:
         for index in range(5):

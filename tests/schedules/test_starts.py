@@ -23,6 +23,7 @@ from schedules.services.steps import SlotBatch, start_claimed, submission_key
 from templates_app.models import InstanceTemplate
 from templates_app.services.templates import set_archived
 from tests.schedules.base import NOW, ScheduleTestCase, moment
+from tests.transactions import recorded_transactions
 
 
 class SlotStartTests(ScheduleTestCase):
@@ -170,6 +171,22 @@ class SlotStartTests(ScheduleTestCase):
         self.assertEqual(costs[0], costs[1])
         self.template.refresh_from_db()
         self.assertEqual(self.template.usage_count, 16)
+
+    def test_many_runs_of_long_sql_are_stored_in_small_transactions(self) -> None:
+        long_sql = "SELECT 1 AS x" + " " * 60_000
+        InstanceTemplate.objects.update(source_sql=long_sql, sql_query=long_sql)
+        for index in range(80):
+            self.schedule(name=f"Schedule {index}")
+        now = self.at("2026-03-02 09:00")
+        claim_due(now)
+        with recorded_transactions() as log:
+            self.assertEqual(start_claimed(now), 80)
+        self.assertGreater(sum(transaction.characters for transaction in log), 9_000_000)
+        self.assertLess(log.most_characters, 5_000_000)
+        Execution.objects.update(status="SUCCEEDED", finished_at=now)
+        with recorded_transactions() as log:
+            self.assertEqual(steps.sync_slots(now), 80)
+        self.assertLess(log.most_characters, 100_000)
 
     def test_every_slot_gets_its_own_run(self) -> None:
         schedules = {self.schedule(name=f"Schedule {index}", window_days=index + 1).pk for index in range(4)}
