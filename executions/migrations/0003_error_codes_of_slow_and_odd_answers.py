@@ -21,6 +21,7 @@ class Migration(migrations.Migration):
                     ("instance_unhealthy", "Instance unhealthy"),
                     ("health_unknown", "Health unknown"),
                     ("window_refused", "Window refused"),
+                    ("long_sql", "Long SQL"),
                     ("not_runnable", "Cannot run"),
                     ("reconnect_required", "Login must be reconnected"),
                     ("unauthenticated", "Token rejected"),
