@@ -72,6 +72,11 @@ class ResultFacts:
     parquet_bytes: int
     columns: tuple[ResultColumn, ...]
 
+    @property
+    def cells(self) -> int:
+        """Return the number of values, the header not counted."""
+        return self.rows * len(self.columns)
+
     def column(self, name: str) -> ResultColumn:
         """Return the column of that name; raises ResultError for any other text."""
         for column in self.columns:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
+import errno
+import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,11 +13,14 @@ from typing import Any
 import duckdb
 
 from executions.results.errors import ResultMemoryError, ResultTimeoutError
+from executions.results.temporary import temporary_folder
 
 MEMORY_LIMIT = "128MB"
 _THREADS = "2"
 _SPILL_LIMIT = "8GB"
 _INTERRUPT_EVERY = 0.01
+# What a disk refuses with; DuckDB tells it only in its words.
+_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 
 
 @contextmanager
@@ -25,14 +29,14 @@ def open_files(
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open a connection that may read and write `files` only; ends whatever runs after `timeout_seconds`.
 
-    Raises ResultMemoryError and ResultTimeoutError.
+    Raises ResultMemoryError and ResultTimeoutError, and OSError for a disk that takes no more.
     """
-    with tempfile.TemporaryDirectory(prefix="amc-result-") as spill:
+    with temporary_folder() as spill:
         connection = duckdb.connect(
             config={
                 "memory_limit": memory_limit,
                 "threads": _THREADS,
-                "temp_directory": spill,
+                "temp_directory": str(spill),
                 "max_temp_directory_size": _SPILL_LIMIT,
                 "autoinstall_known_extensions": "false",
                 "autoload_known_extensions": "false",
@@ -111,6 +115,11 @@ def _explained() -> Iterator[None]:
     """Turn a lack of memory or disk into an error people can act on."""
     try:
         yield
+    except duckdb.IOException as problem:
+        told = next((code for code in _DISK_ERRORS if os.strerror(code) in str(problem)), None)
+        if told is None:
+            raise
+        raise OSError(told, os.strerror(told)) from problem
     except duckdb.OutOfMemoryException:
         raise ResultMemoryError(
             "This needs more memory than a result page may use. Narrow the filters, or download the result."

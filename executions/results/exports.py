@@ -3,7 +3,7 @@
 # ruff: noqa: S608 - names are quoted and come from the file.
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 
 import duckdb
@@ -25,7 +25,7 @@ _MEMORY_LIMIT = "64MB"
 _HARMLESS = frozenset({Kind.DOUBLE, Kind.DATE, Kind.TIMESTAMP, Kind.BOOLEAN})
 
 
-def export_csv(path: Path, *, spreadsheet_safe: bool = True) -> Iterator[bytes]:
+def export_csv(path: Path, *, spreadsheet_safe: bool = True) -> Generator[bytes]:
     """Return a result, from its CSV or its Parquet file, as CSV in chunks.
 
     Made safe for spreadsheets, texts that begin like a formula, and numbers a spreadsheet would spoil (longer than
@@ -44,13 +44,13 @@ def _is_parquet(path: Path) -> bool:
         return file.read(len(_PARQUET_MAGIC)) == _PARQUET_MAGIC
 
 
-def _chunks(path: Path) -> Iterator[bytes]:
+def _chunks(path: Path) -> Generator[bytes]:
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK_BYTES):
             yield chunk
 
 
-def _from_csv(path: Path) -> Iterator[bytes]:
+def _from_csv(path: Path) -> Generator[bytes]:
     """Return a CSV, all of its fields made safe."""
     shape = check_csv(path)
     fields = [guarded_sql(f"c{index}") for index in range(len(shape.header))]
@@ -60,7 +60,7 @@ def _from_csv(path: Path) -> Iterator[bytes]:
         yield from _records(connection, shape.header, fields, source, is_safe=True)
 
 
-def _from_parquet(path: Path, *, is_safe: bool) -> Iterator[bytes]:
+def _from_parquet(path: Path, *, is_safe: bool) -> Generator[bytes]:
     """Return a Parquet file; numbers with a fraction, days and times need no guard."""
     with open_result(path) as (connection, facts):
         write = guarded_sql if is_safe else text_sql

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any, BinaryIO
 
 import duckdb
 import xlsxwriter  # type: ignore[import-untyped]
+from xlsxwriter.exceptions import FileCreateError  # type: ignore[import-untyped]
 from xlsxwriter.format import Format  # type: ignore[import-untyped]
 from xlsxwriter.worksheet import Worksheet  # type: ignore[import-untyped]
 
@@ -21,18 +23,27 @@ from executions.results.connection import quote_name
 from executions.results.display import display
 from executions.results.errors import ResultError
 from executions.results.exports import BATCH_ROWS
+from executions.results.temporary import temporary_folder
 
 # A sheet has 2^20 rows, one of them for the header, and 2^14 columns.
 MAX_ROWS = 1_048_575
 MAX_COLUMNS = 16_384
 MAX_TEXT = 32_767
+# Programs that open more need more memory than desks have; writing them would take an hour and many gigabytes.
+MAX_CELLS = 50_000_000
 # A spreadsheet's numbers are doubles of which it keeps 15 digits.
 _MAX_NUMBER = 10**15
 # Days before are none, or other ones, in a spreadsheet.
 _FIRST_YEAR = 1901
 _SHORTENED = "…"
 
+# What a cell takes in a sheet besides its value.
+_CELL_BYTES = 60
+# The rows as they come, the sheet made of them, and the packed file.
+_COPIES = 3
+
 Writer = Callable[[int, int, Any], None]
+Progress = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,40 +60,111 @@ class SpreadsheetLimitError(ResultError):
     code = "spreadsheet_limit"
 
 
-def export_xlsx(path: Path, file: BinaryIO, *, limit: int = MAX_ROWS) -> SpreadsheetFacts:
+def export_xlsx(
+    path: Path, file: BinaryIO, *, limit: int = MAX_ROWS, progress: Progress = lambda rows: None
+) -> SpreadsheetFacts:
     """Write a stored result into `file` as XLSX in constant memory.
 
-    Identifiers and whole columns with numbers of more than 15 digits are written as texts. Raises
-    SpreadsheetLimitError, before anything is written, for more rows than `limit` or a sheet can have.
+    Identifiers and whole columns with numbers of more than 15 digits are written as texts. `progress` hears the rows
+    written so far, often, while they are packed too; what it raises ends the work. Raises SpreadsheetLimitError,
+    before anything is written, for more than `limit` rows or what a sheet can hold, and OSError for a disk that takes
+    no more.
     """
-    with open_result(path) as (connection, facts):
-        _check_size(facts, min(limit, MAX_ROWS))
+    with temporary_folder() as folder, open_result(path) as (connection, facts):
+        ensure_fits(facts, limit)
         long_columns = _long_columns(connection, path, facts)
-        options = {"constant_memory": True, "strings_to_urls": False, "default_date_format": "yyyy-mm-dd"}
-        with xlsxwriter.Workbook(file, options) as workbook:
+        with _workbook(_Outlet(file, lambda: progress(sheet.rows)), folder) as workbook:
             sheet = _Sheet(workbook, facts.columns, long_columns)
             rows = connection.execute(f"SELECT {_names(facts)} FROM read_parquet(?)", [str(path)])
             while batch := rows.fetchmany(BATCH_ROWS):
                 sheet.append(batch)
+                progress(sheet.rows)
             sheet.finish()
     return SpreadsheetFacts(facts.rows, sheet.shortened)
 
 
+def ensure_fits(facts: ResultFacts, limit: int = MAX_ROWS) -> None:
+    """Raise SpreadsheetLimitError for a result that no sheet can hold, or of more than `limit` rows."""
+    limit, columns = min(limit, MAX_ROWS), len(facts.columns)
+    if facts.rows > limit:
+        problem = f"A spreadsheet holds {limit:,} rows here and this result has {facts.rows:,}."
+    elif columns > MAX_COLUMNS:
+        problem = f"A spreadsheet holds {MAX_COLUMNS:,} columns and this result has {columns:,}."
+    elif facts.cells > MAX_CELLS:
+        problem = f"A spreadsheet holds {MAX_CELLS:,} cells here and this result has {facts.cells:,}."
+    else:
+        return
+    raise SpreadsheetLimitError(f"{problem} Download it as CSV or Parquet.")
+
+
+def working_bytes(facts: ResultFacts) -> int:
+    """Return about how many bytes of disk it takes to write a result as XLSX."""
+    return _COPIES * (facts.bytes + _CELL_BYTES * facts.cells)
+
+
+class _Outlet:
+    """The file as the packer sees it: each piece is heard of, and once the work has ended nothing is kept any more.
+
+    A packer that was given up writes its last words when it is collected, into a file that may be closed by then.
+    """
+
+    def __init__(self, file: BinaryIO, hear: Callable[[], None]) -> None:
+        self._file, self._hear = file, hear
+        self._place, self._is_shut = file.tell(), False
+
+    def write(self, data: bytes) -> int:
+        """Write a piece."""
+        if not self._is_shut:
+            self._hear()
+            self._file.write(data)
+        self._place += len(data)
+        return len(data)
+
+    def tell(self) -> int:
+        """Return the place in the file."""
+        return self._place
+
+    def seek(self, offset: int) -> int:
+        """Go to a place in the file."""
+        if not self._is_shut:
+            self._file.seek(offset)
+        self._place = offset
+        return offset
+
+    def flush(self) -> None:
+        """Hand on what is held back."""
+        if not self._is_shut:
+            self._file.flush()
+
+    def shut(self) -> None:
+        """Take everything and keep nothing from now on."""
+        self._is_shut = True
+
+
+@contextmanager
+def _workbook(outlet: _Outlet, folder: Path) -> Iterator[xlsxwriter.Workbook]:
+    """Open a workbook that works in `folder`; after an error it is not finished, which would take as long again."""
+    options = {
+        "constant_memory": True,
+        "strings_to_urls": False,
+        "default_date_format": "yyyy-mm-dd",
+        "tmpdir": str(folder),
+    }
+    workbook = xlsxwriter.Workbook(outlet, options)
+    try:
+        yield workbook
+        workbook.close()
+    except FileCreateError as error:
+        # It hides what the disk said.
+        raise error.args[0] from None
+    finally:
+        outlet.shut()
+        for sheet in workbook.worksheets():
+            sheet.row_data_fh.close()
+
+
 def _names(facts: ResultFacts) -> str:
     return ", ".join(quote_name(column.name) for column in facts.columns)
-
-
-def _check_size(facts: ResultFacts, limit: int) -> None:
-    if facts.rows > limit:
-        raise SpreadsheetLimitError(
-            f"A spreadsheet holds {limit:,} rows here and this result has {facts.rows:,}."
-            " Download it as CSV or Parquet."
-        )
-    if len(facts.columns) > MAX_COLUMNS:
-        raise SpreadsheetLimitError(
-            f"A spreadsheet holds {MAX_COLUMNS:,} columns and this result has {len(facts.columns):,}."
-            " Download it as CSV or Parquet."
-        )
 
 
 def _long_columns(connection: duckdb.DuckDBPyConnection, path: Path, facts: ResultFacts) -> set[str]:
@@ -102,8 +184,7 @@ class _Sheet:
     """The sheet being written; rows go in from top to bottom and cannot be touched again."""
 
     def __init__(self, workbook: xlsxwriter.Workbook, columns: Sequence[ResultColumn], long: set[str]) -> None:
-        self.shortened = 0
-        self._row = 0
+        self.shortened = self.rows = 0
         self._columns = columns
         self._sheet: Worksheet = workbook.add_worksheet("Result")
         self._time: Format = workbook.add_format({"num_format": "yyyy-mm-dd hh:mm:ss"})
@@ -114,15 +195,15 @@ class _Sheet:
     def append(self, rows: Sequence[Sequence[Any]]) -> None:
         """Write rows; NULL leaves the cell empty."""
         for values in rows:
-            self._row += 1
+            self.rows += 1
             for index, value in enumerate(values):
                 if value is not None:
-                    self._writers[index](self._row, index, value)
+                    self._writers[index](self.rows, index, value)
 
     def finish(self) -> None:
         """Let the header filter the rows."""
-        if self._row:
-            self._sheet.autofilter(0, 0, self._row, len(self._columns) - 1)
+        if self.rows:
+            self._sheet.autofilter(0, 0, self.rows, len(self._columns) - 1)
 
     def _begin(self, bold: Format) -> None:
         """Write the header, which stays in sight."""

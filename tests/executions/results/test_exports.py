@@ -122,7 +122,7 @@ def test_an_export_given_up_half_way_closes_what_it_opened(make_result: MakeResu
     chunks = export_csv(path)
     assert next(iter(chunks)) == b"\xef\xbb\xbf"
     next(chunks)
-    chunks.close()  # type: ignore[attr-defined]
+    chunks.close()
     assert page(path).total == 50_000
 
 
