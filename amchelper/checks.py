@@ -14,6 +14,8 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 
+from amchelper.disk import MEGABYTE, free_bytes, missing_bytes
+
 
 @register(Tags.security)
 def check_keys(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
@@ -166,6 +168,22 @@ def check_production(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 
 
 @register()
+def check_disk(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Below the reserve nothing is stored any more."""
+    if not missing_bytes():
+        return []
+    free = free_bytes() // MEGABYTE
+    return [
+        Warning(
+            f"Only {free:,} MB are free on the disk of {settings.RESULTS_DIR} or {settings.VAR_DIR}, less than "
+            f"MIN_FREE_DISK_MB ({settings.MIN_FREE_DISK_MB:,}): results wait at AMC, and no spreadsheet is made.",
+            hint="Make room on that disk, or keep less (RESULT_RETENTION_DAYS, RESULT_STORAGE_BYTES).",
+            id="amchelper.W003",
+        )
+    ]
+
+
+@register()
 def check_numbers(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """Counts and intervals must make sense."""
     names = (
@@ -176,6 +194,10 @@ def check_numbers(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
         "MAX_BODY_MB",
         "SESSION_IDLE_HOURS",
         "SESSION_MAX_DAYS",
+        "EXPORT_KEEP_HOURS",
+        "EXPORTS_PER_USER",
+        "EXPORTS_IN_ALL",
+        "DOWNLOADS_PER_PROCESS",
     )
     return [
         Error(f"{name} must be at least 1.", hint="Leave it out to use the default.", id="amchelper.E011")

@@ -66,3 +66,34 @@ class NotRunnableError(AmcHelperError):
     def __init__(self, message: str, *, reason: ErrorCode = ErrorCode.NOT_RUNNABLE) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+class DiskFullError(AmcHelperError):
+    """The server has too little free space left to store or to make something."""
+
+    code = "disk_full"
+    http_status = 507
+
+    def __init__(self) -> None:
+        super().__init__("The server's disk is nearly full; its administrators have been told.")
+
+
+class NotStoredError(AmcHelperError):
+    """A disk refused to take a result."""
+
+    code = "not_stored"
+    http_status = 507
+
+
+class ExportLimitError(AmcHelperError):
+    """As many files are being prepared as one user, or all together, may have in preparation."""
+
+    code = "export_limit"
+    http_status = 429
+
+
+class DownloadLimitError(AmcHelperError):
+    """This web process serves as many downloads as it may; its other threads are for pages."""
+
+    code = "download_limit"
+    http_status = 503

@@ -40,6 +40,8 @@ def ids(*, deploy: bool = False) -> set[str]:
         ({"HEALTH_CHECK_CONCURRENCY": 0}, "amchelper.E011", False),
         ({"MAX_BODY_MB": 0}, "amchelper.E011", False),
         ({"MAX_BODY_KB_SIGNED_OUT": -1}, "amchelper.E011", False),
+        ({"EXPORTS_PER_USER": 0}, "amchelper.E011", False),
+        ({"MIN_FREE_DISK_MB": 10**9}, "amchelper.W003", False),
         ({"SITE_URL": ""}, "amchelper.E012", False),
         ({"SESSION_IDLE_HOURS": 0}, "amchelper.E011", False),
         ({"REQUIRE_MFA": "yes"}, "amchelper.E020", False),

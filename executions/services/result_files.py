@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -14,6 +16,8 @@ from django.conf import settings
 from django.core.files import File
 from django.core.files.storage import Storage, storages
 from django.utils import timezone
+
+from amchelper.disk import temporary_root
 
 # On the same disk as the results of the default storage, so that a file is moved, not copied.
 _INCOMING = "incoming"
@@ -31,13 +35,18 @@ def result_name(execution_pk: UUID, extension: str) -> str:
     return f"{execution_pk.hex[:2]}/{execution_pk}.{extension}"
 
 
+def export_name(execution_pk: UUID, extension: str) -> str:
+    """Return a name that no other file has: of two workers that make the same, each may remove its own."""
+    return result_name(execution_pk, f"{secrets.token_hex(4)}.{extension}")
+
+
 @contextmanager
-def incoming_files(execution_pk: UUID) -> Iterator[tuple[Path, Path]]:
-    """Lend two paths, for a CSV and a Parquet file, which no page reads and which are gone afterwards."""
+def incoming_files(execution_pk: UUID, *extensions: str) -> Iterator[tuple[Path, ...]]:
+    """Lend a path for each extension, which no page reads and which is gone afterwards."""
     folder = _incoming()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     stem = f"{execution_pk}-{secrets.token_hex(4)}"
-    paths = folder / f"{stem}.csv", folder / f"{stem}.parquet"
+    paths = tuple(folder / f"{stem}.{extension}" for extension in extensions)
     try:
         yield paths
     finally:
@@ -91,13 +100,13 @@ def stored_files() -> Iterator[tuple[str, UUID]]:
             continue
         for file in storage.listdir(folder)[1]:
             try:
-                yield f"{folder}/{file}", UUID(Path(file).stem)
+                yield f"{folder}/{file}", UUID(file.partition(".")[0])
             except ValueError:
                 continue  # not one of ours
 
 
 def is_old(name: str, now: datetime) -> bool:
-    """Return whether a file has been there for so long that its execution must have been written."""
+    """Return whether a file has been there for so long that the row it belongs to must have been written."""
     try:
         return result_storage().get_modified_time(name) < now - _ABANDONED_AFTER
     except OSError:
@@ -105,14 +114,25 @@ def is_old(name: str, now: datetime) -> bool:
 
 
 def remove_abandoned(now: datetime | None = None) -> int:
-    """Remove what workers that died had begun to download; returns the number of files."""
+    """Remove what processes that died had begun to download or to make; returns the number of files and folders."""
     cutoff = ((now or timezone.now()) - _ABANDONED_AFTER).timestamp()
     removed = 0
-    for path in _incoming().glob("*"):
-        if path.stat().st_mtime < cutoff:
-            path.unlink(missing_ok=True)
+    for path in (*_incoming().glob("*"), *temporary_root().glob("*")):
+        if _written_at(path) < cutoff:
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
             removed += 1
     return removed
+
+
+def _written_at(path: Path) -> float:
+    """Return when a file, or anything in a folder, was last written to; now when it is gone."""
+    try:
+        return max(found.stat().st_mtime for found in (path, *path.rglob("*")))
+    except FileNotFoundError:
+        return math.inf
 
 
 def _incoming() -> Path:

@@ -21,6 +21,9 @@ MAX_DELAY = timedelta(minutes=30)
 _POLL_SECONDS = (30.0, 60.0, 90.0, 135.0, 200.0, 300.0)
 _FETCH_SECONDS = (60.0, 240.0, 960.0, 1800.0)
 _MAX_BACKOFF_SECONDS = 300.0
+# Somebody has to make room on the disk: the longer that takes, the rarer it is tried.
+_LEAST_SPACE_SECONDS = 60.0
+_SPACE_SHARE = 0.1
 # AMC ends a run after its timeout; this long it may take to say so.
 _GRACE = timedelta(hours=1)
 # While AMC cannot be asked or refuses us, a run that may have ended well is not given up so soon.
@@ -42,6 +45,11 @@ def backoff(attempts: int) -> timedelta:
 def fetch_delay(attempts: int) -> timedelta:
     """Return the wait before a result is fetched again."""
     return _scaled(_FETCH_SECONDS[min(max(attempts, 1), len(_FETCH_SECONDS)) - 1])
+
+
+def space_delay(waited: timedelta) -> timedelta:
+    """Return the wait before a disk is tried again that has refused for so long: a minute, half an hour in the end."""
+    return _scaled(max(_LEAST_SPACE_SECONDS, _SPACE_SHARE * waited.total_seconds()))
 
 
 def delay_after(error: AmcHelperError, attempts: int) -> timedelta:

@@ -232,11 +232,13 @@ class ReportingCalls(Calls):
         *,
         max_bytes: int = MAX_RESULT_BYTES,
         progress: Progress | None = None,
+        announce: Progress | None = None,
     ) -> DownloadedResult:
         """Stream a result to `file`, all its parts under one header row, and verify that nothing is missing.
 
-        On any failure the file is as it was before. `progress` hears the bytes written so far; what it raises ends
-        the download. Raises AmcNotReadyError while AMC has no result to give, AmcTooLargeError beyond `max_bytes`.
+        On any failure the file is as it was before. `progress` hears the bytes written so far, `announce` the bytes
+        of each part before they come, where the storage tells; what either raises ends the download. Raises
+        AmcNotReadyError while AMC has no result to give, AmcTooLargeError beyond `max_bytes`.
         """
         return ResultDownload(
             lambda: self._download_urls(instance, execution_id),
@@ -245,6 +247,7 @@ class ReportingCalls(Calls):
             policy=self._policy,
             max_bytes=max_bytes,
             progress=progress,
+            announce=announce,
         ).run()
 
     def _post_execution(

@@ -89,9 +89,10 @@ class ResultDownload:
         policy: RetryPolicy,
         max_bytes: int,
         progress: Progress | None,
+        announce: Progress | None = None,
     ) -> None:
         self._ask_urls, self._local_url, self._policy = ask_urls, local_url, policy
-        self._max_bytes, self._progress = max_bytes, progress
+        self._max_bytes, self._progress, self._announce = max_bytes, progress, announce
         self._writer = ResultWriter(file, max_bytes=max_bytes)
 
     def run(self) -> DownloadedResult:
@@ -167,6 +168,8 @@ class ResultDownload:
         expected = int(length) if length.isdecimal() else None
         if expected is not None and expected > self._max_bytes:
             raise AmcTooLargeError(f"The result has a part of {expected:,} bytes, more than we take.")
+        if expected is not None and self._announce is not None:
+            self._announce(expected)
         received = 0
         while chunk := _next_chunk(response):
             received += len(chunk)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import responses
 
+from amchelper.exceptions import AmcHelperError
 from instances.amc.client import AmcClient, RetryPolicy
 from instances.amc.errors import (
     AmcError,
@@ -80,6 +81,27 @@ def test_result_of_a_header_alone_is_a_result(amc: TinyAmc, calls: AmcClient) ->
     amc.parts = [b"name,reach\n"]
     data, result = download(calls)
     assert (data, result.has_rows) == (b"name,reach\n", False)
+
+
+def test_size_of_each_part_is_told_before_it_comes(calls: AmcClient) -> None:
+    file, told = io.BytesIO(), []
+    calls.download_result(INSTANCE, "exec-1", file, announce=lambda size: told.append((size, file.tell())))
+    assert [size for size, _ in told] == [len(part) for part in PARTS]
+    assert told[0][1] == 0
+    assert told[-1][1] < len(file.getvalue())
+
+
+def test_part_for_which_there_is_no_room_is_not_read(amc: TinyAmc, calls: AmcClient) -> None:
+    def refuse(size: int) -> None:
+        if file.tell() > 4:
+            raise AmcHelperError("Full.")
+
+    with tempfile.TemporaryFile() as file:
+        file.write(b"kept")
+        with pytest.raises(AmcHelperError, match="Full"):
+            calls.download_result(INSTANCE, "exec-1", file, announce=refuse)
+        assert file.tell() == 4
+    assert amc.count("GET", "/results/") == 2
 
 
 def test_storage_is_told_neither_token_nor_cookie(amc: TinyAmc, calls: AmcClient) -> None:
