@@ -7,11 +7,12 @@ from typing import Any
 
 from celery import Celery
 from celery.schedules import crontab
-from celery.signals import beat_init, worker_init
+from celery.signals import beat_init, worker_init, worker_shutting_down
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 from amchelper.folder_queue import use_folder_queue
+from amchelper.shutdown import request_stop
 from amchelper.startup import refuse_bad_configuration
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "amchelper.settings")
@@ -55,6 +56,7 @@ app.conf.beat_schedule = {
         "schedule": crontab(hour="3", minute="40"),
         "options": _NIGHTLY,
     },
+    "tick-exports": {"task": "executions.tasks.tick_exports", "schedule": 30.0},
 }
 
 
@@ -75,3 +77,8 @@ def _check_configuration(**kwargs: Any) -> None:
     except ImproperlyConfigured as error:
         # Celery logs what a signal handler raises and starts all the same; only this stops it.
         raise SystemExit(str(error)) from error
+
+
+@worker_shutting_down.connect
+def _let_long_work_give_way(**kwargs: Any) -> None:
+    request_stop()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.contrib import admin
 
-from executions.models import Execution
+from executions.models import Execution, ResultExport
 from instances.admin import ReadOnlyAdmin
 
 
@@ -17,3 +17,14 @@ class ExecutionAdmin(ReadOnlyAdmin):
     search_fields = ("name", "workflow_id", "amc_execution_id", "instance__name", "created_by__email")
     list_select_related = ("instance",)
     date_hierarchy = "queued_at"
+
+
+@admin.register(ResultExport)
+class ResultExportAdmin(ReadOnlyAdmin):
+    """Files made of results."""
+
+    list_display = ("execution", "format", "status", "created_by", "byte_count", "asked_at", "expires_at")
+    list_filter = ("status", "format")
+    search_fields = ("execution__name", "execution__instance__name", "created_by__email")
+    list_select_related = ("execution", "created_by")
+    date_hierarchy = "asked_at"

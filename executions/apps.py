@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.apps import AppConfig
+from django.db.models.signals import post_delete
 
 
 class ExecutionsConfig(AppConfig):
@@ -11,3 +12,14 @@ class ExecutionsConfig(AppConfig):
     name = "executions"
     verbose_name = "Runs"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        # Models exist only now.
+        from amchelper.disk import temporary_root
+        from executions.models import ResultExport
+        from executions.results.temporary import keep_temporary_folders_in
+        from executions.services.exports import remove_export_file
+
+        keep_temporary_folders_in(temporary_root)
+        # Rows go by cascades from apps below, which know nothing of files.
+        post_delete.connect(remove_export_file, sender=ResultExport, dispatch_uid="executions.export_file")

@@ -1,15 +1,16 @@
-"""One run of a snapshot of a template's SQL over a time window."""
+"""One run of a snapshot of a template's SQL over a time window, and the files made of its result."""
 
 from __future__ import annotations
 
 import uuid
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Self
 
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 from django.urls import reverse
+from django.utils import timezone
 
 from amchelper.access import OwnedQuerySet
 from amchelper.leases import LeasedModel, LeasedQuerySet
@@ -250,3 +251,100 @@ class Execution(LeasedModel):
     def dates(self) -> tuple[date, date]:
         """Return first and last day of the window."""
         return self.window_start, self.window_end
+
+
+class ExportFormat(models.TextChoices):
+    """What is made of a result in the background, because a request would wait too long for it."""
+
+    XLSX = "XLSX", "Excel (XLSX)"
+
+
+class ExportStatus(models.TextChoices):
+    """Where a file is that is made of a result."""
+
+    PREPARING = "PREPARING", "Being prepared"
+    READY = "READY", "Ready"
+    FAILED = "FAILED", "Failed"
+
+
+class ResultExportQuerySet(  # type: ignore[override]  # the stubs give each base a manager type of its own
+    OwnedQuerySet["ResultExport"], LeasedQuerySet["ResultExport"]
+):
+    """Exports by access, status and what is due."""
+
+    owner_path = "execution__instance__user"
+    # A slow disk may keep a worker longer from saying that it is alive.
+    lease = 2 * LEASE
+
+    def unfinished(self) -> Self:
+        """Return exports that a worker has to make."""
+        return self.filter(status=ExportStatus.PREPARING)
+
+    def ready(self) -> Self:
+        """Return exports whose file can be downloaded."""
+        return self.filter(status=ExportStatus.READY)
+
+    def expired(self, now: datetime) -> Self:
+        """Return exports that have been kept for long enough."""
+        return self.filter(expires_at__lte=now)
+
+    def in_order(self) -> Self:
+        """Return exports in the order in which they are made: who asked first is first."""
+        return self.order_by("asked_at", "id")
+
+
+class ResultExport(LeasedModel):
+    """A file that a worker makes of a result, for all who see the run; kept for a while, and made anew if need be."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    execution = models.ForeignKey(Execution, on_delete=models.CASCADE, related_name="exports")
+    # Who asked first.
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="exports")
+    format = models.CharField(max_length=10, choices=ExportFormat.choices)
+    status = models.CharField(max_length=10, choices=ExportStatus.choices, default=ExportStatus.PREPARING)
+    rows_done = models.PositiveBigIntegerField(default=0)
+    error = models.CharField(max_length=500, blank=True, default="")
+    # Name in the results' storage.
+    file = models.CharField(max_length=200, blank=True, default="")
+    byte_count = models.PositiveBigIntegerField(null=True, blank=True)
+    asked_at = models.DateTimeField(default=timezone.now)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    # Row and file go then, whatever has become of it.
+    expires_at = models.DateTimeField()
+
+    objects = ResultExportQuerySet.as_manager()
+
+    class Meta:
+        db_table = "result_exports"
+        verbose_name = "export"
+        ordering = ("-asked_at", "-id")
+        constraints = (
+            models.UniqueConstraint(fields=["execution", "format"], name="exports_once_per_format"),
+            models.CheckConstraint(
+                name="exports_ready_has_file",
+                condition=(Q(status=ExportStatus.READY, byte_count__isnull=False) & ~Q(file=""))
+                | (~Q(status=ExportStatus.READY) & Q(file="")),
+            ),
+            models.CheckConstraint(
+                name="exports_final_has_end",
+                condition=Q(status=ExportStatus.PREPARING, finished_at__isnull=True)
+                | (~Q(status=ExportStatus.PREPARING) & Q(finished_at__isnull=False)),
+            ),
+        )
+        indexes = (
+            models.Index(fields=["next_step_at"], name="exports_due", condition=Q(status=ExportStatus.PREPARING)),
+            models.Index(fields=["expires_at"], name="exports_expiry"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.execution}, {self.get_format_display()}"
+
+    @property
+    def is_preparing(self) -> bool:
+        """Return whether a worker has to make it, or is making it."""
+        return self.status == ExportStatus.PREPARING
+
+    @property
+    def is_ready(self) -> bool:
+        """Return whether it can be downloaded."""
+        return self.status == ExportStatus.READY

@@ -7,7 +7,7 @@ from uuid import UUID
 from celery import shared_task
 from django.utils import timezone
 
-from executions.services import queue, retention, steps
+from executions.services import export_steps, queue, retention, steps
 from instances.amc.types import AccountRef
 
 
@@ -33,3 +33,15 @@ def tick_executions() -> None:
 def prune_results() -> None:
     """Remove results that are too old or too many."""
     retention.remove_old_results(timezone.now())
+
+
+@shared_task
+def make_exports() -> None:
+    """Make the files that were asked for."""
+    export_steps.make_exports()
+
+
+@shared_task
+def tick_exports() -> None:
+    """Send again what got stuck, and remove what expired."""
+    export_steps.tick(timezone.now())

@@ -19,5 +19,9 @@ urlpatterns = [
     path(f"{_RUN}again/", views.execution_again, name="execution-again"),
     path(f"{_RUN}fetch/", views.execution_fetch, name="execution-fetch"),
     path(f"{_RUN}download/<slug:kind>/", views.execution_download, name="execution-download"),
+    path(f"{_RUN}exports/", views.export_list, name="export-list"),
+    path(f"{_RUN}exports/<slug:kind>/", views.export_create, name="export-create"),
+    path("exports/<uuid:pk>/download/", views.export_download, name="export-download"),
+    path("exports/<uuid:pk>/delete/", views.export_delete, name="export-delete"),
     path("instances/<uuid:pk>/runs/", views.execution_of_instance, name="execution-of-instance"),
 ]

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 from uuid import UUID, uuid4
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.http import FileResponse, Http404, HttpResponse, StreamingHttpResponse
+from django.http import Http404, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.utils.text import slugify
 from django.views.decorators.http import require_GET, require_POST
 
 from amchelper.exceptions import AmcHelperError
 from amchelper.htmx import HtmxHttpRequest, render_page, wants_fragment
 from amchelper.http import Breadcrumbs, breadcrumbs
 from executions.forms import ExecutionFilter, ResultQuery, RunAgainForm
-from executions.models import Execution, ExecutionStatus
+from executions.models import Execution, ExecutionStatus, ExportFormat
+from executions.presenters.exports import export_context
 from executions.presenters.progress import timeline
 from executions.presenters.results import result_context
 from executions.results.errors import ResultGoneError
 from executions.services import results
+from executions.services.downloads import DOWNLOAD_KINDS, Download, open_download, open_export
 from executions.services.executions import (
     cancel,
     fetch_again,
@@ -31,6 +31,7 @@ from executions.services.executions import (
     get_execution_to_edit,
     get_execution_to_run,
 )
+from executions.services.exports import ask_for_export, forget_export, get_export, get_export_to_edit
 from executions.services.failures import failure_of
 from executions.services.queue import queue_position
 from executions.services.start import run_again
@@ -38,6 +39,8 @@ from instances.presenters.breadcrumbs import instance_breadcrumbs
 from instances.services.access import get_instance
 
 PER_PAGE = 25
+_NO_RESULT = "This run has no stored result."
+_NO_FORMAT = "There is no such format."
 
 
 @require_GET
@@ -94,7 +97,8 @@ def execution_detail(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
             response["HX-Refresh"] = "true"
         return response
     if execution.has_result:
-        context |= _result(request, execution)
+        shown = _result(request, execution)
+        context |= {**shown, **export_context(execution, shown.get("result"))}
     return render(request, "executions/execution_detail.html", context)
 
 
@@ -128,13 +132,55 @@ def execution_download(request: HtmxHttpRequest, pk: UUID, kind: str) -> HttpRes
     """Stream a result: the CSV as AMC sent it, one safe for spreadsheets, XLSX or Parquet."""
     execution = get_execution(request.user, pk)
     if not execution.has_result:
-        raise Http404("This run has no stored result.")
-    if kind not in _DOWNLOADS:
-        raise Http404("There is no such format.")
+        raise Http404(_NO_RESULT)
+    if kind not in DOWNLOAD_KINDS:
+        raise Http404(_NO_FORMAT)
     try:
-        return _DOWNLOADS[kind](execution, slugify(execution.name)[:120] or "result")
+        return _sent(open_download(execution, kind, actor=request.user))
     except AmcHelperError as error:
         return _back_to(request, execution, error)
+
+
+@require_GET
+def export_list(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
+    """Return how far the file is that a worker makes: a fragment for htmx, the run's page otherwise."""
+    execution = get_execution(request.user, pk)
+    if not wants_fragment(request):
+        return redirect(execution)
+    context = {"execution": execution, **export_context(execution)}
+    return render(request, "executions/_partials/result_export.html", context)
+
+
+@require_POST
+def export_create(request: HtmxHttpRequest, pk: UUID, kind: str) -> HttpResponse:
+    """Have a worker make a file; asking twice leads to the same one."""
+    execution = get_execution(request.user, pk)
+    if not execution.has_result:
+        raise Http404(_NO_RESULT)
+    if kind.upper() not in ExportFormat:
+        raise Http404(_NO_FORMAT)
+    try:
+        ask_for_export(execution, ExportFormat(kind.upper()), actor=request.user)
+    except AmcHelperError as error:
+        return _back_to(request, execution, error)
+    return redirect(f"{execution.get_absolute_url()}#result-export")
+
+
+@require_GET
+def export_download(request: HtmxHttpRequest, pk: UUID) -> HttpResponseBase:
+    export = get_export(request.user, pk)
+    try:
+        return _sent(open_export(export, actor=request.user))
+    except AmcHelperError as error:
+        return _back_to(request, export.execution, error)
+
+
+@require_POST
+def export_delete(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
+    export = get_export_to_edit(request.user, pk)
+    forget_export(export, actor=request.user)
+    messages.success(request, "The file is cancelled." if export.is_preparing else "The file is removed.")
+    return redirect(export.execution)
 
 
 @require_POST
@@ -191,34 +237,9 @@ def _breadcrumbs(below: Execution | None = None, *, here: str) -> Breadcrumbs:
     return breadcrumbs(("Runs", reverse("executions:execution-list")), *own, here=here)
 
 
-def _csv(execution: Execution, name: str) -> HttpResponseBase:
-    return _streamed(results.original_csv(execution), "text/csv", f"{name}.csv")
-
-
-def _safe(execution: Execution, name: str) -> HttpResponseBase:
-    return _streamed(results.safe_csv(execution), "text/csv", f"{name}-spreadsheet.csv")
-
-
-def _xlsx(execution: Execution, name: str) -> HttpResponseBase:
-    kind = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-    return FileResponse(results.xlsx(execution), as_attachment=True, filename=f"{name}.xlsx", content_type=kind)
-
-
-def _parquet(execution: Execution, name: str) -> HttpResponseBase:
-    kind = "application/vnd.apache.parquet"
-    return FileResponse(
-        results.parquet(execution), as_attachment=True, filename=f"{name}.parquet", content_type=kind
-    )
-
-
-def _streamed(chunks: Any, kind: str, filename: str) -> StreamingHttpResponse:
-    headers = {"Content-Disposition": f'attachment; filename="{filename}"'}
-    return StreamingHttpResponse(chunks, content_type=f"{kind}; charset=utf-8", headers=headers)
-
-
-_DOWNLOADS: dict[str, Callable[[Execution, str], HttpResponseBase]] = {
-    "csv": _csv,
-    "spreadsheet": _safe,
-    "xlsx": _xlsx,
-    "parquet": _parquet,
-}
+def _sent(download: Download) -> StreamingHttpResponse:
+    """Return the answer that hands a file on, and closes it when the reader has it or has left."""
+    headers = {"Content-Disposition": f'attachment; filename="{download.name}"'}
+    if download.size is not None:
+        headers["Content-Length"] = str(download.size)
+    return StreamingHttpResponse(download, content_type=download.content_type, headers=headers)

@@ -6,7 +6,7 @@ import html
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import date, time
+from datetime import date, time, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -14,10 +14,11 @@ from django.apps import apps
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpResponse, StreamingHttpResponse
 from django.urls import URLPattern, URLResolver, get_resolver, resolve, reverse
+from django.utils import timezone
 
 from amchelper.access import OwnedQuerySet
 from amchelper.models import User
-from executions.models import Execution
+from executions.models import Execution, ResultExport
 from instances.models import (
     AmazonConnection,
     AMCAccount,
@@ -85,6 +86,11 @@ PAGES: dict[str, tuple[str, str | None, int, int, int]] = {
     # It has no result yet.
     "executions:execution-statistics": ("GET", "execution", 404, 404, 404),
     "executions:execution-download": ("GET", "download", 404, 404, 404),
+    "executions:export-list": ("GET", "execution", 302, 302, 404),
+    "executions:export-create": ("POST", "download", 404, 404, 404),
+    # It is being prepared: the run's page says so in a message.
+    "executions:export-download": ("GET", "export", 302, 302, 404),
+    "executions:export-delete": ("POST", "export", 302, 403, 404),
     "executions:execution-cancel": ("POST", "execution", 302, 403, 404),
     "executions:execution-again": ("POST", "execution", 302, 403, 404),
     "executions:execution-fetch": ("POST", "execution", 302, 403, 404),
@@ -191,6 +197,12 @@ class AccessTableTests(CastTestCase):
             name="Alice's September", source_sql="SELECT 1 AS x", sql_query="SELECT 1 AS x",
             window_start=window.start, window_end=window.end, window_zone=window.zone,
         )  # fmt: skip
+        export = ResultExport.objects.create(
+            execution=execution,
+            created_by=self.alice,
+            format="XLSX",
+            expires_at=timezone.now() + timedelta(days=1),
+        )
         self.objects: dict[str, list[Any]] = {
             "connection": [login.pk],
             "account": [instance.account_id],
@@ -199,6 +211,7 @@ class AccessTableTests(CastTestCase):
             "template": [instance.pk, template.template_id],
             "execution": [execution.pk],
             "download": [execution.pk, "csv"],
+            "export": [export.pk],
             "wizard": [instance.pk, template.template_id, uuid4(), "template"],
             "schedule": [schedule.schedule_id],
             "template version": [instance.pk, template.template_id, 1],

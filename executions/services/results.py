@@ -1,25 +1,20 @@
-"""Rows, figures, charts and files of a stored result."""
+"""Rows, figures and charts of a stored result."""
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO
 
 from executions.models import Execution
 from executions.results.charts import ChartData, chart_series, suggest_chart
 from executions.results.columns import ResultFacts, read_facts
 from executions.results.errors import ResultGoneError
-from executions.results.exports import export_csv
 from executions.results.filters import Filter
 from executions.results.paging import ResultPage, page
-from executions.results.spreadsheets import export_xlsx
 from executions.results.statistics import ColumnStatistics, column_statistics
 from executions.services.result_files import result_storage
 
 ROWS_PER_PAGE = 100
-_CHUNK = 256 * 1024
 
 
 def result_path(execution: Execution) -> Path:
@@ -70,39 +65,3 @@ def chart_of(execution: Execution, *, x: str, y: str, kind: str) -> ChartData | 
         aggregate=suggested.aggregate,
         limit=suggested.limit,
     )
-
-
-def original_csv(execution: Execution) -> Iterator[bytes]:
-    """Stream the CSV as AMC sent it; raises ResultGoneError before the first byte when it is gone."""
-    if not result_storage().exists(execution.csv_file):
-        raise ResultGoneError
-    return _chunks_of(execution.csv_file)
-
-
-def _chunks_of(name: str) -> Iterator[bytes]:
-    with result_storage().open(name) as file:
-        while chunk := file.read(_CHUNK):
-            yield chunk
-
-
-def safe_csv(execution: Execution) -> Iterator[bytes]:
-    """Stream the rows so that no spreadsheet takes a value for a formula; raises ResultError before the first byte."""
-    facts_of(execution)
-    return export_csv(result_path(execution), spreadsheet_safe=True)
-
-
-def parquet(execution: Execution) -> BinaryIO:
-    """Open the Parquet file."""
-    return result_path(execution).open("rb")
-
-
-def xlsx(execution: Execution) -> BinaryIO:
-    """Write a spreadsheet to a temporary file and give it, rewound; raises ResultError, above its limit too."""
-    file = tempfile.TemporaryFile()  # noqa: SIM115  the answer closes it once it is sent
-    try:
-        export_xlsx(result_path(execution), file)
-    except BaseException:
-        file.close()
-        raise
-    file.seek(0)
-    return file

@@ -11,7 +11,8 @@ from uuid import UUID
 from django.conf import settings
 from django.db.models import Q
 
-from executions.models import Execution
+from executions.models import Execution, ResultExport
+from executions.services.export_steps import remove_exports_for_space
 from executions.services.result_files import is_old, remove_abandoned, remove_files, size_of, stored_files
 
 logger = logging.getLogger(__name__)
@@ -29,7 +30,10 @@ class Removal:
 
 
 def remove_old_results(now: datetime, *, dry_run: bool = False) -> Removal:
-    """Remove results by age (RESULT_RETENTION_DAYS) and by size of all (RESULT_STORAGE_BYTES), and orphaned files."""
+    """Remove results by age (RESULT_RETENTION_DAYS) and by size of all (RESULT_STORAGE_BYTES), and orphaned files.
+
+    While the disk is short of space exports go too; a result that is to be kept is never removed for space.
+    """
     results = total = 0
     for execution in _expired(now):
         total += _size(execution)
@@ -44,7 +48,8 @@ def remove_old_results(now: datetime, *, dry_run: bool = False) -> Removal:
             remove_files(name)
     if not dry_run:
         remove_abandoned(now)
-        logger.info("results pruned results=%s orphaned=%s bytes=%s", results, orphaned, total)
+        exports = remove_exports_for_space()
+        logger.info("results pruned results=%s orphaned=%s bytes=%s exports=%s", results, orphaned, total, exports)
     return Removal(results, orphaned, total)
 
 
@@ -74,6 +79,7 @@ def _remove(execution: Execution, now: datetime) -> None:
         csv_file="", parquet_file="", result_removed_at=now
     )
     if is_taken:
+        ResultExport.objects.filter(execution=execution).delete()
         remove_files(*names)
 
 
@@ -93,6 +99,8 @@ def _orphaned_files(now: datetime) -> Iterator[str]:
 
 
 def _unowned(batch: dict[str, UUID], now: datetime) -> list[str]:
-    rows = Execution.objects.filter(pk__in=set(batch.values())).values_list("csv_file", "parquet_file")
+    pks = set(batch.values())
+    rows = Execution.objects.filter(pk__in=pks).values_list("csv_file", "parquet_file")
     owned = {name for names in rows for name in names}
+    owned |= set(ResultExport.objects.filter(execution__in=pks).values_list("file", flat=True))
     return [name for name in batch if name not in owned and is_old(name, now)]

@@ -24,9 +24,17 @@ _LONGEST_START_SECONDS = 90.0
 class Process:
     """A child of ours with a log file, which can be killed and started again."""
 
-    def __init__(self, name: str, command: tuple[str, ...], log: Path, *, ready: bytes = b" ready.\n") -> None:
+    def __init__(
+        self,
+        name: str,
+        command: tuple[str, ...],
+        log: Path,
+        *,
+        ready: bytes = b" ready.\n",
+        environment: dict[str, str] | None = None,
+    ) -> None:
         self.name, self.command, self.log = name, command, log
-        self._ready = ready
+        self._ready, self._environment = ready, environment
         self._log_begins, self._started_at = 0, 0.0
         self._child: subprocess.Popen[bytes] | None = None
 
@@ -34,7 +42,9 @@ class Process:
         """Start it; its log goes on."""
         self._log_begins = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as file:
-            self._child = subprocess.Popen(self.command, stdout=file, stderr=subprocess.STDOUT)
+            self._child = subprocess.Popen(
+                self.command, stdout=file, stderr=subprocess.STDOUT, env=self._environment
+            )
         self._started_at = time.monotonic()
 
     def send_kill(self) -> None:
@@ -57,6 +67,12 @@ class Process:
             self._child.wait(timeout=20)
         except subprocess.TimeoutExpired:
             self.kill()
+
+    @property
+    def pid(self) -> int:
+        """Return its number."""
+        assert self._child is not None
+        return self._child.pid
 
     @property
     def exit_code(self) -> int | None:
