@@ -262,17 +262,30 @@ def count_by_brand(instance: AMCInstance) -> list[BrandCounts]:
 
 
 def export_rows(instance: AMCInstance, brand: InstanceBrand | None = None) -> Iterator[str]:
-    """Return a CSV file line by line; `parse_file` reads it back as it was, and no cell is a formula.
+    """Return a CSV file in pieces; `parse_file` reads it back as it was, and no cell is a formula.
 
     IDs of campaigns are plain digits, which other programs read; a spreadsheet has to be told that they are text.
     """
     mappings = mappings_of(instance, brand)
     yield _csv_line(_EXPORT_COLUMNS)
-    for name, asin in mappings.asins.values_list("brand__name", "asin").iterator():
-        yield _csv_line([guard(name), guard(asin), "", ""])
-    for name, kind, value in mappings.campaigns.values_list("brand__name", "kind", "value").iterator():
-        cells = (value, "") if kind == MappingKind.CAMPAIGN_ID else ("", guard(value))
-        yield _csv_line([guard(name), "", *cells])
+    for asins in _pages(mappings.asins, "brand__name", "asin"):
+        yield "".join(_csv_line([guard(name), guard(asin), "", ""]) for _, name, asin in asins)
+    for campaigns in _pages(mappings.campaigns, "brand__name", "kind", "value"):
+        yield "".join(
+            _csv_line([guard(name), "", *((value, "") if kind == MappingKind.CAMPAIGN_ID else ("", guard(value)))])
+            for _, name, kind, value in campaigns
+        )
+
+
+def _pages(rows: Any, *fields: str) -> Iterator[list[tuple[Any, ...]]]:
+    """Return key and fields of rows in stored order, some thousands at a time.
+
+    No statement stays open while a slow reader takes what the one before has found.
+    """
+    last = 0
+    while page := list(rows.filter(pk__gt=last).order_by("pk").values_list("pk", *fields)[:BATCH]):
+        yield page
+        last = page[-1][0]
 
 
 def _logged(instance: AMCInstance, actor: User | None, changes: Changes) -> Changes:

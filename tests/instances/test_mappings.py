@@ -275,6 +275,15 @@ class ReadTests(MappingTestCase):
         self.assertEqual([str(row) for row in found.campaigns.search("MM su")], ["Summer", "Summer"])
         self.assertEqual([str(row) for row in found.campaigns.search("%")], [])
 
+    def test_export_asks_for_some_rows_at_a_time(self) -> None:
+        whole = "".join(export_rows(self.instance))
+        with mock.patch("instances.services.mappings.BATCH", 3), CaptureQueriesContext(connection) as statements:
+            pieces = list(export_rows(self.instance))
+        self.assertEqual("".join(pieces), whole)
+        self.assertLessEqual(max(piece.count("\r\n") for piece in pieces), 3)
+        # One for each piece below the header, and one that finds no more of each kind.
+        self.assertEqual(len(statements), len(pieces) - 1 + 2)
+
     def test_export_reads_back_as_it_was(self) -> None:
         campaigns = self.campaigns("=1+1", "'=x", '"quoted", with comma', "-5", "@x", "'plain")
         add_mappings(self.instance, campaigns, actor=None)
