@@ -198,6 +198,7 @@ def check_numbers(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
         "EXPORTS_PER_USER",
         "EXPORTS_IN_ALL",
         "DOWNLOADS_PER_PROCESS",
+        "RESULT_QUESTIONS_PER_PROCESS",
     )
     return [
         Error(f"{name} must be at least 1.", hint="Leave it out to use the default.", id="amchelper.E011")

@@ -256,8 +256,9 @@ EXPORT_KEEP_HOURS = env.int("EXPORT_KEEP_HOURS", default=24)
 EXPORT_STORAGE_BYTES = env.int("EXPORT_STORAGE_BYTES", default=10 * 1024**3)
 EXPORTS_PER_USER = env.int("EXPORTS_PER_USER", default=3)
 EXPORTS_IN_ALL = env.int("EXPORTS_IN_ALL", default=50)
-# Of the eight threads that the Procfile gives a web process two are left for pages.
-DOWNLOADS_PER_PROCESS = env.int("DOWNLOADS_PER_PROCESS", default=6)
+# Of the eight threads that the Procfile gives a web process one is always left for other pages.
+DOWNLOADS_PER_PROCESS = env.int("DOWNLOADS_PER_PROCESS", default=4)
+RESULT_QUESTIONS_PER_PROCESS = env.int("RESULT_QUESTIONS_PER_PROCESS", default=3)
 
 # Bytes of SQL with all values filled in; beyond it a template is not saved.
 MAX_FINISHED_SQL_BYTES = env.int("MAX_FINISHED_SQL_BYTES", default=1_000_000)

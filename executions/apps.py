@@ -17,9 +17,9 @@ class ExecutionsConfig(AppConfig):
         # Models exist only now.
         from amchelper.disk import temporary_root
         from executions.models import ResultExport
-        from executions.results.temporary import keep_temporary_folders_in
+        from executions.results import spill
         from executions.services.exports import remove_export_file
 
-        keep_temporary_folders_in(temporary_root)
+        spill.use_folder(temporary_root())
         # Rows go by cascades from apps below, which know nothing of files.
         post_delete.connect(remove_export_file, sender=ResultExport, dispatch_uid="executions.export_file")

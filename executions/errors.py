@@ -90,10 +90,3 @@ class ExportLimitError(AmcHelperError):
 
     code = "export_limit"
     http_status = 429
-
-
-class DownloadLimitError(AmcHelperError):
-    """This web process serves as many downloads as it may; its other threads are for pages."""
-
-    code = "download_limit"
-    http_status = 503

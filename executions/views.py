@@ -7,12 +7,13 @@ from uuid import UUID, uuid4
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.http import Http404, HttpResponse, StreamingHttpResponse
+from django.http import Http404, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
+from amchelper.downloads import download_response
 from amchelper.exceptions import AmcHelperError
 from amchelper.htmx import HtmxHttpRequest, render_page, wants_fragment
 from amchelper.http import Breadcrumbs, breadcrumbs
@@ -23,7 +24,7 @@ from executions.presenters.progress import timeline
 from executions.presenters.results import result_context
 from executions.results.errors import ResultGoneError
 from executions.services import results
-from executions.services.downloads import DOWNLOAD_KINDS, Download, open_download, open_export
+from executions.services.downloads import DOWNLOAD_KINDS, open_download, open_export
 from executions.services.executions import (
     cancel,
     fetch_again,
@@ -136,7 +137,7 @@ def execution_download(request: HtmxHttpRequest, pk: UUID, kind: str) -> HttpRes
     if kind not in DOWNLOAD_KINDS:
         raise Http404(_NO_FORMAT)
     try:
-        return _sent(open_download(execution, kind, actor=request.user))
+        return download_response(open_download(execution, kind, actor=request.user))
     except AmcHelperError as error:
         return _back_to(request, execution, error)
 
@@ -170,7 +171,7 @@ def export_create(request: HtmxHttpRequest, pk: UUID, kind: str) -> HttpResponse
 def export_download(request: HtmxHttpRequest, pk: UUID) -> HttpResponseBase:
     export = get_export(request.user, pk)
     try:
-        return _sent(open_export(export, actor=request.user))
+        return download_response(open_export(export, actor=request.user))
     except AmcHelperError as error:
         return _back_to(request, export.execution, error)
 
@@ -235,11 +236,3 @@ def _result(request: HtmxHttpRequest, execution: Execution) -> dict[str, Any]:
 def _breadcrumbs(below: Execution | None = None, *, here: str) -> Breadcrumbs:
     own = [(below.name, below.get_absolute_url())] if below else []
     return breadcrumbs(("Runs", reverse("executions:execution-list")), *own, here=here)
-
-
-def _sent(download: Download) -> StreamingHttpResponse:
-    """Return the answer that hands a file on, and closes it when the reader has it or has left."""
-    headers = {"Content-Disposition": f'attachment; filename="{download.name}"'}
-    if download.size is not None:
-        headers["Content-Length"] = str(download.size)
-    return StreamingHttpResponse(download, content_type=download.content_type, headers=headers)

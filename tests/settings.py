@@ -25,6 +25,8 @@ os.environ.update(
     VAR_DIR=os.environ.get("TEST_VAR_DIR") or tempfile.mkdtemp(prefix=f"amchelper-tests-{_worker}-"),
     EMAIL_URL="memorymail://",
     LOG_LEVEL="INFO",
+    # Answers that a test does not read hold their places until they are collected.
+    DOWNLOADS_PER_PROCESS="1000",
 )
 
 from amchelper.settings import *  # noqa: E402, F403

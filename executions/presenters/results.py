@@ -9,6 +9,7 @@ from typing import Any
 from amchelper.exceptions import AmcHelperError
 from executions.models import Execution
 from executions.results.charts import ChartData
+from executions.results.errors import ResultError
 from executions.results.filters import Filter
 from executions.services.results import ROWS_PER_PAGE, chart_of, result_page
 
@@ -48,7 +49,7 @@ def rows_context(execution: Execution, asked: RowsQuestion) -> dict[str, Any]:
     problem = ""
     try:
         page = result_page(execution, **vars(asked))
-    except AmcHelperError as error:
+    except ResultError as error:
         problem, asked = error.message, RowsQuestion()
         page = result_page(execution, **vars(asked))
     pages = max(1, -(-page.filtered // ROWS_PER_PAGE))

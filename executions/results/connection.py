@@ -13,7 +13,7 @@ from typing import Any
 import duckdb
 
 from executions.results.errors import ResultMemoryError, ResultTimeoutError
-from executions.results.temporary import temporary_folder
+from executions.results.spill import spill_folder
 
 MEMORY_LIMIT = "128MB"
 _THREADS = "2"
@@ -31,7 +31,7 @@ def open_files(
 
     Raises ResultMemoryError and ResultTimeoutError, and OSError for a disk that takes no more.
     """
-    with temporary_folder() as spill:
+    with spill_folder() as spill:
         connection = duckdb.connect(
             config={
                 "memory_limit": memory_limit,

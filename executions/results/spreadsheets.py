@@ -23,7 +23,7 @@ from executions.results.connection import quote_name
 from executions.results.display import display
 from executions.results.errors import ResultError
 from executions.results.exports import BATCH_ROWS
-from executions.results.temporary import temporary_folder
+from executions.results.spill import spill_folder
 
 # A sheet has 2^20 rows, one of them for the header, and 2^14 columns.
 MAX_ROWS = 1_048_575
@@ -37,6 +37,8 @@ _MAX_NUMBER = 10**15
 _FIRST_YEAR = 1901
 _SHORTENED = "…"
 
+# Of wide results fewer rows are held at once, and heard of as often.
+_BATCH_CELLS = 50_000
 # What a cell takes in a sheet besides its value.
 _CELL_BYTES = 60
 # The rows as they come, the sheet made of them, and the packed file.
@@ -70,13 +72,14 @@ def export_xlsx(
     before anything is written, for more than `limit` rows or what a sheet can hold, and OSError for a disk that takes
     no more.
     """
-    with temporary_folder() as folder, open_result(path) as (connection, facts):
+    with spill_folder() as folder, open_result(path) as (connection, facts):
         ensure_fits(facts, limit)
         long_columns = _long_columns(connection, path, facts)
         with _workbook(_Outlet(file, lambda: progress(sheet.rows)), folder) as workbook:
             sheet = _Sheet(workbook, facts.columns, long_columns)
             rows = connection.execute(f"SELECT {_names(facts)} FROM read_parquet(?)", [str(path)])
-            while batch := rows.fetchmany(BATCH_ROWS):
+            rows_at_once = max(1, min(BATCH_ROWS, _BATCH_CELLS // len(facts.columns)))
+            while batch := rows.fetchmany(rows_at_once):
                 sheet.append(batch)
                 progress(sheet.rows)
             sheet.finish()

@@ -1,23 +1,20 @@
-"""Files that leave: in pieces, and let go of as soon as nobody reads them any more."""
+"""A stored result as a file: which kinds there are, what each is read or made from."""
 
 from __future__ import annotations
 
 import logging
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from tempfile import TemporaryFile
-from typing import BinaryIO, Protocol
+from typing import BinaryIO
 
-from django.conf import settings
-from django.core.files import File
 from django.utils.text import slugify
 
 from amchelper.access import pk_of
 from amchelper.disk import temporary_root
+from amchelper.downloads import CSV, Download, begin_download
 from amchelper.models import User
-from executions.errors import DiskFullError, DownloadLimitError
+from executions.errors import DiskFullError
 from executions.models import Execution, ExportFormat, ResultExport
 from executions.results.errors import ResultError, ResultGoneError
 from executions.results.exports import export_csv
@@ -29,9 +26,7 @@ from executions.services.results import facts_of, result_path
 
 logger = logging.getLogger(__name__)
 
-_CHUNK = 256 * 1024
 _MAX_NAME = 120
-_CSV = "text/csv; charset=utf-8"
 _XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 _PARQUET = "application/vnd.apache.parquet"
 _IN_THE_BACKGROUND = (
@@ -39,81 +34,18 @@ _IN_THE_BACKGROUND = (
 )
 
 
-class _Closable(Protocol):
-    def close(self) -> object: ...
-
-
-class _Places:
-    """How many downloads this process serves: a reader that stands still holds a thread, and pages need some too."""
-
-    def __init__(self) -> None:
-        self._lock, self._taken = threading.Lock(), 0
-
-    def take(self) -> None:
-        """Take a place; raises DownloadLimitError."""
-        with self._lock:
-            if self._taken >= settings.DOWNLOADS_PER_PROCESS:
-                raise DownloadLimitError(
-                    f"{settings.DOWNLOADS_PER_PROCESS} downloads are going on here, the most at a time. "
-                    "Try again in a minute."
-                )
-            self._taken += 1
-
-    def give_back(self) -> None:
-        """Let the next one in."""
-        with self._lock:
-            self._taken -= 1
-
-
-_places = _Places()
-
-
-class Download:
-    """A file on its way to a reader: pieces, how it is called and what it is, and its bytes where they are known.
-
-    Whoever iterates closes it in the end, read or not; what it is made from is closed then, and its place is free.
-    """
-
-    def __init__(
-        self, name: str, content_type: str, chunks: Iterator[bytes], source: _Closable, *, size: int | None = None
-    ) -> None:
-        self.name, self.content_type, self.size = name, content_type, size
-        self._chunks, self._source, self._is_open = chunks, source, True
-
-    @classmethod
-    def of_file(cls, name: str, content_type: str, file: BinaryIO | File[bytes]) -> Download:
-        """Return the download of an open file, from its beginning."""
-        size = file.seek(0, 2)
-        file.seek(0)
-        return cls(name, content_type, iter(partial(file.read, _CHUNK), b""), file, size=size)
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self
-
-    def __next__(self) -> bytes:
-        return next(self._chunks)
-
-    def close(self) -> None:
-        """Stop, and let go of everything; a second time does nothing."""
-        if self._is_open:
-            self._is_open = False
-            _places.give_back()
-            self._source.close()
-
-    # An answer that is never sent is never closed.
-    __del__ = close
-
-
 def open_download(execution: Execution, kind: str, *, actor: User) -> Download:
     """Return a result as a file of a kind of DOWNLOAD_KINDS.
 
-    Raises ResultError for what cannot be read or made at once, DiskFullError, and DownloadLimitError for one too many.
+    Raises ResultError for what cannot be read or made at once, DiskFullError, and NoPlaceError for one too many.
     """
-    return _opened(lambda: DOWNLOAD_KINDS[kind](execution, _base_name(execution)), execution, kind, actor)
+    download = begin_download(lambda: DOWNLOAD_KINDS[kind](execution, _base_name(execution)))
+    _log(execution, kind, actor)
+    return download
 
 
 def open_export(export: ResultExport, *, actor: User) -> Download:
-    """Return the file of an export; raises ResultError when there is none (yet), DownloadLimitError."""
+    """Return the file of an export; raises ResultError when there is none (yet), NoPlaceError for one too many."""
     execution = export.execution
 
     def open_file() -> Download:
@@ -121,32 +53,27 @@ def open_export(export: ResultExport, *, actor: User) -> Download:
             raise ResultError("This file is not ready, or no longer kept. Ask for it again on this page.")
         return Download.of_file(f"{_base_name(execution)}.xlsx", _XLSX, result_storage().open(export.file))
 
-    return _opened(open_file, execution, export.format.lower(), actor)
-
-
-def _opened(open_it: Callable[[], Download], execution: Execution, kind: str, actor: User) -> Download:
-    _places.take()
-    try:
-        download = open_it()
-    except BaseException:
-        _places.give_back()
-        raise
-    logger.info("result downloaded execution=%s format=%s actor=%s", execution.pk, kind, pk_of(actor))
+    download = begin_download(open_file)
+    _log(execution, export.format.lower(), actor)
     return download
+
+
+def _log(execution: Execution, kind: str, actor: User) -> None:
+    logger.info("result downloaded execution=%s format=%s actor=%s", execution.pk, kind, pk_of(actor))
 
 
 def _original(execution: Execution, name: str) -> Download:
     """Return the CSV as AMC sent it."""
     if not result_storage().exists(execution.csv_file):
         raise ResultGoneError
-    return Download.of_file(f"{name}.csv", _CSV, result_storage().open(execution.csv_file))
+    return Download.of_file(f"{name}.csv", CSV, result_storage().open(execution.csv_file))
 
 
 def _safe(execution: Execution, name: str) -> Download:
     """Return rows that no spreadsheet takes for formulas, written while they are read."""
     facts_of(execution)
     chunks = export_csv(result_path(execution), spreadsheet_safe=True)
-    return Download(f"{name}-spreadsheet.csv", _CSV, chunks, chunks)
+    return Download(f"{name}-spreadsheet.csv", CSV, chunks, chunks)
 
 
 def _parquet(execution: Execution, name: str) -> Download:

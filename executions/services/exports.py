@@ -14,6 +14,7 @@ from django.utils import timezone
 from amchelper.access import get_to_edit, get_visible, pk_of
 from amchelper.models import User
 from amchelper.queue import send_task
+from amchelper.words import counted
 from executions.errors import ExportLimitError
 from executions.models import Execution, ExportFormat, ExportStatus, ResultExport, ResultExportQuerySet
 from executions.results.spreadsheets import ensure_fits
@@ -115,12 +116,13 @@ def _ensure_capacity(actor: User) -> None:
         names = mine.in_order().values_list("execution__name", flat=True)[:_NAMES_TOLD]
         told = ", ".join(f"“{name[:_NAME_LENGTH]}”" for name in names)
         raise ExportLimitError(
-            f"You have {settings.EXPORTS_PER_USER} files in preparation, the most at a time: {told}. "
+            f"You have {counted(settings.EXPORTS_PER_USER, 'file')} in preparation, the most at a time: {told}. "
             "Wait for one of them, or cancel one on its run's page."
         )
     if open_exports.count() >= settings.EXPORTS_IN_ALL:
         raise ExportLimitError(
-            f"{settings.EXPORTS_IN_ALL} files are being prepared for all users together, the most at a time. "
+            f"{counted(settings.EXPORTS_IN_ALL, 'file is', 'files are')} being prepared for all users together, the "
+            "most at a time. "
             "Ask again in a few minutes, or download the result as CSV."
         )
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import os
 import secrets
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -17,7 +15,7 @@ from django.core.files import File
 from django.core.files.storage import Storage, storages
 from django.utils import timezone
 
-from amchelper.disk import temporary_root
+from executions.results import spill
 
 # On the same disk as the results of the default storage, so that a file is moved, not copied.
 _INCOMING = "incoming"
@@ -116,23 +114,12 @@ def is_old(name: str, now: datetime) -> bool:
 def remove_abandoned(now: datetime | None = None) -> int:
     """Remove what processes that died had begun to download or to make; returns the number of files and folders."""
     cutoff = ((now or timezone.now()) - _ABANDONED_AFTER).timestamp()
-    removed = 0
-    for path in (*_incoming().glob("*"), *temporary_root().glob("*")):
-        if _written_at(path) < cutoff:
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink(missing_ok=True)
+    removed = spill.remove_abandoned()
+    for path in _incoming().glob("*"):
+        if path.stat().st_mtime < cutoff:
+            path.unlink(missing_ok=True)
             removed += 1
     return removed
-
-
-def _written_at(path: Path) -> float:
-    """Return when a file, or anything in a folder, was last written to; now when it is gone."""
-    try:
-        return max(found.stat().st_mtime for found in (path, *path.rglob("*")))
-    except FileNotFoundError:
-        return math.inf
 
 
 def _incoming() -> Path:

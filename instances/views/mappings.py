@@ -8,11 +8,13 @@ from uuid import UUID
 from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
-from django.http import HttpResponse, StreamingHttpResponse
+from django.http import HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from amchelper.downloads import CSV, Download, begin_download, download_response
 from amchelper.exceptions import AmcHelperError
 from amchelper.htmx import HtmxHttpRequest, redirect_page, render_page, wants_fragment
 from amchelper.http import parse_key
@@ -119,14 +121,17 @@ def mapping_remove(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
 
 
 @require_GET
-def mapping_export(request: HtmxHttpRequest, pk: UUID) -> StreamingHttpResponse:
+def mapping_export(request: HtmxHttpRequest, pk: UUID) -> HttpResponseBase:
     instance = get_instance(request.user, pk)
     log_event("exported", request, user=request.user, what="mappings", instance=instance.pk)
     # The mark tells spreadsheets that this is UTF-8.
-    lines = (line.encode() for part in ([BYTE_ORDER_MARK], services.export_rows(instance)) for line in part)
-    response = StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = f'attachment; filename="mappings-{instance.instance_id}.csv"'
-    return response
+    chunks = (part.encode() for parts in ([BYTE_ORDER_MARK], services.export_rows(instance)) for part in parts)
+    try:
+        name = f"mappings-{instance.instance_id}.csv"
+        return download_response(begin_download(lambda: Download(name, CSV, chunks, chunks)))
+    except AmcHelperError as error:
+        messages.error(request, error.message)
+        return redirect_page(request, "instances:mapping-list", instance.pk)
 
 
 def _form(request: HtmxHttpRequest, instance: AMCInstance, form: MappingForm, **extra: Any) -> HttpResponse:

@@ -10,7 +10,7 @@ from django.test import override_settings
 from django.urls import reverse
 
 from amchelper.disk import MEGABYTE, free_bytes, temporary_root
-from executions.services import downloads
+from amchelper.downloads import PLACES
 from executions.services.downloads import DOWNLOAD_KINDS, open_download
 from tests.executions.base import ExecutionTestCase
 from tests.large_results import store_run
@@ -34,7 +34,7 @@ class DownloadTests(ExecutionTestCase):
         return self.client.get(reverse("executions:execution-download", args=[self.execution.pk, kind]), **more)
 
     def assert_nothing_is_held(self) -> None:
-        self.assertEqual(downloads._places._taken, 0)
+        self.assertEqual(PLACES.taken, 0)
         self.assertEqual(open_files(), [])
         self.assertEqual(list(temporary_root().glob("*")), [])
 
@@ -71,7 +71,7 @@ class DownloadTests(ExecutionTestCase):
     def test_closed_twice_gives_one_place_back(self) -> None:
         with closing(open_download(self.execution, "csv", actor=self.alice)):
             open_download(self.execution, "parquet", actor=self.alice).close()
-            self.assertEqual(downloads._places._taken, 1)
+            self.assertEqual(PLACES.taken, 1)
         self.assert_nothing_is_held()
 
     def test_one_too_many_is_told_and_pages_go_on(self) -> None:
@@ -81,9 +81,7 @@ class DownloadTests(ExecutionTestCase):
         ):
             next(first)
             answer = self.get("parquet", follow=True)
-            self.assertContains(
-                answer, "1 downloads are going on here, the most at a time. Try again in a minute."
-            )
+            self.assertContains(answer, "As many downloads are going on as are served at a time (1). Try again")
         self.assertEqual(b"".join(self.get("parquet").streaming_content)[:4], b"PAR1")
 
     def test_what_cannot_be_opened_holds_no_place(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -12,6 +13,7 @@ from django.utils import timezone
 
 from amchelper.disk import MEGABYTE, free_bytes, temporary_root
 from executions.models import ResultExport
+from executions.results import spill
 from executions.services.export_steps import remove_expired, tick
 from executions.services.retention import remove_old_results
 from instances.services.instances import delete
@@ -98,13 +100,17 @@ class KeepingTests(ExportTestCase):
         self.assertEqual(self.exported(), [Path(export.file).name])
 
     def test_what_a_killed_process_left_is_swept(self) -> None:
-        left = temporary_root() / "amc-result-left"
+        # One whose lock is free and was last written long ago, as the kernel dates it; and one in use.
+        left = temporary_root() / "duckdb-left"
         left.mkdir(parents=True)
         (left / "rows").write_text("x")
+        os.utime(left, (0, 0))
         incoming = self.results / "incoming" / "left.xlsx"
         incoming.parent.mkdir(exist_ok=True)
         incoming.write_text("x")
-        tick(timezone.now())
-        self.assertTrue(left.exists() and incoming.exists())
+        with spill.spill_folder() as used:
+            os.utime(used, (0, 0))
+            tick(timezone.now())
+            self.assertEqual((left.exists(), used.exists(), incoming.exists()), (False, True, True))
         tick(timezone.now() + timedelta(days=2))
-        self.assertFalse(left.exists() or incoming.exists())
+        self.assertFalse(incoming.exists())

@@ -135,7 +135,7 @@ class LimitTests(ExportTestCase):
             self.ask()
             self.ask()
             answer = self.client.post(self.url("export-create", other.pk, "xlsx"), follow=True)
-            self.assertContains(answer, "You have 1 files in preparation, the most at a time: “September”")
+            self.assertContains(answer, "You have 1 file in preparation, the most at a time: “September”")
             make_exports()
             self.ask(other)
         self.assertEqual(ResultExport.objects.count(), 2)
@@ -146,7 +146,7 @@ class LimitTests(ExportTestCase):
         with (
             override_settings(EXPORTS_IN_ALL=1),
             self.bob_sees(),
-            self.assertRaisesMessage(ExportLimitError, "1 files are being prepared for all users"),
+            self.assertRaisesMessage(ExportLimitError, "1 file is being prepared for all users"),
         ):
             ask_for_export(other, ExportFormat.XLSX, actor=self.bob)
 

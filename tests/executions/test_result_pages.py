@@ -6,9 +6,11 @@ import uuid
 from datetime import time
 from typing import Any
 
+from django.test import override_settings
 from django.urls import reverse
 
 from executions.models import Execution
+from executions.services import results
 from planning.recurrence import Recurrence
 from schedules.services.schedules import ScheduleValues, create_schedule, delete_schedule
 from tests.executions.base import ExecutionTestCase, window
@@ -42,6 +44,16 @@ class ResultPageTests(ExecutionTestCase):
         for kind in ("xlsx", "spreadsheet"):
             answer = self.client.get(self.url("download", execution, kind), follow=True)
             self.assertContains(answer, "cannot be read")
+
+    def test_question_for_which_there_is_no_place_is_told_on_the_page(self) -> None:
+        execution = self.finished()
+        with override_settings(RESULT_QUESTIONS_PER_PROCESS=1), results._QUESTIONS.held():
+            page = self.client.get(execution.get_absolute_url())
+            self.assertContains(page, "As many results are being read as are read at a time (1). Try again")
+            self.assertContains(page, execution.amc_execution_id)
+            columns = self.client.get(self.url("statistics", execution), follow=True)
+            self.assertContains(columns, "As many results are being read")
+        self.assertContains(self.client.get(self.url("statistics", execution)), "impressions")
 
     def test_chart_that_cannot_be_drawn_says_why_and_can_be_changed(self) -> None:
         page = self.client.get(self.finished().get_absolute_url() + "?chart_x=impressions&chart_y=campaign")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from executions.results import temporary
+from executions.results import spill
 from executions.results.conversion import convert
 from executions.results.spreadsheets import export_xlsx
 from tests.executions.results.conftest import MakeResult
@@ -21,11 +21,11 @@ ROWS = "a,b\n" + "".join(f"{number * 7919},{number}\n" for number in range(60_00
 @pytest.fixture
 def scratch(tmp_path: Path) -> Iterator[Path]:
     """Keep temporary folders in one of the test."""
-    before = temporary._Root.find
+    before = spill._parent
     folder = tmp_path / "scratch"
-    temporary.keep_temporary_folders_in(lambda: folder)
+    spill.use_folder(folder)
     yield folder
-    temporary._Root.find = before
+    spill._parent = before
 
 
 def test_conversion_says_what_the_disk_said(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import io
 import zipfile
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from openpyxl import load_workbook
 
 from executions.results.spreadsheets import MAX_TEXT, SpreadsheetLimitError, export_xlsx
 from tests.executions.results.conftest import MakeResult
+from tests.large_results import write_result
 
 
 def read(content: io.BytesIO) -> list[tuple[Any, ...]]:
@@ -104,3 +106,11 @@ def test_a_sheet_of_several_batches_keeps_every_row(make_result: MakeResult) -> 
     content = io.BytesIO()
     export_xlsx(path, content)
     assert [row[0] for row in read(content)][1:] == list(range(5000))
+
+
+def test_wide_rows_are_taken_few_at_a_time(tmp_path: Path) -> None:
+    write_result(tmp_path / "r.csv", tmp_path / "r.parquet", 200, columns=1_000)
+    heard: list[int] = []
+    content = io.BytesIO()
+    assert export_xlsx(tmp_path / "r.parquet", content, progress=heard.append).rows == 200
+    assert sorted(set(heard)) == [50, 100, 150, 200]
