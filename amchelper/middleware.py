@@ -86,7 +86,9 @@ def _form_problem(request: HtmxHttpRequest) -> _TooMuch | None:
         request.POST  # noqa: B018  reads it
     except RequestDataTooBig:
         most = filesizeformat(settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
-        sentence = f"The fields of a form take at most {most} of text. Make it shorter; upload a long list as a file."
+        sentence = (
+            f"The fields of a form take at most {most} of text. Make it shorter; upload a long list as a file."
+        )
     except TooManyFieldsSent:
         sentence = f"A form has at most {settings.DATA_UPLOAD_MAX_NUMBER_FIELDS:,} fields. Choose fewer at a time."
     except TooManyFilesSent:

@@ -9,11 +9,12 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db.models import Count
 
 from amchelper.access import pk_of
+from amchelper.bulk import BATCH
 from amchelper.exceptions import InvalidStateError
 from amchelper.models import User
 from amchelper.spreadsheets import guard

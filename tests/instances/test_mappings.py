@@ -11,6 +11,7 @@ from typing import Any
 from unittest import mock
 
 from django.db import IntegrityError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from amchelper.busy import BusyError

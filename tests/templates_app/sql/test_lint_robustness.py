@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from templates_app.sql import lint as lint_package
-from templates_app.sql.lint import MAX_ANALYSED_LENGTH, Finding, apply_fix, lint
+from templates_app.sql.lint import MAX_ANALYSED_LENGTH, Finding, apply_fix, lint, text_rules
 from templates_app.sql.lint.reading import LintSource
 from tests.counting import count_calls
 
@@ -208,7 +208,7 @@ def test_a_bug_of_a_rule_is_logged_once_and_hides_nothing(
         raise ZeroDivisionError(str(source))
 
     monkeypatch.setattr(lint_package, "_logged", set())
-    monkeypatch.setattr(lint_package, "TEXT_RULES", (breaks, *lint_package.TEXT_RULES))
+    monkeypatch.setattr(lint_package, "TEXT_RULES", (breaks, *text_rules.TEXT_RULES))
     for limit in (1, 2, 3):
         assert "row-limit" in {finding.rule for finding in lint(f"SELECT 1 AS one LIMIT {limit}")}
     assert [record.message for record in caplog.records] == ["lint rule failed rule=breaks length=23"]

@@ -10,7 +10,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("executions", "0002_relations"),
+        ("executions", "0003_error_codes_of_slow_and_odd_answers"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
