@@ -12,6 +12,7 @@ from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
 from django.db import transaction
 from django.http import HttpRequest
 
+from amchelper.bulk import delete_gradually
 from amchelper.models import User
 from amchelper.security_events import log_event
 
@@ -77,6 +78,18 @@ class UserAdmin(DjangoUserAdmin):
         for user in queryset:
             log_event("user_deleted", request, user=user, by=request.user.pk)
         super().delete_queryset(request, queryset)
+
+    def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
+        # Not in one transaction, which would be as long as everything that is theirs.
+        return self._delete_view(request, object_id, extra_context)  # type: ignore[attr-defined]  # not in the stubs
+
+    def delete_model(self, request: HttpRequest, obj: User) -> None:
+        self.delete_queryset(request, User.objects.filter(pk=obj.pk))
+
+    def delete_queryset(self, request: HttpRequest, queryset: Any) -> None:
+        # First nobody can sign in as them, and no schedule of theirs starts anything.
+        User.objects.filter(pk__in=queryset.values("pk")).update(is_active=False)
+        delete_gradually(User.objects.filter(pk__in=list(queryset.values_list("pk", flat=True))))
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         # A superuser may delete people with all that is theirs, also what may not be deleted alone.

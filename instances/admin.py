@@ -80,6 +80,10 @@ class ReadOnlyAdmin(admin.ModelAdmin):
 class WithHistoryAdmin(OwnedAdmin):
     """Objects whose history goes with them when they are deleted."""
 
+    def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
+        # Not in one transaction, which would be as long as the history.
+        return self._delete_view(request, object_id, extra_context)  # type: ignore[attr-defined]  # not in the stubs
+
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         # History and brands go along, though they may not be deleted alone.
         objects, counts, missing, protected = super().get_deleted_objects(objs, request)

@@ -14,6 +14,7 @@ from django.db.models import QuerySet
 ROOT = Path(__file__).resolve().parent.parent
 # Steps that only workers do, under a lease or by a tick, and what every call does by the way: the system acts.
 SYSTEM = {
+    "amchelper/bulk.py": "writes what services decided, which take the actor",
     "amchelper/queue.py": "sends messages, which change nothing by themselves",
     "instances/services/amazon.py": "keeps what Amazon said about a login, for every caller",
     "instances/services/mapping_changes.py::sweep": "the nightly clean-up",

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID
 
 from django.conf import settings
@@ -27,6 +28,15 @@ class Removal:
     results: int = 0
     orphaned: int = 0
     bytes: int = 0
+
+
+class _Stored(NamedTuple):
+    """An execution with files."""
+
+    pk: UUID
+    csv_file: str
+    parquet_file: str
+    finished_at: datetime | None
 
 
 def remove_old_results(now: datetime, *, dry_run: bool = False) -> Removal:
@@ -53,16 +63,17 @@ def remove_old_results(now: datetime, *, dry_run: bool = False) -> Removal:
     return Removal(results, orphaned, total)
 
 
-def _expired(now: datetime) -> Iterator[Execution]:
+def _expired(now: datetime) -> Iterator[_Stored]:
     """Return the executions whose result has to go, going from the newest to the oldest."""
     with_files = (
         Execution.objects.exclude(Q(csv_file="") & Q(parquet_file=""))
-        .only("pk", "csv_file", "parquet_file", "finished_at")
         .order_by("-finished_at", "-pk")
+        .values_list("pk", "csv_file", "parquet_file", "finished_at")
     )
     days, limit = settings.RESULT_RETENTION_DAYS, settings.RESULT_STORAGE_BYTES
     kept = 0
-    for execution in with_files.iterator(chunk_size=_BATCH):
+    # Not with a cursor that stays open: SQLite refuses to write on top of a reading that others have written after.
+    for execution in map(_Stored._make, list(with_files)):
         ended_at = execution.finished_at or now
         if days > 0 and ended_at < now - timedelta(days=days):
             yield execution
@@ -72,7 +83,7 @@ def _expired(now: datetime) -> Iterator[Execution]:
             yield execution
 
 
-def _remove(execution: Execution, now: datetime) -> None:
+def _remove(execution: _Stored, now: datetime) -> None:
     """Take a result away: first from the row, so that no page offers what is gone, then from the storage."""
     names = execution.csv_file, execution.parquet_file
     is_taken = Execution.objects.filter(pk=execution.pk, csv_file=names[0], parquet_file=names[1]).update(
@@ -83,7 +94,7 @@ def _remove(execution: Execution, now: datetime) -> None:
         remove_files(*names)
 
 
-def _size(execution: Execution) -> int:
+def _size(execution: _Stored) -> int:
     return size_of(execution.csv_file) + size_of(execution.parquet_file)
 
 

@@ -13,10 +13,11 @@ from django.db import IntegrityError, transaction
 
 from amc_facts.timing import ATTRIBUTION_DAYS
 from amchelper.access import pk_of
+from amchelper.bulk import delete_gradually
 from amchelper.models import User
 from amchelper.words import counted
 from instances.errors import InstanceConnectionError, InvalidInstanceConfiguration, StaleInstanceError
-from instances.models import AMCAccount, AMCInstance, Event, HealthCheck, HealthCheckBatch
+from instances.models import AMCAccount, AMCInstance, Event, HealthCheck, HealthCheckBatch, Status
 from instances.services.brands import clean_names, replace_brands
 from instances.services.configuration import invalidate_configuration
 from instances.services.connection_test import ConnectionTest, run_connection_test
@@ -185,10 +186,16 @@ def delete_impact(instance: AMCInstance) -> list[str]:
 
 
 def delete(*, instance: AMCInstance, actor: User | None) -> None:
-    """Delete here what belongs to the instance; at Amazon nothing changes."""
+    """Delete here what belongs to the instance; at Amazon nothing changes.
+
+    It is disabled first and goes last: while much history goes, nothing adds to it, and one that dies half way leaves
+    an instance that can be deleted again.
+    """
+    rows = AMCInstance.objects.filter(pk=instance.pk)
     with transaction.atomic():
+        rows.update(is_active=False, status=Status.INACTIVE)
         invalidate_configuration([instance.pk])
-        AMCInstance.objects.filter(pk=instance.pk).delete()
+    delete_gradually(rows)
     logger.info("instance deleted instance=%s actor=%s", instance.pk, pk_of(actor))
 
 

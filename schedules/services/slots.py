@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 # Schedules that are read and decided together, outside any transaction.
 BATCH = 250
 # Slots per transaction: short enough that no page waits for the tick on SQLite.
-MAX_STORED = 500
+MAX_STORED = 250
 # A slot that is found this late is on time; later it was missed.
 ON_TIME = dt.timedelta(minutes=10)
 # What "run all" may start at once, and how many rows tell about slots that never ran.

@@ -50,7 +50,7 @@ logger = logging.getLogger(__name__)
 # Slots that a worker holds together.
 BATCH = 250
 # Slots per transaction, with their runs: short enough that no page waits for the tick on SQLite.
-MAX_STORED = 100
+MAX_STORED = 50
 # A slot that could not be started for a reason of ours is given up after this long.
 GIVE_UP_AFTER = dt.timedelta(hours=1)
 # Each shorter than the leases' CLOCK_SKEW_LIMIT: a time beyond that counts as due.

@@ -16,6 +16,7 @@ from django.http import Http404
 from django.utils import timezone
 
 from amchelper.access import get_to_edit, get_to_run, get_visible, pk_of
+from amchelper.bulk import delete_gradually
 from amchelper.models import User
 from amchelper.words import counted
 from instances.models import AMCInstance
@@ -144,10 +145,17 @@ def set_archived(template: InstanceTemplate, *, actor: User | None, archived: bo
 
 
 def delete_template(template: InstanceTemplate, *, actor: User | None) -> None:
-    """Delete a template with its versions and schedules; executions stay with their snapshot."""
+    """Delete a template with its versions and schedules; executions stay with their snapshot.
+
+    It is archived first and goes last, so that no schedule starts a run while much that belongs to it goes.
+    """
+    rows = InstanceTemplate.objects.filter(pk=template.pk)
+    with transaction.atomic():
+        rows.update(archived_at=timezone.now())
+        forget(template)
+    delete_gradually(rows)
     with transaction.atomic():
         forget(template)
-        template.delete()
     _log("deleted", template, actor)
 
 

@@ -42,6 +42,7 @@ from instances.services.health.probing import ProbeResult, probe
 from tests.base import LocalAmcTestCase
 from tests.factories import AccountFactory, ConnectionFactory, InstanceFactory
 from tests.messages import caught
+from tests.transactions import recorded_transactions
 
 
 class VerdictTests(LocalAmcTestCase):
@@ -600,6 +601,29 @@ class PruneTests(LocalAmcTestCase):
             history.prune(now=hour + timedelta(days=settings.HEALTH_HISTORY_DAYS, hours=hours, minutes=5))
         self.assertEqual(HealthCheck.objects.count(), 0)
         self.assertEqual(sum(rollup.healthy for rollup in HealthRollup.objects.all()), 4)
+
+    def test_no_transaction_is_long_however_much_is_old(self) -> None:
+        instances = [InstanceFactory.create(account=self.account) for _ in range(60)]
+        old = timezone.now().replace(minute=0) - timedelta(days=40)
+        moments = [old + timedelta(minutes=3 * number) for number in range(60)]
+        HealthCheck.objects.bulk_create(
+            HealthCheck(instance=instance, verdict="HEALTHY", checked_at=at)
+            for instance in instances
+            for at in moments
+        )
+        with recorded_transactions() as log:
+            self.assertEqual(history.prune(), 60 * 60)
+        self.assertEqual(sum(HealthRollup.objects.values_list("healthy", flat=True)), 60 * 60)
+        self.assertLessEqual(log.most_rows, 600)
+
+    def test_many_probes_are_stored_in_small_transactions(self) -> None:
+        instances = [InstanceFactory.create(account=self.account) for _ in range(600)]
+        claim = hold_batch([instance.pk for instance in instances], actor=None, trigger="list")
+        results = [ProbeResult(instance.pk, timezone.now(), Health.HEALTHY) for instance in instances]
+        with recorded_transactions() as log:
+            record_results(claim.row, results)
+        self.assertEqual(HealthCheck.objects.count(), 600)
+        self.assertLessEqual(log.most_rows, 500)
 
     def test_old_probes_become_hourly_summaries_once(self) -> None:
         instance = InstanceFactory.create(account=self.account)

@@ -78,7 +78,7 @@ class SlotClaimTests(ScheduleTestCase):
         with recorded_transactions() as log:
             self.assertEqual(claim_due(moment("2027-03-02 09:00")), 20)
         self.assertEqual(ScheduleSlot.objects.count(), 20 * 101)
-        self.assertLessEqual(log.most_rows, 600)
+        self.assertLessEqual(log.most_rows, 300)
 
     def test_a_plan_that_changed_since_it_was_decided_is_decided_again(self) -> None:
         schedule = self.schedule()

@@ -28,7 +28,7 @@ from django.db.models import (
 )
 from django.utils import timezone
 
-from amchelper.bulk import BATCH, batches, delete_in_batches, weighed
+from amchelper.bulk import batches, delete_in_batches, weighed
 from amchelper.models import User
 from instances.models import AMCInstance, Event, Health, HealthCheck, HealthCheckBatch, HealthRollup
 from instances.models.lifecycle import TRANSITIONS, event_of
@@ -36,8 +36,9 @@ from instances.services.health.probing import ProbeResult
 
 logger = logging.getLogger(__name__)
 
-# Probes stored per transaction, each with a change of its instance.
+# Probes per transaction: stored, each with a change of its instance, or summed up and removed.
 _PROBES_AT_A_TIME = 250
+_OLD_PROBES_AT_A_TIME = 500
 # What a probe was about: AMC ID and account. Another one is another instance.
 ProbedAs = tuple[str, UUID]
 
@@ -193,7 +194,7 @@ def _sum_up(probes: QuerySet[HealthCheck], hour: datetime) -> int:
     )
     summaries: list[dict[str, Any]] = [dict(row) for row in counts]
     removed = 0
-    for part in weighed(summaries, _probes_of, BATCH):
+    for part in weighed(summaries, _probes_of, _OLD_PROBES_AT_A_TIME):
         with transaction.atomic():
             # An hour is summed up once: what a second one that prunes has read meanwhile finds it there.
             HealthRollup.objects.bulk_create(
