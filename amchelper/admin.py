@@ -70,15 +70,6 @@ class UserAdmin(DjangoUserAdmin):
         rights = ",".join(f"{name}:{getattr(user, name)}" if name.startswith("is_") else name for name in changed)
         log_event(event, request, user=user, by=request.user.pk, rights=rights)
 
-    def delete_model(self, request: HttpRequest, obj: User) -> None:
-        log_event("user_deleted", request, user=obj, by=request.user.pk)
-        super().delete_model(request, obj)
-
-    def delete_queryset(self, request: HttpRequest, queryset: Any) -> None:
-        for user in queryset:
-            log_event("user_deleted", request, user=user, by=request.user.pk)
-        super().delete_queryset(request, queryset)
-
     def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
         # Not in one transaction, which would be as long as everything that is theirs.
         return self._delete_view(request, object_id, extra_context)  # type: ignore[attr-defined]  # not in the stubs
@@ -87,6 +78,8 @@ class UserAdmin(DjangoUserAdmin):
         self.delete_queryset(request, User.objects.filter(pk=obj.pk))
 
     def delete_queryset(self, request: HttpRequest, queryset: Any) -> None:
+        for user in queryset:
+            log_event("user_deleted", request, user=user, by=request.user.pk)
         # First nobody can sign in as them, and no schedule of theirs starts anything.
         User.objects.filter(pk__in=queryset.values("pk")).update(is_active=False)
         delete_gradually(User.objects.filter(pk__in=list(queryset.values_list("pk", flat=True))))
