@@ -90,7 +90,7 @@ def _remove(execution: _Stored, now: datetime) -> None:
         csv_file="", parquet_file="", result_removed_at=now
     )
     if is_taken:
-        ResultExport.objects.filter(execution=execution).delete()
+        ResultExport.objects.filter(execution=execution.pk).delete()
         remove_files(*names)
 
 
