@@ -17,6 +17,8 @@ from django.db import models, transaction
 from django.db.models import BooleanField, Case, ExpressionWrapper, F, Q
 from django.utils import timezone
 
+from amchelper.bulk import ROWS_WITH_TEXT, batches
+
 # Nothing is planned further ahead than this: a time beyond it was written by a clock that was wrong.
 CLOCK_SKEW_LIMIT = timedelta(hours=1)
 # A message that brought nothing for so long is taken for lost.
@@ -81,13 +83,16 @@ class LeasedQuerySet(models.QuerySet[M]):
         if not self.to_send(now).exists():
             # Without this every tick would take SQLite's write lock.
             return []
-        with transaction.atomic():
-            rows = self.due(now).order_by("next_step_at", "pk").select_for_update(skip_locked=True)
-            is_on_the_way = ExpressionWrapper(_on_the_way(now), output_field=BooleanField())
-            window = list(rows.values_list("pk", is_on_the_way)[:limit])
-            pks = [pk for pk, is_sent in window if not is_sent]
-            self.filter(pk__in=pks).update(sent_at=now)
-        return pks
+        is_on_the_way = ExpressionWrapper(_on_the_way(now), output_field=BooleanField())
+        window = self.due(now).order_by("next_step_at", "pk").values_list("pk", is_on_the_way)[:limit]
+        taken: list[Any] = []
+        for batch in batches([pk for pk, is_sent in window if not is_sent], ROWS_WITH_TEXT):
+            with transaction.atomic():
+                rows = self.filter(pk__in=batch).to_send(now).select_for_update(skip_locked=True)
+                pks = list(rows.values_list("pk", flat=True))
+                self.filter(pk__in=pks).update(sent_at=now)
+            taken += pks
+        return taken
 
     def claim(self, pks: Iterable[Any], *, token: str, now: datetime, within: timedelta = timedelta()) -> Self:
         """Hold those of the rows that are due for a lease; returns the rows held now, by `token`.

@@ -76,7 +76,7 @@ class User(AbstractBaseUser, PermissionsMixin):
 class PendingMessageQuerySet(models.QuerySet["PendingMessage"]):
     """Marks by the message they stand for."""
 
-    def note(self, key: str, *, seconds: float) -> float | None:
+    def keep_waiting(self, key: str, *, seconds: float) -> float | None:
         """Note that a message waits for a worker; returns for how many seconds, None when an equal one waits already.
 
         Of several callers one is given a number: `seconds`, and more each time nobody took the message before.

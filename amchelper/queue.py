@@ -33,7 +33,7 @@ def send_task(name: str, *arguments: str, expires: float = EXPIRES_SECONDS) -> N
     task is to see. A queue that cannot be reached is logged and no more: the rows are the truth.
     """
     key = " ".join((name, *arguments))
-    seconds = PendingMessage.objects.note(key, seconds=expires)
+    seconds = PendingMessage.objects.keep_waiting(key, seconds=expires)
     if seconds is None:
         return
     if not _publish(name, arguments, expires=seconds, headers={_HEADER: key}):
