@@ -17,6 +17,7 @@ from amchelper.downloads import download_response
 from amchelper.exceptions import AmcHelperError
 from amchelper.htmx import HtmxHttpRequest, render_page, wants_fragment
 from amchelper.http import Breadcrumbs, breadcrumbs
+from amchelper.security_events import log_event
 from executions.forms import ExecutionFilter, ResultQuery, RunAgainForm
 from executions.models import Execution, ExecutionStatus, ExportFormat
 from executions.presenters.exports import export_context
@@ -137,9 +138,11 @@ def execution_download(request: HtmxHttpRequest, pk: UUID, kind: str) -> HttpRes
     if kind not in DOWNLOAD_KINDS:
         raise Http404(_NO_FORMAT)
     try:
-        return download_response(open_download(execution, kind, actor=request.user))
+        download = open_download(execution, kind)
     except AmcHelperError as error:
         return _back_to(request, execution, error)
+    log_event("exported", request, user=request.user, what="result", execution=execution.pk, kind=kind)
+    return download_response(download)
 
 
 @require_GET
@@ -171,9 +174,12 @@ def export_create(request: HtmxHttpRequest, pk: UUID, kind: str) -> HttpResponse
 def export_download(request: HtmxHttpRequest, pk: UUID) -> HttpResponseBase:
     export = get_export(request.user, pk)
     try:
-        return download_response(open_export(export, actor=request.user))
+        download = open_export(export)
     except AmcHelperError as error:
         return _back_to(request, export.execution, error)
+    kind = export.format.lower()
+    log_event("exported", request, user=request.user, what="result", execution=export.execution_id, kind=kind)
+    return download_response(download)
 
 
 @require_POST

@@ -10,10 +10,8 @@ from typing import BinaryIO
 
 from django.utils.text import slugify
 
-from amchelper.access import pk_of
 from amchelper.disk import temporary_root
 from amchelper.downloads import CSV, Download, begin_download
-from amchelper.models import User
 from executions.errors import DiskFullError
 from executions.models import Execution, ExportFormat, ResultExport
 from executions.results.errors import ResultError, ResultGoneError
@@ -34,17 +32,15 @@ _IN_THE_BACKGROUND = (
 )
 
 
-def open_download(execution: Execution, kind: str, *, actor: User) -> Download:
+def open_download(execution: Execution, kind: str) -> Download:
     """Return a result as a file of a kind of DOWNLOAD_KINDS.
 
     Raises ResultError for what cannot be read or made at once, DiskFullError, and NoPlaceError for one too many.
     """
-    download = begin_download(lambda: DOWNLOAD_KINDS[kind](execution, _base_name(execution)))
-    _log(execution, kind, actor)
-    return download
+    return begin_download(lambda: DOWNLOAD_KINDS[kind](execution, _base_name(execution)))
 
 
-def open_export(export: ResultExport, *, actor: User) -> Download:
+def open_export(export: ResultExport) -> Download:
     """Return the file of an export; raises ResultError when there is none (yet), NoPlaceError for one too many."""
     execution = export.execution
 
@@ -53,13 +49,7 @@ def open_export(export: ResultExport, *, actor: User) -> Download:
             raise ResultError("This file is not ready, or no longer kept. Ask for it again on this page.")
         return Download.of_file(f"{_base_name(execution)}.xlsx", _XLSX, result_storage().open(export.file))
 
-    download = begin_download(open_file)
-    _log(execution, export.format.lower(), actor)
-    return download
-
-
-def _log(execution: Execution, kind: str, actor: User) -> None:
-    logger.info("result downloaded execution=%s format=%s actor=%s", execution.pk, kind, pk_of(actor))
+    return begin_download(open_file)
 
 
 def _original(execution: Execution, name: str) -> Download:

@@ -9,12 +9,12 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from itertools import islice
+from typing import NamedTuple
 
 from django.db.models import Count
 
 from amchelper.access import pk_of
-from amchelper.bulk import BATCH
 from amchelper.exceptions import InvalidStateError
 from amchelper.models import User
 from amchelper.spreadsheets import guard
@@ -31,6 +31,8 @@ STALE = "The mappings have changed since this was shown. Nothing was replaced: l
 BRAND_GONE = (
     "A brand of these rows was removed from the instance meanwhile. Nothing was saved; load the page again."
 )
+# Of an export: each piece goes through the web server alone.
+LINES_AT_ONCE = 2_000
 _EXPORT_COLUMNS = ("brand", *(name for name in COLUMNS if name != "brand"))
 
 
@@ -263,30 +265,23 @@ def count_by_brand(instance: AMCInstance) -> list[BrandCounts]:
 
 
 def export_rows(instance: AMCInstance, brand: InstanceBrand | None = None) -> Iterator[str]:
-    """Return a CSV file in pieces; `parse_file` reads it back as it was, and no cell is a formula.
+    """Return a CSV file in pieces of many lines; `parse_file` reads it back as it was, and no cell is a formula.
 
     IDs of campaigns are plain digits, which other programs read; a spreadsheet has to be told that they are text.
     """
-    mappings = mappings_of(instance, brand)
+    lines = _export_lines(mappings_of(instance, brand))
+    while piece := "".join(islice(lines, LINES_AT_ONCE)):
+        yield piece
+
+
+def _export_lines(mappings: Mappings) -> Iterator[str]:
     yield _csv_line(_EXPORT_COLUMNS)
-    for asins in _pages(mappings.asins, "brand__name", "asin"):
-        yield "".join(_csv_line([guard(name), guard(asin), "", ""]) for _, name, asin in asins)
-    for campaigns in _pages(mappings.campaigns, "brand__name", "kind", "value"):
-        yield "".join(
-            _csv_line([guard(name), "", *((value, "") if kind == MappingKind.CAMPAIGN_ID else ("", guard(value)))])
-            for _, name, kind, value in campaigns
-        )
-
-
-def _pages(rows: Any, *fields: str) -> Iterator[list[tuple[Any, ...]]]:
-    """Return key and fields of rows in stored order, some thousands at a time.
-
-    No statement stays open while a slow reader takes what the one before has found.
-    """
-    last = 0
-    while page := list(rows.filter(pk__gt=last).order_by("pk").values_list("pk", *fields)[:BATCH]):
-        yield page
-        last = page[-1][0]
+    # One statement each: rows of one moment, whatever changes while a reader takes its time.
+    for name, asin in mappings.asins.values_list("brand__name", "asin").iterator():
+        yield _csv_line([guard(name), guard(asin), "", ""])
+    for name, kind, value in mappings.campaigns.values_list("brand__name", "kind", "value").iterator():
+        cells = (value, "") if kind == MappingKind.CAMPAIGN_ID else ("", guard(value))
+        yield _csv_line([guard(name), "", *cells])
 
 
 def _logged(instance: AMCInstance, actor: User | None, changes: Changes) -> Changes:

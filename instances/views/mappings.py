@@ -123,15 +123,15 @@ def mapping_remove(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
 @require_GET
 def mapping_export(request: HtmxHttpRequest, pk: UUID) -> HttpResponseBase:
     instance = get_instance(request.user, pk)
-    log_event("exported", request, user=request.user, what="mappings", instance=instance.pk)
     # The mark tells spreadsheets that this is UTF-8.
     chunks = (part.encode() for parts in ([BYTE_ORDER_MARK], services.export_rows(instance)) for part in parts)
     try:
-        name = f"mappings-{instance.instance_id}.csv"
-        return download_response(begin_download(lambda: Download(name, CSV, chunks, chunks)))
+        download = begin_download(lambda: Download(f"mappings-{instance.instance_id}.csv", CSV, chunks, chunks))
     except AmcHelperError as error:
         messages.error(request, error.message)
         return redirect_page(request, "instances:mapping-list", instance.pk)
+    log_event("exported", request, user=request.user, what="mappings", instance=instance.pk)
+    return download_response(download)
 
 
 def _form(request: HtmxHttpRequest, instance: AMCInstance, form: MappingForm, **extra: Any) -> HttpResponse:

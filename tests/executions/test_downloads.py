@@ -50,7 +50,7 @@ class DownloadTests(ExecutionTestCase):
     def test_given_up_half_way(self) -> None:
         for kind in DOWNLOAD_KINDS:
             with self.subTest(kind):
-                download = open_download(self.execution, kind, actor=self.alice)
+                download = open_download(self.execution, kind)
                 next(download)
                 self.assertTrue(open_files() or list(temporary_root().glob("*")))
                 download.close()
@@ -59,25 +59,25 @@ class DownloadTests(ExecutionTestCase):
     def test_given_up_before_the_first_byte(self) -> None:
         for kind in DOWNLOAD_KINDS:
             with self.subTest(kind):
-                open_download(self.execution, kind, actor=self.alice).close()
+                open_download(self.execution, kind).close()
                 self.assert_nothing_is_held()
 
     def test_never_sent(self) -> None:
         for kind in DOWNLOAD_KINDS:
             with self.subTest(kind):
-                open_download(self.execution, kind, actor=self.alice)
+                open_download(self.execution, kind)
                 self.assert_nothing_is_held()
 
     def test_closed_twice_gives_one_place_back(self) -> None:
-        with closing(open_download(self.execution, "csv", actor=self.alice)):
-            open_download(self.execution, "parquet", actor=self.alice).close()
+        with closing(open_download(self.execution, "csv")):
+            open_download(self.execution, "parquet").close()
             self.assertEqual(PLACES.taken, 1)
         self.assert_nothing_is_held()
 
     def test_one_too_many_is_told_and_pages_go_on(self) -> None:
         with (
             override_settings(DOWNLOADS_PER_PROCESS=1),
-            closing(open_download(self.execution, "csv", actor=self.alice)) as first,
+            closing(open_download(self.execution, "csv")) as first,
         ):
             next(first)
             answer = self.get("parquet", follow=True)
@@ -99,8 +99,9 @@ class DownloadTests(ExecutionTestCase):
         self.assert_nothing_is_held()
 
     def test_every_download_is_logged_with_who_took_it(self) -> None:
-        with self.assertLogs("executions.services.downloads", "INFO") as logged:
-            b"".join(self.get("csv").streaming_content)
-        self.assertIn(
-            f"result downloaded execution={self.execution.pk} format=csv actor={self.alice.pk}", logged.output[0]
-        )
+        for kind in DOWNLOAD_KINDS:
+            with self.subTest(kind), self.assertLogs("amchelper.security_events", "INFO") as logged:
+                b"".join(self.get(kind).streaming_content)
+            who, what = f"event=exported user={self.alice.pk}", f"execution={self.execution.pk} kind={kind}"
+            self.assertIn(who, logged.output[0])
+            self.assertIn(what, logged.output[0])
