@@ -25,11 +25,14 @@ from tests.load.site import Site, running_site
 ROWS = 1_000_000
 CLIENTS = 8
 MAX_PAGE_SECONDS = 1.0
+# On a machine that does something else too, a page may take this many times what it took before the clients came.
+MAX_PAGE_RATIO = 3.0
+_PAGES_BEFORE = 50
 # Of a core, in the seconds after all readers have left.
 MAX_IDLE_SHARE = 0.2
 _IDLE_SECONDS = 5.0
-# Longer than the web server waits for a reader that takes nothing.
-_STALL_SECONDS = 70.0
+# The web server waits a minute for a reader that takes nothing, counted from when its buffers are full.
+_MAX_STALL_SECONDS = 300.0
 _TICK = os.sysconf("SC_CLK_TCK")
 
 _SETUP = """
@@ -53,6 +56,7 @@ class Figures:
 
     problems: list[str] = field(default_factory=list)
     pages: list[float] = field(default_factory=list)
+    pages_before: list[float] = field(default_factory=list)
     made_seconds: float = 0.0
     bytes: int = 0
     idle_share: float = 0.0
@@ -65,9 +69,10 @@ class Figures:
 
 def run() -> int:
     """Run the large form; returns 1 when something did not hold."""
-    figures = exports_under_load(ROWS, stall_seconds=_STALL_SECONDS)
-    slowest = max(figures.pages)
-    figures.expect(slowest <= MAX_PAGE_SECONDS, f"a page took {slowest:.2f} s")
+    figures = exports_under_load(ROWS, is_whole=True)
+    slowest, before = max(figures.pages), max(figures.pages_before)
+    target = max(MAX_PAGE_SECONDS, MAX_PAGE_RATIO * before)
+    figures.expect(slowest <= target, f"a page took {slowest:.2f} s")
     figures.expect(figures.idle_share <= MAX_IDLE_SHARE, f"{figures.idle_share:.2f} cores worked for nobody")
     median = sorted(figures.pages)[len(figures.pages) // 2]
     say(
@@ -76,7 +81,7 @@ def run() -> int:
     )
     say(
         f"{len(figures.pages)} other pages meanwhile: median {median * 1000:.0f} ms, slowest {slowest * 1000:.0f} ms"
-        f" (target <= {MAX_PAGE_SECONDS * 1000:.0f} ms)"
+        f" (target <= {target * 1000:.0f} ms; before {before * 1000:.0f} ms)"
     )
     say(f"after all had left: {figures.idle_share:.2f} cores at work (target <= {MAX_IDLE_SHARE})")
     for problem in figures.problems:
@@ -84,16 +89,17 @@ def run() -> int:
     return int(bool(figures.problems))
 
 
-def exports_under_load(rows: int, *, stall_seconds: float = 0.0, **environment: str) -> Figures:
-    """Ask, leave, stand still and give up on a result of so many rows."""
+def exports_under_load(rows: int, *, is_whole: bool = False) -> Figures:
+    """Ask, leave, stand still and give up on a result of so many rows; `is_whole` waits until readers are dropped."""
     figures = Figures()
-    with running_site(_SETUP.format(rows=rows), "web", "worker", **environment) as (site, said):
+    with running_site(_SETUP.format(rows=rows), "web", "worker") as (site, said):
         found = re.search(r"run (\S+) session (\S+)", said)
         assert found is not None, said
         clients = Clients(site, run_pk=found[1], session=found[2])
+        figures.pages_before = [page_seconds(site) for _ in range(_PAGES_BEFORE if is_whole else 1)]
         with watched(site, figures):
             clients.ask_and_leave()
-            clients.stand_still(stall_seconds, figures)
+            clients.stand_still(_MAX_STALL_SECONDS if is_whole else 0.0, figures)
             figures.made_seconds = clients.wait_until_ready()
         figures.idle_share = idle_share(site)
         figures.bytes = clients.take_file(rows, figures)
@@ -122,18 +128,19 @@ class Clients:
             self._send(method, path).close()
 
     def stand_still(self, seconds: float, figures: Figures) -> None:
-        """Ask for the CSV and read nothing; those that stay for long are sent away."""
+        """Ask for the CSV and read nothing: after a while others must get a file all the same."""
         readers = [self._send("GET", "download/spreadsheet/") for _ in range(CLIENTS)]
-        time.sleep(seconds)
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and not self._gets_file():
+            time.sleep(1)
         if seconds:
-            answer = self._get("download/parquet/", stream=True)
-            with closing(answer):
-                figures.expect(
-                    "parquet" in answer.headers["Content-Type"],
-                    "readers that stand still keep others from reading",
-                )
+            figures.expect(self._gets_file(), f"readers that stand still kept others out for {seconds:.0f} s")
         for reader in readers:
             reader.close()
+
+    def _gets_file(self) -> bool:
+        with closing(self._get("download/parquet/", stream=True)) as answer:
+            return "parquet" in answer.headers["Content-Type"]
 
     def wait_until_ready(self) -> float:
         """Wait until the file is made, as the page does; returns the seconds since it was asked for."""
@@ -205,14 +212,12 @@ class Clients:
 
 @contextmanager
 def watched(site: Site, figures: Figures) -> Iterator[None]:
-    """Open the sign-in page again and again, each time as somebody new, and note how long it takes."""
+    """Open the sign-in page again and again, and note how long it takes."""
     is_over = threading.Event()
 
     def watch() -> None:
         while not is_over.wait(0.2):
-            began = time.perf_counter()
-            requests.get(f"{site.url}/accounts/login/", timeout=60).raise_for_status()
-            figures.pages.append(time.perf_counter() - began)
+            figures.pages.append(page_seconds(site))
 
     watcher = threading.Thread(target=watch)
     watcher.start()
@@ -221,6 +226,13 @@ def watched(site: Site, figures: Figures) -> Iterator[None]:
     finally:
         is_over.set()
         watcher.join()
+
+
+def page_seconds(site: Site) -> float:
+    """Open the sign-in page as somebody new and return how long it took."""
+    began = time.perf_counter()
+    requests.get(f"{site.url}/accounts/login/", timeout=60).raise_for_status()
+    return time.perf_counter() - began
 
 
 def idle_share(site: Site) -> float:
