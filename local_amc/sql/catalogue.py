@@ -24,7 +24,6 @@ class Readable:
     columns: Mapping[str, Column]
     time_column: str | None
     place: str
-    is_audience: bool = False
     is_uploaded: bool = False
     is_in_sandbox: bool = True
 
@@ -67,10 +66,9 @@ def _amazon() -> dict[str, Readable]:
         real = RETIRED_TABLES.get(name, name)
         table = TABLES[real]
         columns = {**table.columns, **RETIRED_COLUMNS.get(real, {})}
-        shared = (columns, table.time_column, f"{RAW}.{real}")
-        for readable, is_audience in ((name, False), (name + AUDIENCE_SUFFIX, True)):
+        for readable in (name, name + AUDIENCE_SUFFIX):
             tables[readable] = Readable(
-                readable, *shared, is_audience=is_audience, is_in_sandbox=table.is_in_sandbox
+                readable, columns, table.time_column, f"{RAW}.{real}", is_in_sandbox=table.is_in_sandbox
             )
     return tables
 

@@ -10,7 +10,6 @@ from sqlglot.optimizer.annotate_types import annotate_types
 
 from amc_facts import grammar
 from amc_facts.dialect import DIALECT
-from amc_facts.tables import NO_LITERALS
 from amc_facts.validation import family_of_type, name_faults, shape_faults, type_faults, window_faults
 from local_amc.sql import privacy, users
 from local_amc.sql.catalogue import Catalogue, Readable
@@ -84,8 +83,7 @@ def _compile(tree: exp.Query, run: Run, catalogue: Catalogue, source: Source, ru
     reject(shape_faults(tree), source)
     hoist_windows(tree)
     outputs = Lineage(catalogue, source, checks_literals=rules.controls_aggregation).of(tree)
-    is_checked = rules.controls_aggregation and not _is_audience(tables, outputs)
-    if is_checked:
+    if rules.controls_aggregation:
         _check_output(tree, tables, outputs, source)
     annotate_types(tree, schema=catalogue.mapping, dialect=DIALECT)
     reject(type_faults(tree, _family), source)
@@ -93,24 +91,13 @@ def _compile(tree: exp.Query, run: Run, catalogue: Catalogue, source: Source, ru
     scan(tree, run, catalogue)
     owner = next((table.name for table in tables if table.has_users), None)
     has_users = False
-    if is_checked and owner is not None:
+    if rules.controls_aggregation and owner is not None:
         tree, has_users = users.carry(tree)
     return Compiled(tree.sql(DIALECT, comments=False), outputs, owner if has_users else None)
 
 
 def _family(node: exp.Expr) -> str:
     return family_of_type(node.type)
-
-
-def _is_audience(tables: Sequence[Readable], outputs: Sequence[Output]) -> bool:
-    """Return whether a query makes an audience: it selects user_id from audience twins and uploads alone."""
-    owned = [table for table in tables if table.has_users]
-    protected = [output.name.lower() for output in outputs if output.threshold in NO_LITERALS]
-    return (
-        any(table.is_audience for table in owned)
-        and all(table.is_audience or table.is_uploaded for table in owned)
-        and protected == ["user_id"]
-    )
 
 
 def _check_output(tree: exp.Query, tables: Sequence[Readable], outputs: Sequence[Output], source: Source) -> None:

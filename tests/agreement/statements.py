@@ -137,6 +137,12 @@ REFUSED = [
     f"SELECT CASE WHEN clicks AS c, {TOTAL}",
     "SELECT MAX(user_id) AS u FROM dsp_clicks",
     "SELECT user_id, COUNT(*) AS c FROM dsp_clicks GROUP BY 1",
+    "SELECT user_id, COUNT(*) AS c FROM dsp_clicks_for_audiences GROUP BY 1",
+    "SELECT MAX(user_id) AS user_id FROM dsp_clicks_for_audiences",
+    "SELECT CONCAT(user_id, '') AS user_id FROM dsp_clicks_for_audiences GROUP BY 1",
+    "WITH a AS (SELECT CAST(user_id AS VARCHAR) AS u FROM dsp_clicks_for_audiences) "
+    "SELECT u, COUNT(*) AS c FROM a GROUP BY 1",
+    "SELECT COLLECT(user_id) AS u FROM dsp_clicks_for_audiences",
     f"{CLICKS} WHERE user_id = 'x'",
     f"{CLICKS} WHERE postal_code IN ('12345', '23456')",
     "SELECT SUM(COUNT(*)) AS c FROM dsp_clicks",
@@ -161,6 +167,7 @@ REFUSED = [
     "SELECT 'a\0b' AS a",
 ]  # fmt: skip
 ACCEPTED = [
+    "SELECT campaign, COUNT(DISTINCT user_id) AS users FROM dsp_clicks_for_audiences GROUP BY 1",
     "SELECT campaign, SUM(impressions) FILTER (WHERE iso_country_code = 'US') AS i FROM dsp_impressions GROUP BY 1",
     "SELECT COUNT(*) FILTER (WHERE impressions > 0) AS c FROM dsp_impressions",
     "SELECT campaign, COLLECT(site) FILTER (WHERE site IS NOT NULL) AS l FROM dsp_clicks GROUP BY 1",
@@ -231,6 +238,8 @@ EXCEPTIONS = {
     "SELECT campaign FROM dsp_impressions UNION ALL SELECT campaign FROM dsp_clicks": "no-aggregate",
     "SELECT campaign, SUM(impressions) OVER () AS i FROM dsp_impressions": "no-aggregate",
     "SELECT user_id FROM dsp_clicks GROUP BY 1": "audience-query",
+    "SELECT user_id FROM dsp_clicks_for_audiences": "audience-query",
+    "SELECT campaign FROM dsp_clicks_for_audiences": "no-aggregate",
 }
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from local_amc.runs.uploads import check_upload, table_of
 from local_amc.sql.catalogue import build
 from local_amc.sql.compiler import Compiled, Rules, compile_query
 from local_amc.sql.functions import Run
@@ -110,7 +111,12 @@ NEVER = [
     "SELECT ARRAY_TO_STRING(COLLECT(DISTINCT user_id), ',') AS u FROM dsp_impressions",
     "SELECT GREATEST(MAX(user_id), MIN(user_id)) AS u FROM dsp_impressions",
     "SELECT campaign AS user_id, device_id AS d, COUNT(*) AS c FROM dsp_impressions_for_audiences GROUP BY 1, 2",
+    "SELECT user_id FROM dsp_impressions_for_audiences",
+    "SELECT user_id, campaign FROM dsp_impressions_for_audiences",
     "SELECT user_id, city_name FROM dsp_impressions_for_audiences",
+    "SELECT CAST(user_id AS VARCHAR) AS user_id FROM dsp_impressions_for_audiences",
+    "WITH a AS (SELECT user_id FROM dsp_impressions_for_audiences) SELECT user_id FROM a",
+    "SELECT MAX(user_id) AS user_id FROM dsp_impressions_for_audiences",
     "SELECT a.user_id FROM dsp_impressions_for_audiences a JOIN dsp_clicks b ON a.user_id = b.user_id",
 ]
 COUNTED = "SELECT COUNT(*) AS c FROM dsp_impressions WHERE "
@@ -200,9 +206,16 @@ class TestLineage:
         contains = "ARRAY_CONTAINS(CUSTOM_PARAMETER('cities'), city_name)"
         assert "compared with a literal" in amc.refusal(COUNTED + contains, definitions=many)
 
-    def test_audience_queries_select_users_from_audience_tables(self, amc: Amc) -> None:
-        assert amc.query("SELECT user_id FROM dsp_impressions_for_audiences WHERE impressions > 0").rows
+    def test_reports_read_audience_tables_and_count_their_users(self, amc: Amc) -> None:
         assert amc.query("SELECT COUNT(DISTINCT user_id) AS c FROM dsp_impressions_for_audiences").rows
+        joined = "SELECT a.campaign, COUNT(*) AS c FROM dsp_impressions_for_audiences a JOIN dsp_clicks b " \
+                 "ON a.user_id = b.user_id GROUP BY 1"  # fmt: skip
+        assert amc.refusal(joined) == ""
+
+    def test_users_of_uploaded_tables_are_not_in_the_output_either(self, amc: Amc) -> None:
+        table = table_of(check_upload({"name": "crm", "columns": ["user_id", "score"]}))
+        sql = "SELECT user_id FROM crm GROUP BY 1"
+        assert "cannot be in the output" in amc.refusal(sql, uploads=[table])
 
     def test_kinds_of_output_columns(self, amc: Amc) -> None:
         found = amc.query(

@@ -127,3 +127,18 @@ class Sensitivity(LineageFold[BaseColumn | None]):
 
     def of_base(self, base: BaseColumn, node: exp.Column | None) -> BaseColumn | None:
         return base
+
+
+def is_list_of_users(query: Query) -> bool:
+    """Return whether the output is user_id as it stands in a table and nothing else, as where an audience is made."""
+    outputs = query.outputs(query.root)
+    if outputs is None or [output.name for output in outputs] != ["user_id"]:
+        return False
+    sensitivity = Sensitivity(query)
+    causes = [sensitivity.of_item(item) for item in outputs[0].items if _is_plain(item)]
+    is_user_id = [cause is not None and cause.column.name == "user_id" for cause in causes]
+    return len(causes) == len(outputs[0].items) and all(is_user_id)
+
+
+def _is_plain(item: Item) -> bool:
+    return item.expression is None or isinstance(item.expression.unalias(), exp.Column)

@@ -88,7 +88,7 @@ def _enclosing_ctes(node: exp.Expr) -> Iterator[exp.CTE]:
 def _audience_table(query: Query, node: exp.Table, table: KnownTable, start: int, end: int) -> Finding:
     base = table.name.removesuffix(AUDIENCE_SUFFIX)
     fix = Fix(f"Use {base}", start, end, _renamed(query, node, table, base))
-    message = f"{table.name} is for creating audiences. A reporting run is refused; there the table is {base}."
+    message = f"{table.name} is for creating audiences; a report reads {base}."
     return query.source.finding("audience-table", "warning", message, start, end, fix)
 
 

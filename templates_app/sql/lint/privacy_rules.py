@@ -8,7 +8,7 @@ from sqlglot import exp
 
 from amc_facts.tables import AUDIENCE_SUFFIX, NEVER_IN_OUTPUT, NO_LITERALS
 from templates_app.sql.lint.findings import Finding
-from templates_app.sql.lint.lineage import Sensitivity
+from templates_app.sql.lint.lineage import Sensitivity, is_list_of_users
 from templates_app.sql.lint.query import BaseColumn, Item, Query, selects
 from templates_app.sql.lint.shape_rules import output_scopes
 
@@ -30,13 +30,11 @@ _COMPARISONS = (
 
 
 def user_level_output(query: Query) -> Iterator[Finding]:
-    """Refuse columns that single out users in the output."""
-    if query.is_audience:
-        return
-    if _returns_users_only(query):
+    """Refuse columns that single out users in the output; of a plain list of users only warn, for audiences."""
+    if is_list_of_users(query):
         message = (
-            "A list of user_id is an audience query. Reporting refuses it; to create an audience, read the "
-            f"tables that end in {AUDIENCE_SUFFIX}."
+            "A list of user_id makes an audience. A report never returns user_id and refuses this: count it, as in "
+            f"COUNT(DISTINCT user_id). To create an audience, read the tables that end in {AUDIENCE_SUFFIX}."
         )
         yield query.source.finding(
             "audience-query", "warning", message, *query.source.span(selects(query.root)[0])
@@ -54,11 +52,6 @@ def user_level_output(query: Query) -> Iterator[Finding]:
 
 def _is_raw_star(item: Item) -> bool:
     return item.expression is None and isinstance(item.origin, BaseColumn)
-
-
-def _returns_users_only(query: Query) -> bool:
-    outputs = query.outputs(query.root)
-    return outputs is not None and [output.name for output in outputs] == ["user_id"]
 
 
 def _forbidden_output(query: Query, item: Item, name: str, cause: BaseColumn) -> Finding:

@@ -102,12 +102,6 @@ class Query:
         return found
 
     @cached_property
-    def is_audience(self) -> bool:
-        """Whether the query reads the tables that only audience queries may read."""
-        known = (self.catalogue.find(name) for _, name in self.tables)
-        return any(table.is_audience for table in known if table)
-
-    @cached_property
     def reads_users(self) -> bool:
         """Whether the query reads a table whose rows belong to users."""
         known = (self.catalogue.find(name) for _, name in self.tables)

@@ -10,6 +10,7 @@ from sqlglot.optimizer.scope import Scope
 from amc_facts import grammar
 from amc_facts.validation import is_aggregate, is_windowed
 from templates_app.sql.lint.findings import Finding, Fix
+from templates_app.sql.lint.lineage import is_list_of_users
 from templates_app.sql.lint.query import Query, selects
 from templates_app.sql.lint.reading import quote_identifier
 
@@ -60,7 +61,7 @@ def _star_fix(query: Query, scope: Scope, projection: exp.Expr, start: int, end:
 
 def no_aggregate(query: Query) -> Iterator[Finding]:
     """Warn when users' rows are read but nothing is aggregated."""
-    if query.is_audience or not query.reads_users:
+    if is_list_of_users(query) or not query.reads_users:
         return
     if query.tree.find(exp.Group, exp.Distinct) or any(map(groups_rows, query.tree.walk())):
         return

@@ -136,14 +136,15 @@ def test_retired_column_is_a_warning() -> None:
     assert errors(sql) == []
 
 
-def test_audience_tables_are_a_warning_and_may_return_users() -> None:
+def test_audience_tables_are_a_warning_and_a_list_of_their_users_too() -> None:
     sql = "SELECT user_id FROM dsp_impressions_for_audiences WHERE campaign = 'x'"
     finding = only(sql, "audience-table")
     assert finding.level == "warning"
     assert fixed(sql, finding) == "SELECT user_id FROM dsp_impressions WHERE campaign = 'x'"
     qualified = "SELECT SUM(dsp_clicks_for_audiences.clicks) AS c FROM dsp_clicks_for_audiences"
     assert lint(fixed(qualified, only(qualified, "audience-table"))) == []
-    assert [f.rule for f in lint(sql)] == ["audience-table"]
+    assert [f.rule for f in lint(sql)] == ["audience-query", "audience-table"]
+    assert {f.level for f in lint(sql)} == {"warning"}
 
 
 def test_tables_without_advertisers_of_their_type_are_warnings() -> None:

@@ -33,6 +33,11 @@ def marked(sql: str, finding: Finding) -> str:
         "SELECT (SELECT MAX(user_id) FROM conversions) AS u, SUM(clicks) AS c FROM dsp_clicks",
         "WITH a(k) AS (SELECT request_tag FROM dsp_clicks)"
         " SELECT d.k, COUNT(1) AS c FROM (SELECT k FROM a) d GROUP BY 1",
+        "SELECT user_id, COUNT(1) AS c FROM dsp_clicks_for_audiences GROUP BY 1",
+        "SELECT MAX(user_id) AS user_id FROM dsp_clicks_for_audiences",
+        "SELECT CONCAT(user_id, '') AS user_id FROM dsp_clicks_for_audiences GROUP BY 1",
+        "WITH a AS (SELECT CAST(user_id AS VARCHAR) AS u FROM dsp_clicks_for_audiences)"
+        " SELECT u, COUNT(1) AS c FROM a GROUP BY 1",
     ],
 )
 def test_user_level_columns_never_reach_the_output(sql: str) -> None:
@@ -64,9 +69,19 @@ def test_counting_users_is_fine(sql: str) -> None:
     assert lint(sql) == []
 
 
-def test_a_list_of_users_alone_is_taken_for_an_audience_query() -> None:
-    sql = "SELECT DISTINCT user_id FROM conversions"
-    assert [(f.rule, f.level) for f in lint(sql)] == [("audience-query", "warning")]
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT DISTINCT user_id FROM conversions",
+        "WITH a AS (SELECT user_id FROM conversions) SELECT a.user_id FROM a",
+        "SELECT user_id FROM conversions UNION SELECT b.user_id FROM dsp_clicks b",
+    ],
+)
+def test_a_list_of_users_alone_is_taken_for_an_audience_query(sql: str) -> None:
+    [finding] = lint(sql)
+    assert (finding.rule, finding.level) == ("audience-query", "warning")
+    assert "A report never returns user_id" in finding.message
+    assert "COUNT(DISTINCT user_id)" in finding.message
 
 
 @pytest.mark.parametrize(
