@@ -28,6 +28,8 @@ from local_amc.server import LocalAmcServer
 CLIENT_ID = "amzn1.application-oa2-client.local"
 JUDGED_TIERS = ("usecase", "apidoc")
 JUDGED_CLASSES = ("runs", "retired-name", "needs-upload")
+# A report never returns user_id; published queries that do make audiences, and are refused rightly.
+_RETURNS_USERS = re.compile(r"Column 'user_id' has the aggregation threshold \w+ and cannot be in the output")
 _ROW = re.compile(r"\| (\S+\.sql) \| (\S+) \| ?([^|]*?) ?\|")
 _PARAMETER = re.compile(r"CUSTOM_PARAMETER\(\s*'([^']+)'\s*\)")
 _MISSING = re.compile(r"Object '([^']+)' not found")
@@ -58,6 +60,34 @@ class Outcome:
     state: str
     reason: str
     rows: int
+
+    @property
+    def is_right(self) -> bool:
+        """Return whether a query that has to run ran, or was refused because it returns user_id."""
+        return self.state == "SUCCEEDED" or returns_users(self.reason)
+
+
+def returns_users(reason: str) -> bool:
+    """Return whether a query was refused because it returns user_id."""
+    return _RETURNS_USERS.search(reason) is not None
+
+
+def missing_table(query: Published, reason: str) -> str:
+    """Return the uploaded table that a refused query lacks; empty when it lacks none."""
+    missing = _MISSING.search(reason) if query.kind == "needs-upload" else None
+    return missing[1] if missing else ""
+
+
+def wants_rows(query: Published, reason: str) -> bool:
+    """Return whether a refused query is documented for the sandbox, with aggregation controls off."""
+    return "sandbox" in query.name and "no aggregate" in reason
+
+
+def columns_to_upload(table: str, sql: str) -> list[str]:
+    """Return every name of a query that no column of another table can mean, and the users."""
+    known = {name for other in TABLES.values() if other.name in sql.lower() for name in other.columns}
+    words = set(_NAME.findall(sql.lower())) - known - set(_KEYWORDS.split()) - {table.lower(), *TABLES}
+    return sorted(words | {"user_id"})
 
 
 def corpus() -> list[Published]:
@@ -160,46 +190,41 @@ def outcomes(amc: LocalAmcServer, queries: list[Published]) -> Iterator[Outcome]
     shell = Shell(amc)
     for query in queries:
         state, reason, rows = shell.run(query.sql)
-        if query.kind == "needs-upload":
-            while missing := _MISSING.search(reason):
-                _upload(amc, missing[1], query.sql)
-                state, reason, rows = shell.run(query.sql)
-        if "sandbox" in query.name and "no aggregate" in reason:
-            # These are documented for the sandbox, with aggregation controls off.
+        while table := missing_table(query, reason):
+            columns = columns_to_upload(table, query.sql)
+            amc.control("POST", "tables", {"instance": "amclocalus1", "name": table, "columns": columns})
+            state, reason, rows = shell.run(query.sql)
+        if wants_rows(query, reason):
             state, reason, rows = shell.run(
                 query.sql, instance="amclocalsbx", requireSyntheticData=True, disableAggregationControls=True
             )
         yield Outcome(query, state, reason, max(0, len(rows) - 1))
 
 
-def _upload(amc: LocalAmcServer, table: str, sql: str) -> None:
-    """Upload a table with every name of the query that no other table can mean, and the users."""
-    known = {name for other in TABLES.values() if other.name in sql.lower() for name in other.columns}
-    words = set(_NAME.findall(sql.lower())) - known - set(_KEYWORDS.split()) - {table.lower(), *TABLES}
-    amc.control(
-        "POST", "tables", {"instance": "amclocalus1", "name": table, "columns": sorted(words | {"user_id"})}
-    )
-
-
 def summary(found: list[Outcome]) -> str:
     """Return the table: tier and class by outcome."""
     counts: dict[tuple[str, str], collections.Counter[str]] = collections.defaultdict(collections.Counter)
     for outcome in found:
-        label = (
-            "ran, with rows" if outcome.rows else "ran, empty" if outcome.state == "SUCCEEDED" else outcome.state
-        )
-        counts[outcome.query.name.split("-")[0], outcome.query.kind][label] += 1
+        counts[outcome.query.name.split("-")[0], outcome.query.kind][_label(outcome)] += 1
     labels = sorted({label for counter in counts.values() for label in counter})
     lines = [f"{'tier':8} {'class':13}" + "".join(f"{label:>16}" for label in labels)]
     for (tier, kind), counter in sorted(counts.items()):
         lines.append(f"{tier:8} {kind:13}" + "".join(f"{counter[label] or '':>16}" for label in labels))
     judged = [outcome for outcome in found if outcome.query.is_judged]
+    right = [outcome for outcome in judged if outcome.is_right]
     ran = [outcome for outcome in judged if outcome.state == "SUCCEEDED"]
     filled = [outcome for outcome in ran if outcome.rows]
     lines.append(
-        f"must run: {len(judged)}, ran: {len(ran)} ({len(ran) / max(1, len(judged)):.1%}), with rows: {len(filled)}"
+        f"must run: {len(judged)}, right: {len(right)} ({len(right) / max(1, len(judged)):.1%}), of these ran: "
+        f"{len(ran)}, refused as they return user_id: {len(right) - len(ran)}, with rows: {len(filled)}"
     )
     return "\n".join(lines)
+
+
+def _label(outcome: Outcome) -> str:
+    if outcome.state == "SUCCEEDED":
+        return "ran, with rows" if outcome.rows else "ran, empty"
+    return "returns user_id" if returns_users(outcome.reason) else outcome.state
 
 
 def main() -> int:
