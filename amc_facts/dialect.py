@@ -64,6 +64,8 @@ TYPE_NAMES = (
     "BOOLEAN", "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "DECIMAL(p, s)", "FLOAT", "REAL", "DOUBLE", "DATE",
     "TIMESTAMP", "CHAR", "VARCHAR", "BINARY",
 )  # fmt: skip
+DATE_UNITS = ("DAY", "WEEK", "MONTH", "QUARTER", "YEAR")
+INTERVAL_UNITS = ("SECOND", "MINUTE", "HOUR", *DATE_UNITS)
 _QUANTITY = re.compile(r"[+-]?\d+(\.\d+)?")
 _T = exp.DataType.Type
 _TYPES = frozenset(
@@ -109,6 +111,13 @@ _WORDS_OF: dict[type[exp.Expr], str] = {
     exp.AtTimeZone: "AT TIME ZONE", exp.Lock: "FOR UPDATE", exp.Connect: "CONNECT BY",
     exp.BitwiseLeftShift: "<<", exp.BitwiseRightShift: ">>",
 }  # fmt: skip
+
+
+def unwrap_any_value(tree: exp.Expr) -> None:
+    """Take away, in place, the IGNORE NULLS that the parser writes around ANY_VALUE, which skips them anyway."""
+    for node in list(tree.find_all(exp.IgnoreNulls)):
+        if isinstance(node.this, exp.AnyValue):
+            node.replace(node.this)
 
 
 class SqlFault(NamedTuple):
@@ -303,6 +312,16 @@ def _argument_fault(node: exp.Expr) -> SqlFault | None:
     literal = node.this if isinstance(node, exp.Interval) else None
     if isinstance(literal, exp.Literal) and not _QUANTITY.fullmatch(literal.name.strip()):
         return SqlFault("interval", f"Illegal interval literal '{literal.name}': a number is expected", node)
+    unit = interval_unit(node) if isinstance(node, exp.Interval) else ""
+    if unit and unit not in INTERVAL_UNITS:
+        message = f"Unknown unit {unit} of an interval: use one of {', '.join(INTERVAL_UNITS)}"
+        return SqlFault("interval", message, node)
     if isinstance(node, exp.Count) and node.this is None:
         return SqlFault("argument", "Invalid number of arguments to function 'COUNT'", node)
     return None
+
+
+def interval_unit(node: exp.Interval) -> str:
+    """Return the unit of an interval, such as DAY, whether it is written as DAY or DAYS; empty when it has none."""
+    unit = node.args.get("unit")
+    return unit.name.upper().removesuffix("S") if isinstance(unit, exp.Var) else ""

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
-from sqlglot import exp
-from sqlglot.optimizer.annotate_types import annotate_types
+from sqlglot import ErrorLevel, exp
 
 from amc_facts import grammar
 from amc_facts.dialect import DIALECT
 from amc_facts.validation import family_of_type, name_faults, shape_faults, type_faults, window_faults
-from local_amc.sql import privacy, users
+from local_amc.sql import patterns, privacy, users
 from local_amc.sql.catalogue import Catalogue, Readable
-from local_amc.sql.errors import Source, SqlRejectedError, SqlSyntaxError, reject
+from local_amc.sql.errors import Source, SqlError, SqlRejectedError, SqlSyntaxError, reject
 from local_amc.sql.functions import Run, rewrite
 from local_amc.sql.lineage import Lineage, Output
 from local_amc.sql.parsing import parse
 from local_amc.sql.resolution import resolve
 from local_amc.sql.scans import resolve_time_windows, scan, tables_read
-from local_amc.sql.types import repair
+from local_amc.sql.types import annotate_types, repair
 from local_amc.sql.windows import expand_windows, hoist_windows
+
+logger = logging.getLogger("local_amc")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,7 @@ class Compiled:
     sql: str
     outputs: Sequence[Output]
     table: str | None
+    needs_java_patterns: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +54,31 @@ USUAL = Rules()
 def compile_query(sql: str, run: Run, catalogue: Catalogue, rules: Rules = USUAL) -> Compiled:
     """Compile one AMC SQL statement; raises SqlSyntaxError and SqlRejectedError."""
     source = Source(sql)
-    try:
+    with _in_words(SqlRejectedError):
         return _compile(_parse(sql, source, rules), run, catalogue, source, rules)
-    except RecursionError as problem:
-        raise SqlRejectedError("The query is nested too deeply.") from problem
 
 
 def check_syntax(sql: str, rules: Rules = USUAL) -> None:
     """Check what AMC checks when SQL is sent, before any table is looked up; raises SqlSyntaxError."""
-    try:
+    with _in_words(SqlSyntaxError):
         _parse(sql, Source(sql), rules)
+
+
+@contextmanager
+def _in_words(error: type[SqlError]) -> Iterator[None]:
+    """Turn whatever the parser and the optimizer stumble over into a refusal that says what to do."""
+    try:
+        yield
+    except SqlError:
+        raise
     except RecursionError as problem:
-        raise SqlSyntaxError("The query is nested too deeply.") from problem
+        raise error("The query is nested too deeply: put inner parts into WITH.") from problem
+    except Exception as problem:
+        # A statement may be odd in more ways than we know; what is said of it must be of use to its author.
+        logger.exception("compiling failed")
+        raise error(
+            "The query is too unusual to be read here: write subqueries as WITH, and name every column."
+        ) from problem
 
 
 def _parse(sql: str, source: Source, rules: Rules) -> exp.Query:
@@ -85,7 +102,7 @@ def _compile(tree: exp.Query, run: Run, catalogue: Catalogue, source: Source, ru
     outputs = Lineage(catalogue, source, checks_literals=rules.controls_aggregation).of(tree)
     if rules.controls_aggregation:
         _check_output(tree, tables, outputs, source)
-    annotate_types(tree, schema=catalogue.mapping, dialect=DIALECT)
+    annotate_types(tree, catalogue.mapping)
     reject(type_faults(tree, _family), source)
     repair(tree)
     scan(tree, run, catalogue)
@@ -93,7 +110,9 @@ def _compile(tree: exp.Query, run: Run, catalogue: Catalogue, source: Source, ru
     has_users = False
     if rules.controls_aggregation and owner is not None:
         tree, has_users = users.carry(tree)
-    return Compiled(tree.sql(DIALECT, comments=False), outputs, owner if has_users else None)
+    # What the writer would say of the engine's limits is nothing for a log.
+    sql = tree.sql(DIALECT, comments=False, unsupported_level=ErrorLevel.IGNORE)
+    return Compiled(sql, outputs, owner if has_users else None, patterns.are_used(tree))
 
 
 def _family(node: exp.Expr) -> str:

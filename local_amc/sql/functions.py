@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +9,8 @@ from datetime import datetime
 from sqlglot import exp
 
 from amc_facts.calls import call_fault
-from local_amc.sql.errors import Source, reject
+from local_amc.sql import patterns
+from local_amc.sql.errors import Source, SqlRejectedError, reject
 from local_amc.sql.formats import format_call, varbinary_call
 from local_amc.sql.parameters import Declared, resolve
 
@@ -43,9 +43,6 @@ MACROS = (
     "cardinality_of(x) AS len(x)",
     "trunc_to(x, n) AS trunc(CAST(x AS DOUBLE) * power(10, n)) / power(10, n)",
 )
-# No regular expression of RE2 looks ahead; this one, too, never matches.
-_NEVER_MATCHES = r"[^\s\S]"
-_JAVA_REFERENCE = re.compile(r"\$(\d)")
 _RENAMED = {"cardinality": "cardinality_of", "array_remove": "array_remove_all", "str_to_map": "str_to_map_of"}
 
 
@@ -118,10 +115,16 @@ def _named_row(node: exp.Expr) -> exp.Expr:
 
 
 def _similar(node: exp.Expr, run: Run, source: Source) -> exp.Expr:
-    pattern = node.expression.copy()
-    if pattern.is_string and "(?!)" in pattern.name:
-        pattern = exp.Literal.string(pattern.name.replace("(?!)", _NEVER_MATCHES))
-    return exp.Anonymous(this="regexp_matches", expressions=[node.this.copy(), pattern])
+    return _pattern_call("regexp_matches", node, source, node.expression)
+
+
+def _pattern_call(
+    name: str, node: exp.Expr, source: Source, pattern: exp.Expr, replacement: exp.Expr | None = None
+) -> exp.Expr:
+    try:
+        return patterns.call(name, node.this, pattern, replacement)
+    except patterns.PatternError as problem:
+        raise SqlRejectedError(f"Invalid regular expression: {problem}", source.span_of(pattern)) from problem
 
 
 def _cast(node: exp.Expr, run: Run, source: Source) -> exp.Expr:
@@ -169,19 +172,25 @@ def _null_if_any(node: exp.Expr, run: Run, source: Source) -> exp.Expr:
 
 def _replace_all(node: exp.Expr, run: Run, source: Source) -> exp.Expr:
     replacement = node.args.get("replacement") or exp.Literal.string("")
-    if replacement.is_string:
-        replacement = exp.Literal.string(_JAVA_REFERENCE.sub(r"\\\1", replacement.name))
-    arguments = [node.this.copy(), node.expression.copy(), replacement.copy(), exp.Literal.string("g")]
-    return exp.Anonymous(this="regexp_replace", expressions=arguments)
+    return _pattern_call("regexp_replace", node, source, node.expression, replacement)
 
 
 def _substring_match(node: exp.Expr, run: Run, source: Source) -> exp.Expr:
-    return exp.Anonymous(this="regexp_substr", expressions=[node.this.copy(), node.expression.copy()])
+    return _pattern_call("regexp_substr", node, source, node.expression)
+
+
+def _split(node: exp.Expr, run: Run, source: Source) -> exp.Expr:
+    return _pattern_call("regexp_split", node, source, node.expression)
 
 
 def _now(node: exp.Expr, run: Run, source: Source) -> exp.Expr:
     moment = timestamp(run.now.replace(microsecond=0))
     return exp.cast(moment, "DATE") if isinstance(node, exp.CurrentDate) else moment
+
+
+def _uuid(node: exp.Expr, run: Run, source: Source) -> exp.Expr:
+    """A UUID is a text in AMC, and a type of its own in the engine."""
+    return exp.cast(node.copy(), "VARCHAR")
 
 
 def _format(node: exp.Expr, run: Run, source: Source) -> exp.Expr:
@@ -239,8 +248,10 @@ _RULES: dict[type[exp.Expr], _Rule] = {
     exp.Least: _null_if_any,
     exp.RegexpReplace: _replace_all,
     exp.RegexpSubstr: _substring_match,
+    exp.RegexpSplit: _split,
     exp.CurrentDate: _now,
     exp.CurrentTimestamp: _now,
+    exp.Uuid: _uuid,
     exp.Format: _format,
     exp.ArrayRemove: _remove,
     exp.StrToMap: _map,

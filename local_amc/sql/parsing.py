@@ -11,7 +11,7 @@ from sqlglot.tokenizer_core import Token, TokenType
 
 from amc_facts import grammar
 from amc_facts.characters import look_alikes, unsendable
-from amc_facts.dialect import DIALECT, STATEMENT_STARTS, faults, token_faults, unknown_calls
+from amc_facts.dialect import DIALECT, STATEMENT_STARTS, faults, token_faults, unknown_calls, unwrap_any_value
 from amc_facts.grammar import Unsupported
 from amc_facts.limits import MAX_SQL_BYTES
 from amc_facts.validation import literal_fault
@@ -42,6 +42,7 @@ def parse(sql: str) -> exp.Query:
     tree = trees[0].unnest() if len(trees) == 1 and isinstance(trees[0], exp.Subquery) else trees[0]
     if len(trees) != 1 or not isinstance(tree, exp.Select | exp.SetOperation):
         raise SqlSyntaxError("Exactly one SELECT statement is expected.")
+    unwrap_any_value(tree)
     for token in unknown_calls(tokens, tree):
         message = grammar.no_such_function(token.text.upper()).message
         raise SqlSyntaxError(message, source.span(token.start, token.end))

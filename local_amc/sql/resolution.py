@@ -21,6 +21,7 @@ _UNRESOLVED = re.compile(
 
 def resolve(tree: exp.Query, catalogue: Catalogue, source: Source) -> exp.Query:
     """Return the tree with every column's table named, in lower case as AMC's headers are; raises SqlRejectedError."""
+    _name_subqueries(tree)
     before = tree.copy()
     try:
         qualified = qualify(tree, schema=catalogue.mapping, dialect=DIALECT, quote_identifiers=True)
@@ -35,6 +36,16 @@ def resolve(tree: exp.Query, catalogue: Catalogue, source: Source) -> exp.Query:
             f"Column '{row.name}' not found in any table", source.span_of(columns[0] if columns else None)
         )
     return qualified
+
+
+def _name_subqueries(tree: exp.Query) -> None:
+    """Name output columns that are subqueries as the optimizer would: its GROUP BY 1 knows columns with names only."""
+    for select in tree.find_all(exp.Select):
+        for place, projection in enumerate(list(select.expressions)):
+            if isinstance(projection, exp.Subquery) and not projection.alias:
+                named = exp.Alias(alias=exp.to_identifier(f"_col_{place}"))
+                projection.replace(named)
+                named.set("this", projection)
 
 
 def _rejection(problem: OptimizeError, tree: exp.Query, catalogue: Catalogue, source: Source) -> SqlRejectedError:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -28,6 +29,14 @@ from local_amc.warehouse import Warehouse, connect
 from tests.shared_data import DATA, SEED
 
 INSTANCE = "amclocalus1"
+
+# Words of the engine, of the parser and of Python, which no analyst can act on.
+ENGINE_WORDS = re.compile(
+    r"DuckDB|Binder|Catalog|Parser|Conversion|Invalid Input|INTERNAL|Internal|Exception|Traceback|Error:|sqlglot|"
+    r"__users|_col_|data\.raw|LINE 1|struct_|STRUCT\(|TUPLE\(|MAP\(|list_|java_|regexp_matches|strpos|~~|TRY_CAST|UDF|"
+    r"BLOB|BIGINT\[|UBIGINT|HUGEINT|INT\d|BOOL\b|SQLNULL|_LITERAL|WITH TIME ZONE|explicit|candidate|[Mm]acro|lambda|"
+    r"template|source column|Unimplemented|UNNEST|QUANTILE|No function matches|too unusual"
+)
 
 _NOON = datetime.fromisoformat("2026-10-01T12:00:00")
 Rows = list[tuple[Any, ...]]

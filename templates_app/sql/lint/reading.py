@@ -12,7 +12,7 @@ from sqlglot.dialects.dialect import Dialect
 from sqlglot.errors import ParseError, SqlglotError, TokenError
 
 from amc_facts import grammar
-from amc_facts.dialect import AFTER_A_LIST, DIALECT
+from amc_facts.dialect import AFTER_A_LIST, DIALECT, unwrap_any_value
 from templates_app.sql.lint.findings import Finding, FindingLines, Fix, Level
 from templates_app.sql.lint.regions import ReadableSql, make_readable
 
@@ -133,7 +133,10 @@ def parse(source: LintSource) -> list[exp.Expr]:
         raise UnreadableError(too_deep(source)) from None
     if any(tree is not None and _is_too_deep(tree) for tree in trees):
         raise UnreadableError(too_deep(source))
-    return [tree for tree in trees if tree is not None and not isinstance(tree, exp.Semicolon)]
+    statements = [tree for tree in trees if tree is not None and not isinstance(tree, exp.Semicolon)]
+    for statement in statements:
+        unwrap_any_value(statement)
+    return statements
 
 
 def too_deep(source: LintSource) -> Finding:
