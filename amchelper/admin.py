@@ -1,23 +1,80 @@
-"""Users in the admin."""
+"""Users in the admin, and how every admin deletes: what goes is told by number, and goes as on the product's pages."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Iterable
+from typing import Any, ClassVar, cast
 
 from allauth.account.models import EmailAddress
 from django import forms
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
+from django.core.exceptions import PermissionDenied
 from django.db import transaction
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
-from amchelper.bulk import delete_gradually
+from amchelper.dependents import delete_with_dependents, impact_of
+from amchelper.exceptions import InvalidStateError
 from amchelper.models import User
 from amchelper.security_events import log_event
 
 # What decides who may what.
 _RIGHTS = {"email", "password", "is_active", "is_staff", "is_superuser", "groups", "user_permissions"}
+
+
+def actor_of(request: HttpRequest) -> User:
+    """Return who acts in the admin, which lets in nobody who is not signed in."""
+    return cast(User, request.user)
+
+
+class ReadOnlyAdmin(admin.ModelAdmin):
+    """History: to look at, not to change."""
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False  # rows are written by the product
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False  # what was found out is not edited
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False  # rows go with what they belong to, and pruning removes the old ones
+
+
+class DependentsAdmin(admin.ModelAdmin):
+    """Rows that others go with: the page tells them by kind and number, or why they cannot be deleted now."""
+
+    def get_deleted_objects(self, objs: Iterable[Any], request: HttpRequest) -> Any:
+        rows = self.model._default_manager.filter(pk__in=[obj.pk for obj in objs])
+        impact = impact_of(rows)
+        told: list[Any] = [f"{self.opts.verbose_name}: {obj}" for obj in objs]
+        counts = {self.opts.verbose_name_plural: len(told)}
+        counts |= {model._meta.verbose_name_plural: count for model, count in impact.counts.items()}
+        missing = {str(model._meta.verbose_name) for model in impact.counts if not self._may_take(request, model)}
+        return [*told, impact.consequences], counts, missing, impact.obstacles
+
+    def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
+        # Not in one transaction, which would be as long as everything that goes along.
+        return self._delete_view(request, object_id, extra_context)  # type: ignore[attr-defined]  # not in the stubs
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        self.delete_rows(request, self.model._default_manager.filter(pk=obj.pk))
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        self.delete_rows(request, queryset)
+
+    def delete_rows(self, request: HttpRequest, rows: QuerySet[Any]) -> None:
+        """Delete rows with all that goes with them; raises PermissionDenied with what came between since the page."""
+        try:
+            delete_with_dependents(rows, actor=actor_of(request))
+        except InvalidStateError as error:
+            raise PermissionDenied(error.message) from error
+
+    def _may_take(self, request: HttpRequest, model: type[Model]) -> bool:
+        """Return whether rows of a model may go along: history, which nobody deletes alone, does."""
+        own = self.admin_site._registry.get(model)
+        return own is None or isinstance(own, ReadOnlyAdmin) or own.has_delete_permission(request)
 
 
 class UserCreation(AdminUserCreationForm):
@@ -39,7 +96,7 @@ class UserChange(UserChangeForm):
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin):
+class UserAdmin(DependentsAdmin, DjangoUserAdmin):
     """Create, lock and find users; there is no public sign-up."""
 
     form = UserChange
@@ -64,27 +121,14 @@ class UserAdmin(DjangoUserAdmin):
                 EmailAddress.objects.filter(user=obj).delete()
         self._log(request, obj, form, "user_changed" if change else "user_created")
 
+    def delete_rows(self, request: HttpRequest, rows: QuerySet[Any]) -> None:
+        users = list(rows)
+        super().delete_rows(request, rows)
+        for user in users:
+            log_event("user_deleted", request, user=user, by=request.user.pk)
+
     @staticmethod
     def _log(request: HttpRequest, user: User, form: Any, event: str) -> None:
         changed = sorted(_RIGHTS & set(form.changed_data))
         rights = ",".join(f"{name}:{getattr(user, name)}" if name.startswith("is_") else name for name in changed)
         log_event(event, request, user=user, by=request.user.pk, rights=rights)
-
-    def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
-        # Not in one transaction, which would be as long as everything that is theirs.
-        return self._delete_view(request, object_id, extra_context)  # type: ignore[attr-defined]  # not in the stubs
-
-    def delete_model(self, request: HttpRequest, obj: User) -> None:
-        self.delete_queryset(request, User.objects.filter(pk=obj.pk))
-
-    def delete_queryset(self, request: HttpRequest, queryset: Any) -> None:
-        for user in queryset:
-            log_event("user_deleted", request, user=user, by=request.user.pk)
-        # First nobody can sign in as them, and no schedule of theirs starts anything.
-        User.objects.filter(pk__in=queryset.values("pk")).update(is_active=False)
-        delete_gradually(User.objects.filter(pk__in=list(queryset.values_list("pk", flat=True))))
-
-    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
-        # A superuser may delete people with all that is theirs, also what may not be deleted alone.
-        objects, counts, missing, protected = super().get_deleted_objects(objs, request)
-        return objects, counts, set() if getattr(request.user, "is_superuser", False) else missing, protected

@@ -11,6 +11,7 @@ from django.apps import AppConfig
 from django.core.management import call_command
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
+from django.db.models import QuerySet
 from django.db.models.signals import post_migrate
 
 
@@ -27,9 +28,35 @@ class AmcHelperConfig(AppConfig):
         from amchelper import security_events
 
         security_events.connect()
+        _register_kinds()
         post_migrate.connect(_create_cache_table, sender=self, dispatch_uid="amchelper.cache_table")
         connection_created.connect(_use_sqlite_limit, dispatch_uid="amchelper.sqlite_limit")
         connection_created.connect(_keep_sqlite_private, dispatch_uid="amchelper.sqlite_private")
+
+
+def _lock_out(rows: QuerySet[Any]) -> None:
+    rows.update(is_active=False)
+
+
+def _register_kinds() -> None:
+    """Make known what goes with users beside the apps' own rows."""
+    from allauth.account.models import EmailAddress, EmailConfirmation  # models exist only now
+    from allauth.mfa.models import Authenticator
+    from allauth.usersessions.models import UserSession
+    from django.contrib.admin.models import LogEntry
+
+    from amchelper.dependents import DependentKind, register
+    from amchelper.models import User
+
+    register(
+        # First nobody can sign in as them, and no schedule of theirs starts anything.
+        DependentKind(User, "user", prepare=_lock_out),
+        DependentKind(EmailAddress, "e-mail address", "e-mail addresses"),
+        DependentKind(EmailConfirmation, "open confirmation of an address", "open confirmations of addresses"),
+        DependentKind(Authenticator, "second factor"),
+        DependentKind(UserSession, "session"),
+        DependentKind(LogEntry, "entry of the admin's log", "entries of the admin's log"),
+    )
 
 
 def _create_cache_table(*, using: str, verbosity: int, **kwargs: Any) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from django.contrib import admin
 
+from amchelper.admin import ReadOnlyAdmin
 from executions.models import Execution, ResultExport
-from instances.admin import ReadOnlyAdmin
 
 
 @admin.register(Execution)

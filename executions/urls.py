@@ -23,5 +23,6 @@ urlpatterns = [
     path(f"{_RUN}exports/<slug:kind>/", views.export_create, name="export-create"),
     path("exports/<uuid:pk>/download/", views.export_download, name="export-download"),
     path("exports/<uuid:pk>/delete/", views.export_delete, name="export-delete"),
+    path("instances/<uuid:pk>/runs/cancel/", views.execution_cancel_open, name="execution-cancel-open"),
     path("instances/<uuid:pk>/runs/", views.execution_of_instance, name="execution-of-instance"),
 ]

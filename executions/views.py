@@ -18,6 +18,7 @@ from amchelper.exceptions import AmcHelperError
 from amchelper.htmx import HtmxHttpRequest, render_page, wants_fragment
 from amchelper.http import Breadcrumbs, breadcrumbs
 from amchelper.security_events import log_event
+from amchelper.words import counted
 from executions.forms import ExecutionFilter, ResultQuery, RunAgainForm
 from executions.models import Execution, ExecutionStatus, ExportFormat
 from executions.presenters.exports import export_context
@@ -28,6 +29,7 @@ from executions.services import results
 from executions.services.downloads import DOWNLOAD_KINDS, open_download, open_export
 from executions.services.executions import (
     cancel,
+    cancel_open,
     fetch_again,
     get_execution,
     get_execution_to_edit,
@@ -38,7 +40,8 @@ from executions.services.failures import failure_of
 from executions.services.queue import queue_position
 from executions.services.start import run_again
 from instances.presenters.breadcrumbs import instance_breadcrumbs
-from instances.services.access import get_instance
+from instances.services.access import get_instance, get_instance_to_edit
+from instances.views.instances import back_or
 
 PER_PAGE = 25
 _NO_RESULT = "This run has no stored result."
@@ -200,6 +203,20 @@ def execution_cancel(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
     waits = "AMC was asked to end it; it may still succeed." if cancelled.is_open else "The run is cancelled."
     messages.success(request, waits)
     return redirect(execution)
+
+
+@require_POST
+def execution_cancel_open(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
+    """Cancel all open runs of an instance, and go back to the page that offered it."""
+    instance = get_instance_to_edit(request.user, pk)
+    count = cancel_open(instance, actor=request.user)
+    if count:
+        messages.success(
+            request, f"{counted(count, 'run')} will end. AMC takes a moment for those that are there."
+        )
+    else:
+        messages.info(request, "There was no run left to cancel.")
+    return back_or(request, reverse("executions:execution-of-instance", args=[instance.pk]))
 
 
 @require_POST

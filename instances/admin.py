@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import Count, Model, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
@@ -13,8 +14,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from amchelper.access import OwnedQuerySet
+from amchelper.admin import DependentsAdmin, ReadOnlyAdmin, actor_of
 from amchelper.exceptions import AmcHelperError
-from amchelper.models import User
 from amchelper.words import counted
 from instances.models import (
     AmazonConnection,
@@ -29,7 +30,7 @@ from instances.models import (
 )
 from instances.models.mapping import MappingQuerySet
 from instances.services.health.batches import queue_batch
-from instances.services.instances import delete, disable, enable_unchecked, rename
+from instances.services.instances import disable, enable_unchecked, rename
 
 
 def link_to(obj: Model | None) -> SafeString | str:
@@ -41,12 +42,7 @@ def link_to(obj: Model | None) -> SafeString | str:
     return format_html('<a href="{}">{}</a>', url, obj)
 
 
-def actor_of(request: HttpRequest) -> User:
-    """Return who acts in the admin, which lets in nobody who is not signed in."""
-    return cast(User, request.user)
-
-
-class OwnedAdmin(admin.ModelAdmin):
+class OwnedAdmin(DependentsAdmin):
     """Rows with an owner: Django's permissions let staff in, and the rows' own door decides about each."""
 
     def editable(self, request: HttpRequest, rows: QuerySet[Any]) -> QuerySet[Any]:
@@ -60,36 +56,14 @@ class OwnedAdmin(admin.ModelAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return super().has_delete_permission(request, obj) and self._is_editable(request, obj)
 
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        # All or none.
+        if self.editable(request, queryset).count() < queryset.count():
+            raise PermissionDenied
+        super().delete_queryset(request, queryset)
+
     def _is_editable(self, request: HttpRequest, obj: Any) -> bool:
         return obj is None or self.editable(request, self.model._default_manager.filter(pk=obj.pk)).exists()
-
-
-class ReadOnlyAdmin(admin.ModelAdmin):
-    """History: to look at, not to change."""
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False  # rows are written by the product
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False  # what was found out is not edited
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False  # rows go with their instance, and pruning removes the old ones
-
-
-class WithHistoryAdmin(OwnedAdmin):
-    """Objects whose history goes with them when they are deleted."""
-
-    def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
-        # Not in one transaction, which would be as long as the history.
-        return self._delete_view(request, object_id, extra_context)  # type: ignore[attr-defined]  # not in the stubs
-
-    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
-        # History and brands go along, though they may not be deleted alone.
-        objects, counts, missing, protected = super().get_deleted_objects(objs, request)
-        registered = self.admin_site._registry.items()
-        history = {str(model._meta.verbose_name) for model, kind in registered if isinstance(kind, ReadOnlyAdmin)}
-        return objects, counts, set(missing) - history - {str(InstanceBrand._meta.verbose_name)}, protected
 
 
 @admin.register(AmazonConnection)
@@ -181,7 +155,7 @@ class BrandInline(admin.TabularInline):
 
 
 @admin.register(AMCInstance)
-class InstanceAdmin(WithHistoryAdmin):
+class InstanceAdmin(OwnedAdmin):
     """Instances of all users."""
 
     list_display = (
@@ -217,13 +191,6 @@ class InstanceAdmin(WithHistoryAdmin):
 
     def save_model(self, request: HttpRequest, obj: AMCInstance, form: Any, change: bool) -> None:
         rename(instance=obj, actor=actor_of(request))
-
-    def delete_model(self, request: HttpRequest, obj: AMCInstance) -> None:
-        delete(instance=obj, actor=actor_of(request))
-
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[AMCInstance]) -> None:
-        for instance in self.editable(request, queryset):
-            delete(instance=instance, actor=actor_of(request))
 
     @admin.display(description="history")
     def history_link(self, obj: AMCInstance) -> SafeString:

@@ -11,3 +11,8 @@ class InstancesConfig(AppConfig):
     name = "instances"
     verbose_name = "AMC instances"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from instances.services.dependents import register_kinds  # models exist only now
+
+        register_kinds()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.contrib import admin
 
-from instances.admin import ReadOnlyAdmin
+from amchelper.admin import ReadOnlyAdmin
 from schedules.models import Schedule, ScheduleSlot
 
 

@@ -11,3 +11,8 @@ class SchedulesConfig(AppConfig):
     name = "schedules"
     verbose_name = "Schedules"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from schedules.services.dependents import register_kinds  # models exist only now
+
+        register_kinds()

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from django.contrib import admin
-from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
-from instances.admin import ReadOnlyAdmin, WithHistoryAdmin, actor_of, link_to
+from amchelper.admin import ReadOnlyAdmin
+from instances.admin import OwnedAdmin, link_to
 from templates_app.models import InstanceTemplate, TemplateVersion
-from templates_app.services.templates import delete_template
 
 
 class VersionInline(admin.TabularInline):
@@ -32,7 +31,7 @@ class VersionInline(admin.TabularInline):
 
 
 @admin.register(InstanceTemplate)
-class TemplateAdmin(WithHistoryAdmin, ReadOnlyAdmin):
+class TemplateAdmin(OwnedAdmin, ReadOnlyAdmin):
     """Templates; edited in the editor, where parameters are completed, deleted here too."""
 
     list_display = (
@@ -53,16 +52,6 @@ class TemplateAdmin(WithHistoryAdmin, ReadOnlyAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: InstanceTemplate | None = None) -> bool:
         # As for rows that are not history.
         return super(ReadOnlyAdmin, self).has_delete_permission(request, obj) and self._is_editable(request, obj)
-
-    def delete_model(self, request: HttpRequest, obj: InstanceTemplate) -> None:
-        delete_template(obj, actor=actor_of(request))
-
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[InstanceTemplate]) -> None:
-        # One by one, as the product does, so that no cache keeps them; all or none.
-        if self.editable(request, queryset).count() < queryset.count():
-            raise PermissionDenied
-        for template in queryset:
-            delete_template(template, actor=actor_of(request))
 
     @admin.display(description="instance", ordering="instance__name")
     def instance_link(self, obj: InstanceTemplate) -> SafeString | str:

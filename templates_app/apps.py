@@ -11,3 +11,8 @@ class TemplatesAppConfig(AppConfig):
     name = "templates_app"
     verbose_name = "Templates"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from templates_app.services.dependents import register_kinds  # models exist only now
+
+        register_kinds()

@@ -80,6 +80,7 @@ PAGES: dict[str, tuple[str, str | None, int, int, int]] = {
     "templates:template-lint": ("POST", "instance", 200, 403, 404),
     "executions:execution-list": ("GET", None, 200, 200, 200),
     "executions:execution-of-instance": ("GET", "instance", 200, 200, 404),
+    "executions:execution-cancel-open": ("POST", "instance", 302, 403, 404),
     "executions:execution-detail": ("GET", "execution", 200, 200, 404),
     # Without htmx the rows are part of the run's page.
     "executions:execution-rows": ("GET", "execution", 302, 302, 404),

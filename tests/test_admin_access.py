@@ -8,7 +8,8 @@ from typing import Any
 from django.contrib import admin
 from django.urls import reverse
 
-from instances.admin import OwnedAdmin, ReadOnlyAdmin
+from amchelper.admin import ReadOnlyAdmin
+from instances.admin import OwnedAdmin
 from templates_app.services.templates import Content, create_template
 from tests.base import BUSINESS_APPS, CastTestCase, everything
 from tests.factories import InstanceFactory, UserFactory

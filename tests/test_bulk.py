@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from amchelper.bulk import delete_gradually, update_rows, weighed
+from amchelper.dependents import delete_with_dependents
 from amchelper.models import User
 from executions.models import Execution
 from instances.models import (
@@ -23,12 +24,11 @@ from instances.models import (
     InstanceBrand,
     MappingKind,
 )
-from instances.services import instances
 from instances.services.brands import replace_brands
 from instances.services.mappings import Entry, add_mappings
 from schedules.models import Schedule, ScheduleSlot
 from templates_app.models import InstanceTemplate
-from templates_app.services.templates import Content, create_template, delete_template, update_template
+from templates_app.services.templates import Content, create_template, update_template
 from tests.base import CastTestCase, everything
 from tests.factories import InstanceFactory
 from tests.transactions import MAX_ROWS, recorded_transactions
@@ -95,6 +95,9 @@ class DeletionTests(CastTestCase):
         )
         return template
 
+    def delete(self, row: AMCInstance | InstanceTemplate) -> None:
+        delete_with_dependents(type(row)._default_manager.filter(pk=row.pk), actor=self.alice)
+
     def assert_small(self, act: Callable[[], object]) -> None:
         """Do it, and find that it was many transactions of which none wrote much."""
         with recorded_transactions() as log:
@@ -104,7 +107,7 @@ class DeletionTests(CastTestCase):
         self.assertGreater(len(log), 10)
 
     def test_an_instance_goes_with_all_that_belongs_to_it_and_nothing_else(self) -> None:
-        self.assert_small(lambda: instances.delete(instance=self.instance, actor=self.alice))
+        self.assert_small(lambda: self.delete(self.instance))
         left = {name: len(rows) for name, rows in everything().items() if rows}
         expected = {
             "AmazonConnection": 1, "AMCAccount": 1, "AMCInstance": 1, "HealthCheck": 1, "HealthRollup": 1,
@@ -122,16 +125,16 @@ class DeletionTests(CastTestCase):
             return execute(sql, *args)
 
         with self.assertRaises(KilledError), connection.execute_wrapper(die):
-            instances.delete(instance=self.instance, actor=self.alice)
+            self.delete(self.instance)
         left = AMCInstance.objects.get(pk=self.instance.pk)
         self.assertFalse(left.is_active)
         self.assertEqual(left.health_checks.count(), 0)
         self.assertEqual(left.executions.count(), RUNS)
-        instances.delete(instance=left, actor=self.alice)
+        self.delete(left)
         self.assertFalse(AMCInstance.objects.filter(pk=left.pk).exists())
 
     def test_a_template_goes_and_its_runs_stay(self) -> None:
-        self.assert_small(lambda: delete_template(self.template, actor=self.alice))
+        self.assert_small(lambda: self.delete(self.template))
         self.assertEqual(Execution.objects.filter(instance=self.instance, template=None).count(), RUNS)
         self.assertEqual((Schedule.objects.count(), ScheduleSlot.objects.count()), (1, 1))
 

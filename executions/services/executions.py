@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from datetime import datetime
 from uuid import UUID
 
 from django.db import transaction
@@ -13,6 +14,7 @@ from amchelper.exceptions import InvalidStateError
 from amchelper.models import User
 from executions.models import AT_AMC, Execution, ExecutionQuerySet, ExecutionStatus
 from executions.services.queue import send_steps
+from instances.models import AMCInstance
 
 logger = logging.getLogger(__name__)
 
@@ -46,18 +48,28 @@ def cancel(execution: Execution, *, actor: User | None) -> Execution:
     _read_again(execution.pk, actor)
     now = timezone.now()
     rows = Execution.objects.filter(pk=execution.pk)
-    is_asked = rows.cancellable().update(cancel_requested_at=now, next_step_at=now, sent_at=now)
+    is_asked = _ask_to_end(rows, now)
     if is_asked:
         logger.info("execution cancel requested id=%s actor=%s", execution.pk, pk_of(actor))
-    rows.filter(status=ExecutionStatus.QUEUED, cancel_requested_at__isnull=False).update(
-        status=ExecutionStatus.CANCELLED, finished_at=now, waiting_for=""
-    )
     current = _read_again(execution.pk, actor)
     if is_asked and current.status in AT_AMC:
         transaction.on_commit(lambda: send_steps([current.pk]), robust=True)
     if current.status not in (ExecutionStatus.CANCELLED, *AT_AMC):
         raise InvalidStateError(_ON_THE_WAY if current.status == ExecutionStatus.FETCHING else _ENDED)
     return current
+
+
+def cancel_open(instance: AMCInstance, *, actor: User | None) -> int:
+    """End all runs of an instance that wait, and ask AMC to end those that are there; returns how many that were."""
+    now = timezone.now()
+    rows = Execution.objects.filter(instance=instance)
+    if actor is not None:
+        rows = rows.editable_by(actor)
+    pks = list(rows.cancellable().values_list("pk", flat=True))
+    _ask_to_end(Execution.objects.filter(pk__in=pks), now)
+    logger.info("executions cancel requested instance=%s count=%s actor=%s", instance.pk, len(pks), pk_of(actor))
+    transaction.on_commit(lambda: send_steps(pks), robust=True)
+    return len(pks)
 
 
 def fetch_again(execution: Execution, *, actor: User | None) -> Execution:
@@ -76,6 +88,15 @@ def fetch_again(execution: Execution, *, actor: User | None) -> Execution:
     logger.info("execution fetched again id=%s actor=%s", current.pk, pk_of(actor))
     transaction.on_commit(lambda: send_steps([current.pk]), robust=True)
     return _read_again(current.pk, actor)
+
+
+def _ask_to_end(rows: ExecutionQuerySet, now: datetime) -> int:
+    """Note on runs that they are to end, and end those in our queue; returns how many were not asked before."""
+    asked = rows.cancellable().update(cancel_requested_at=now, next_step_at=now, sent_at=now)
+    rows.filter(status=ExecutionStatus.QUEUED, cancel_requested_at__isnull=False).update(
+        status=ExecutionStatus.CANCELLED, finished_at=now, waiting_for=""
+    )
+    return asked
 
 
 def _rows() -> ExecutionQuerySet:

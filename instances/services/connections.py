@@ -1,4 +1,4 @@
-"""Connect Amazon logins: consent, pasted tokens, disconnect and delete."""
+"""Connect Amazon logins: consent, pasted tokens, disconnect."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from uuid import UUID
 from django.conf import settings
 from django.contrib.sessions.backends.base import SessionBase
 from django.db import IntegrityError, transaction
-from django.db.models import RestrictedError
 from django.utils import timezone
 
 from amchelper.access import pk_of
@@ -176,21 +175,6 @@ def disconnect(connection: AmazonConnection, *, actor: User | None) -> None:
     logger.info("connection disconnected connection=%s actor=%s", connection.pk, pk_of(actor))
 
 
-def delete_connection(connection: AmazonConnection, *, actor: User | None) -> None:
-    """Delete a login with its accounts; raises InvalidStateError while an instance needs one of them."""
-    pk = connection.pk
-    try:
-        with transaction.atomic():
-            connection.delete()
-    except RestrictedError:
-        raise InvalidStateError(
-            f"“{connection.label}” still has instances. Delete them or link them to another account first."
-        ) from None
-    connection.pk = pk
-    forget_tokens(connection)
-    logger.info("connection deleted connection=%s actor=%s", pk, pk_of(actor))
-
-
 def add_account(account: AMCAccount, *, actor: User | None) -> None:
     """Save an account that was typed by hand; raises InvalidStateError when the login has it already."""
     try:
@@ -199,18 +183,6 @@ def add_account(account: AMCAccount, *, actor: User | None) -> None:
     except IntegrityError:
         raise InvalidStateError(ACCOUNT_TAKEN) from None
     logger.info("account added account=%s actor=%s", account.pk, pk_of(actor))
-
-
-def delete_account(account: AMCAccount, *, actor: User | None) -> None:
-    """Delete an account here; raises InvalidStateError while an instance needs it."""
-    pk = account.pk
-    try:
-        account.delete()
-    except RestrictedError:
-        raise InvalidStateError(
-            f"{account} still has instances. Delete them or link them to another account first."
-        ) from None
-    logger.info("account deleted account=%s actor=%s", pk, pk_of(actor))
 
 
 def _require_client() -> None:

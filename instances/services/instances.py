@@ -1,4 +1,4 @@
-"""Create, change, enable, disable and delete instances; where needed, a connection test comes first."""
+"""Create, change, enable and disable instances; where needed, a connection test comes first."""
 
 from __future__ import annotations
 
@@ -13,11 +13,9 @@ from django.db import IntegrityError, transaction
 
 from amc_facts.timing import ATTRIBUTION_DAYS
 from amchelper.access import pk_of
-from amchelper.bulk import delete_gradually
 from amchelper.models import User
-from amchelper.words import counted
 from instances.errors import InstanceConnectionError, InvalidInstanceConfiguration, StaleInstanceError
-from instances.models import AMCAccount, AMCInstance, Event, HealthCheck, HealthCheckBatch, Status
+from instances.models import AMCAccount, AMCInstance, Event, HealthCheck, HealthCheckBatch
 from instances.services.brands import clean_names, replace_brands
 from instances.services.configuration import invalidate_configuration
 from instances.services.connection_test import ConnectionTest, run_connection_test
@@ -169,34 +167,6 @@ def enable_unchecked(*, instance: AMCInstance, actor: User | None) -> None:
 def disable(*, instance: AMCInstance, actor: User | None) -> None:
     """Disable; raises InvalidStateError when it is disabled already."""
     _apply(instance, Event.DISABLE, actor)
-
-
-def delete_impact(instance: AMCInstance) -> list[str]:
-    """Say in words what goes with the instance."""
-    brands = [brand.name for brand in instance.brands.all()]
-    checks, hours = instance.health_checks.count(), instance.health_rollups.count()
-    lines = (
-        (len(brands), f"{counted(len(brands), 'brand')}: {', '.join(brands)}"),
-        (checks, f"{counted(checks, 'health check')} of its history"),
-        (hours, f"{counted(hours, 'hour')} of summarised history"),
-    )
-    return [text for count, text in lines if count] or [
-        "Nothing but its name and settings: it has no history yet."
-    ]
-
-
-def delete(*, instance: AMCInstance, actor: User | None) -> None:
-    """Delete here what belongs to the instance; at Amazon nothing changes.
-
-    It is disabled first and goes last: while much history goes, nothing adds to it, and one that dies half way leaves
-    an instance that can be deleted again.
-    """
-    rows = AMCInstance.objects.filter(pk=instance.pk)
-    with transaction.atomic():
-        rows.update(is_active=False, status=Status.INACTIVE)
-        invalidate_configuration([instance.pk])
-    delete_gradually(rows)
-    logger.info("instance deleted instance=%s actor=%s", instance.pk, pk_of(actor))
 
 
 def rename(*, instance: AMCInstance, actor: User | None) -> None:

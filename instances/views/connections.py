@@ -13,19 +13,19 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from amchelper.deletion import ask_before_deletion
+from amchelper.dependents import stopped_with
 from amchelper.exceptions import AmcHelperError
 from amchelper.htmx import HtmxHttpRequest, redirect_page
 from amchelper.http import breadcrumbs, parse_uuid
 from instances.forms.connections import AccountForm, ConnectionForm, RefreshTokenForm
-from instances.models import AmazonConnection, AMCInstance, HealthCheckBatch
+from instances.models import AmazonConnection, AMCAccount, AMCInstance, HealthCheckBatch
 from instances.presenters.breadcrumbs import connection_breadcrumbs
 from instances.services.access import get_account_to_edit, get_connection, get_connection_to_edit
 from instances.services.connections import (
     ConsentError,
     add_account,
     connect_with_refresh_token,
-    delete_account,
-    delete_connection,
     disconnect,
     finish_consent,
     start_consent,
@@ -154,6 +154,7 @@ def connection_disconnect(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
         return redirect_page(request, connection)
     context = {
         "connection": connection,
+        "stopped": stopped_with(AmazonConnection.objects.filter(pk=connection.pk)),
         "instance_count": AMCInstance.objects.filter(account__connection=connection).count(),
         "account_count": connection.accounts.count(),
         "breadcrumbs": connection_breadcrumbs(connection, here="Disconnect"),
@@ -164,21 +165,18 @@ def connection_disconnect(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def connection_delete(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
     connection = get_connection_to_edit(request.user, pk)
-    label = connection.label
-    if request.method == "POST":
-        try:
-            delete_connection(connection, actor=request.user)
-        except AmcHelperError as error:
-            messages.error(request, error.message)
-            return redirect_page(request, "instances:connection-delete", pk)
-        messages.success(request, f"“{label}” was deleted.")
+    asked = ask_before_deletion(
+        request, AmazonConnection.objects.filter(pk=connection.pk), name=connection.label, actor=request.user
+    )
+    if asked is None:
+        messages.success(request, f"“{connection.label}” was deleted.")
         return redirect_page(request, "instances:connection-list")
     instances = AMCInstance.objects.filter(account__connection=connection).only("name", "instance_id")
     context = {
+        **asked,
         "connection": connection,
         "instances": instances[:_NAMED_ON_DELETE],
         "instance_count": instances.count(),
-        "account_count": connection.accounts.count(),
         "breadcrumbs": connection_breadcrumbs(connection, here="Delete"),
     }
     return render(request, "instances/connection_delete.html", context)
@@ -209,14 +207,14 @@ def account_create(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
 def account_delete(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
     account = get_account_to_edit(request.user, pk)
     connection = account.connection
-    if request.method == "POST":
-        try:
-            delete_account(account, actor=request.user)
-            messages.success(request, f"{account} was deleted here. At Amazon nothing changed.")
-        except AmcHelperError as error:
-            messages.error(request, error.message)
+    asked = ask_before_deletion(
+        request, AMCAccount.objects.filter(pk=account.pk), name=account.account_id, actor=request.user
+    )
+    if asked is None:
+        messages.success(request, f"{account} was deleted here. At Amazon nothing changed.")
         return redirect_page(request, connection)
     context = {
+        **asked,
         "account": account,
         "connection": connection,
         "breadcrumbs": connection_breadcrumbs(connection, here="Delete account"),

@@ -11,9 +11,11 @@ from django.core.paginator import Paginator
 from django.db.models import Count, Max
 from django.http import HttpResponse, JsonResponse, QueryDict
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from amchelper.deletion import ask_before_deletion
 from amchelper.exceptions import AmcHelperError
 from amchelper.htmx import HtmxHttpRequest, redirect_page, render_page, wants_fragment
 from amchelper.http import breadcrumbs
@@ -27,7 +29,7 @@ from instances.presenters.listing import CHECKS_SHOWN, instance_rows, uptime_blo
 from instances.presenters.overview import health_tiles
 from instances.services.access import get_instance, get_instance_to_edit
 from instances.services.brands import suggest_brands
-from instances.services.instances import delete, delete_impact, disable, enable
+from instances.services.instances import disable, enable
 
 PER_PAGE = 25
 PROBES_SHOWN = 20
@@ -72,14 +74,18 @@ def instance_detail(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def instance_delete(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
     instance = get_instance_to_edit(request.user, pk, on_own_page=True)
-    if request.method == "POST":
-        delete(instance=instance, actor=request.user)
+    asked = ask_before_deletion(
+        request, AMCInstance.objects.filter(pk=instance.pk), name=instance.name, actor=request.user
+    )
+    if asked is None:
         messages.success(request, f"{instance.name} was deleted here. At Amazon nothing changed.")
         return redirect_page(request, "instances:instance-list")
     context = {
+        **asked,
         "instance": instance,
-        "consequences": delete_impact(instance),
-        "breadcrumbs": instance_breadcrumbs(instance, here="Delete"),
+        "breadcrumbs": instance_breadcrumbs(
+            instance, ("Settings", reverse("instances:instance-update", args=[instance.pk])), here="Delete"
+        ),
     }
     return render(request, "instances/instance_confirm_delete.html", context)
 

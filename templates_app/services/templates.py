@@ -16,9 +16,7 @@ from django.http import Http404
 from django.utils import timezone
 
 from amchelper.access import get_to_edit, get_to_run, get_visible, pk_of
-from amchelper.bulk import delete_gradually
 from amchelper.models import User
-from amchelper.words import counted
 from instances.models import AMCInstance
 from templates_app.errors import IncompleteTemplateError, StaleTemplateError
 from templates_app.models import InstanceTemplate, TemplateContent, TemplateQuerySet, TemplateVersion, tag_index
@@ -142,33 +140,6 @@ def set_archived(template: InstanceTemplate, *, actor: User | None, archived: bo
         template.archived_at = archived_at
         forget(template)
     _log("archived" if archived else "brought back", template, actor)
-
-
-def delete_template(template: InstanceTemplate, *, actor: User | None) -> None:
-    """Delete a template with its versions and schedules; executions stay with their snapshot.
-
-    It is archived first and goes last, so that no schedule starts a run while much that belongs to it goes.
-    """
-    rows = InstanceTemplate.objects.filter(pk=template.pk)
-    with transaction.atomic():
-        rows.update(archived_at=timezone.now())
-        forget(template)
-    delete_gradually(rows)
-    with transaction.atomic():
-        forget(template)
-    _log("deleted", template, actor)
-
-
-def delete_consequences(template: InstanceTemplate) -> list[str]:
-    """Return sentences about what goes with a template, and what stays."""
-    versions, schedules = template.versions.count(), template.schedules.filter(deleted_at__isnull=True).count()
-    runs = template.executions.count()
-    said = [f"{counted(versions, 'saved version')} will be deleted."]
-    if schedules:
-        said.append(f"{counted(schedules, 'schedule')} will be deleted and start no more runs.")
-    if runs:
-        said.append(f"{counted(runs, 'run')} and their results stay.")
-    return said
 
 
 def count_usage(templates: Iterable[InstanceTemplate]) -> None:

@@ -12,6 +12,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from amchelper.deletion import ask_before_deletion
 from amchelper.exceptions import AmcHelperError
 from amchelper.htmx import HtmxHttpRequest, redirect_page, render_page
 from amchelper.http import Breadcrumbs, parse_number
@@ -95,11 +96,12 @@ def template_archive(request: HtmxHttpRequest, pk: UUID, template_id: str) -> Ht
 @require_http_methods(["GET", "POST"])
 def template_delete(request: HtmxHttpRequest, pk: UUID, template_id: str) -> HttpResponse:
     template = services.get_template_to_edit(request.user, pk, template_id)
-    if request.method == "POST":
-        services.delete_template(template, actor=request.user)
+    rows = InstanceTemplate.objects.filter(pk=template.pk)
+    asked = ask_before_deletion(request, rows, name=template.name, actor=request.user)
+    if asked is None:
         messages.success(request, f"{template.name} was deleted.")
         return redirect_page(request, "templates:template-list", template.instance_id)
-    context = _context(template, "Delete", consequences=services.delete_consequences(template))
+    context = _context(template, "Delete", run_count=template.executions.count(), **asked)
     return render(request, "templates_app/template_confirm_delete.html", context)
 
 

@@ -11,12 +11,13 @@ from django.conf import settings
 from django.test import override_settings
 from django.utils import timezone
 
+from amchelper.dependents import delete_with_dependents
 from amchelper.disk import MEGABYTE, free_bytes, temporary_root
 from executions.models import ResultExport
 from executions.results import spill
 from executions.services.export_steps import remove_expired, tick
 from executions.services.retention import remove_old_results
-from instances.services.instances import delete
+from instances.models import AMCInstance
 from tests.executions.export_base import ExportTestCase
 from tests.large_results import store_run
 
@@ -76,7 +77,9 @@ class KeepingTests(ExportTestCase):
 
     def test_goes_with_its_instance(self) -> None:
         self.made()
-        self.remove(lambda: delete(instance=self.instance, actor=self.alice))
+        self.remove(
+            lambda: delete_with_dependents(AMCInstance.objects.filter(pk=self.instance.pk), actor=self.alice)
+        )
 
     def test_goes_with_its_result(self) -> None:
         self.made()

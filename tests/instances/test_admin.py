@@ -108,7 +108,7 @@ class AdminTests(LocalAmcTestCase):
         for thing in (self.connection, self.account):
             with self.subTest(type(thing).__name__):
                 url = reverse(f"admin:instances_{thing._meta.model_name}_delete", args=[thing.pk])
-                self.assertContains(self.client.get(url), "protected")
+                self.assertContains(self.client.get(url), "Still needed by 1 instance")
                 self.client.post(url, {"post": "yes"})
                 self.assertTrue(type(thing)._default_manager.filter(pk=thing.pk).exists())
 

@@ -344,7 +344,7 @@ class PageTests(CastTestCase):
         InstanceFactory.create(account=self.account)
         page = f"{LIST}accounts/{self.account.pk}/delete/"
         self.assertNotContains(self.client.get(self.page), page)
-        self.assertContains(self.client.post(page, follow=True), "still has instances")
+        self.assertContains(self.client.post(page, follow=True), "Still needed by 1 instance")
         self.assertTrue(AMCAccount.objects.exists())
 
     def test_outsider_deletes_no_account(self) -> None:
@@ -387,7 +387,7 @@ class PageTests(CastTestCase):
         InstanceFactory.create(account=self.account, name="Still needed")
         self.assertContains(self.client.get(f"{self.page}delete/"), "Still needed")
         response = self.client.post(f"{self.page}delete/", follow=True)
-        self.assertContains(response, "still has instances")
+        self.assertContains(response, "cannot be deleted yet")
         self.assertTrue(AMCAccount.objects.filter(pk=self.account.pk).exists())
 
     def test_delete_takes_accounts_along(self) -> None:

@@ -9,6 +9,7 @@ from django.core.cache import caches
 from django.db import transaction
 from django.test import TransactionTestCase
 
+from amchelper.dependents import delete_with_dependents
 from instances.models import AMCAccount, AMCInstance
 from instances.services import configuration
 from instances.services import instances as services
@@ -48,7 +49,7 @@ class ConfigurationTests(TransactionTestCase):
 
     def test_gone_after_delete(self) -> None:
         self.cached()
-        services.delete(instance=self.instance, actor=None)
+        delete_with_dependents(AMCInstance.objects.filter(pk=self.instance.pk), actor=None)
         with self.assertRaises(AMCInstance.DoesNotExist):
             self.cached()
 
