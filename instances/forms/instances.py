@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.db.models import Q
 
+from amchelper.dependents import impact_of, named
 from amchelper.models import User
 from instances.amc.types import AccountRef, InstanceRef
 from instances.errors import InvalidInstanceConfiguration
 from instances.forms.fields import AccountChoiceField
 from instances.models import AMCInstance, Region
-from instances.services.brands import clean_names
+from instances.services.brands import brands_without, clean_names
 from instances.services.instances import DUPLICATE, InstanceValues, version_of
 
 
@@ -39,6 +41,8 @@ class InstanceForm(forms.ModelForm):
             }
         ),
     )
+    # Offered when mappings would go with a brand that was taken out.
+    drops_mappings = forms.BooleanField(required=False, label="Remove these mappings too")
     version = forms.CharField(required=False, widget=forms.HiddenInput())
 
     class Meta:
@@ -55,6 +59,7 @@ class InstanceForm(forms.ModelForm):
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.user = user
+        self.lost_mappings: list[str] = []
         self.fields["lag_days"].required = False
         account = self.fields["account"]
         if isinstance(account, AccountChoiceField):
@@ -88,6 +93,22 @@ class InstanceForm(forms.ModelForm):
             return tuple(clean_names(self.cleaned_data["brands"].split(",")))
         except InvalidInstanceConfiguration as error:
             raise forms.ValidationError(error.message) from error
+
+    def clean(self) -> dict[str, Any]:
+        """Refuse to take a brand out together with its mappings before that was said and agreed to."""
+        data: dict[str, Any] = super().clean() or {}
+        if self.instance._state.adding or "brands" not in data:
+            return data
+        gone = brands_without(self.instance, data["brands"])
+        self.lost_mappings = impact_of(gone).consequences
+        if self.lost_mappings and not data.get("drops_mappings"):
+            mapped = gone.filter(Q(asins__isnull=False) | Q(campaigns__isnull=False)).distinct()
+            self.add_error(
+                "brands",
+                f"Without {named(mapped, 'brand')}, its mappings go too: {' and '.join(self.lost_mappings)}. "
+                "Say so below, or put the brand back.",
+            )
+        return data
 
     def clean_lag_days(self) -> int:
         """Keep what is saved, or the usual lag, where nothing is given."""

@@ -13,6 +13,7 @@ from amchelper.busy import BusyError
 from amchelper.models import User
 from instances.errors import InvalidInstanceConfiguration
 from instances.models import AMCInstance, InstanceBrand
+from instances.models.instance import BrandQuerySet
 from instances.services.mapping_changes import is_changing, remove_detached_brands
 
 logger = logging.getLogger(__name__)
@@ -23,14 +24,14 @@ _MAPPINGS_CHANGE = "Mappings of this instance are being saved at this moment, pe
 
 
 def fold(name: str) -> str:
-    """Return what two brands are compared by."""
-    return name.casefold()
+    """Return what two brands are compared by, however their accents are stored."""
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def clean_names(names: Iterable[str]) -> list[str]:
-    """Trim names, collapse white space inside and drop empty ones.
+    """Trim names, collapse white space inside, drop empty ones and keep the first spelling of each.
 
-    Raises InvalidInstanceConfiguration naming the brand that is too long or given twice.
+    Raises InvalidInstanceConfiguration naming the brand that is too long.
     """
     by_folded: dict[str, str] = {}
     for raw in names:
@@ -42,12 +43,7 @@ def clean_names(names: Iterable[str]) -> list[str]:
                 f"“{name[:_SHOWN_OF_A_LONG_NAME]}…” has {len(name)} characters; a brand has at most {MAX_LENGTH}.",
                 field="brands",
             )
-        present = by_folded.setdefault(fold(name), name)
-        if present != name:
-            raise InvalidInstanceConfiguration(
-                f"“{name}” is named twice: “{present}” differs from it only in upper and lower case.",
-                field="brands",
-            )
+        by_folded.setdefault(fold(name), name)
     return list(by_folded.values())
 
 
@@ -78,6 +74,11 @@ def replace_brands(instance: AMCInstance, names: Iterable[str], *, actor: User |
             if folded not in present
         )
     logger.info("brands replaced instance=%s actor=%s count=%s", instance.pk, pk_of(actor), len(wanted))
+
+
+def brands_without(instance: AMCInstance, names: Iterable[str]) -> BrandQuerySet:
+    """Return the instance's brands that go when `names`, clean ones, become its brands."""
+    return InstanceBrand.objects.filter(instance=instance).exclude(folded__in=[fold(name) for name in names])
 
 
 def suggest_brands(user: User, text: str = "", *, limit: int = 20) -> list[str]:

@@ -28,10 +28,18 @@ class BrandTests(CastTestCase):
         with self.assertRaisesMessage(InvalidInstanceConfiguration, "“Longname"):
             clean_names(["Fine", "Longname" * 20])
 
-    def test_names_that_differ_in_case_only_are_refused_by_name(self) -> None:
-        with self.assertRaisesMessage(InvalidInstanceConfiguration, "“STRASSE” is named twice: “Straße”"):
-            clean_names(["Straße", "STRASSE"])
-        self.assertEqual(clean_names(["Norda", "Norda"]), ["Norda"])
+    def test_names_that_differ_in_case_or_white_space_are_one_in_the_first_spelling(self) -> None:
+        for typed, kept in (
+            (["Foo", "foo"], ["Foo"]),
+            (["Straße", "STRASSE", "Norda"], ["Straße", "Norda"]),
+            ([" foo  bar", "Foo Bar ", "FOO BAR"], ["foo bar"]),
+            # The same letter, composed and decomposed.
+            (["Caf\u00e9", "Cafe\u0301"], ["Caf\u00e9"]),
+        ):
+            with self.subTest(typed):
+                self.assertEqual(clean_names(typed), kept)
+        replace_brands(self.instance, ["Foo", "foo"], actor=None)
+        self.assertEqual(set(self.rows()), {"Foo"})
 
     def test_rows_that_stay_keep_their_key(self) -> None:
         replace_brands(self.instance, ["Norda", "Wellhome"], actor=None)

@@ -10,8 +10,9 @@ from django.db import connection as db
 from django.urls import reverse
 
 from instances.errors import InstanceConnectionError, InvalidInstanceConfiguration, StaleInstanceError
-from instances.models import AMCInstance, Health, HealthCheck, HealthCheckBatch, Status
+from instances.models import AMCInstance, BrandASIN, Health, HealthCheck, HealthCheckBatch, Status
 from instances.services import instances as services
+from instances.services.brands import replace_brands
 from tests.base import LocalAmcTestCase
 from tests.factories import AccountFactory, InstanceFactory
 
@@ -128,6 +129,22 @@ class EditTests(FormTestCase):
 
     def reread(self) -> AMCInstance:
         return AMCInstance.objects.get(pk=self.instance.pk)
+
+    def test_brand_with_mappings_goes_only_when_that_was_said(self) -> None:
+        instance = InstanceFactory.create(account=self.account, instance_id="amclocalus2")
+        replace_brands(instance, ["Norda", "Wellhome", "Bare"], actor=None)
+        brand = instance.brands.get(name="Wellhome")
+        BrandASIN.objects.bulk_create(BrandASIN(brand=brand, asin=f"B0WELL000{n}") for n in range(3))
+        self.edit(instance, brands="Norda, Wellhome")
+        self.assertEqual({each.name for each in instance.brands.all()}, {"Norda", "Wellhome"})
+        instance.refresh_from_db()
+        page = self.edit(instance, brands="Norda", name="Renamed")
+        self.assertContains(page, "Without 1 brand: Wellhome, its mappings go too: 3 mapped ASINs.")
+        self.assertContains(page, "Remove these mappings too")
+        self.assertContains(page, 'value="Renamed"')
+        self.assertEqual(brand.asins.count(), 3)
+        self.edit(instance, brands="Norda", drops_mappings="on")
+        self.assertEqual({each.name for each in instance.brands.all()}, {"Norda"})
 
     def test_name_and_brands_need_no_test(self) -> None:
         self.edit(self.instance, instance_id="amclocalus1", name="Renamed")
