@@ -174,9 +174,7 @@ def shown(response: Response) -> set[str]:
 class AccessTableTests(CastTestCase):
     def setUp(self) -> None:
         super().setUp()
-        login = ConnectionFactory.create(
-            user=self.alice, label="Alice's login", refresh_token="", status="DISCONNECTED"
-        )
+        login = ConnectionFactory.create(user=self.alice, label="Alice's login")
         instance = InstanceFactory.create(
             account=AccountFactory.create(connection=login, account_name="Alice's account"),
             name="Alice's instance",
@@ -192,6 +190,7 @@ class AccessTableTests(CastTestCase):
             template=template,
             values=ScheduleValues(name="Alice's daily", recurrence=recurrence, window_days=30),
         )
+        login.disconnect()
         window = Window(date(2026, 9, 1), date(2026, 9, 30), "UTC")
         execution = Execution.objects.create(
             created_by=self.alice, instance=instance, template=template, template_name="Reach", template_version=1,

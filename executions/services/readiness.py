@@ -46,7 +46,7 @@ _ACTIONS: dict[ErrorCode, tuple[StartAction, StartAction]] = {
     ErrorCode.INSTANCE_DISABLED: (StartAction.REFUSE, StartAction.SKIP),
     ErrorCode.RECONNECT_REQUIRED: (StartAction.REFUSE, StartAction.SKIP),
     ErrorCode.INSTANCE_UNHEALTHY: (StartAction.TRY, StartAction.SKIP),
-    ErrorCode.INSTANCE_PENDING: (StartAction.REFUSE, StartAction.REFUSE),
+    ErrorCode.INSTANCE_PENDING: (StartAction.REFUSE, StartAction.SKIP),
     ErrorCode.HEALTH_UNKNOWN: (StartAction.TRY, StartAction.TRY),
     ErrorCode.WINDOW_REFUSED: (StartAction.REFUSE, StartAction.REFUSE),
     ErrorCode.LONG_SQL: (StartAction.TRY, StartAction.TRY),

@@ -10,9 +10,10 @@ from amchelper.words import counted
 from executions.errors import ErrorCode
 from executions.models import Execution
 from executions.services.queue import capacity
-from executions.services.readiness import StartVerdict, start_verdicts
+from executions.services.readiness import StartAction, StartVerdict, start_verdicts
 from instances.models import AMCInstance
 from planning.recurrence import Recurrence
+from schedules.models import Schedule
 from templates_app.models import InstanceTemplate
 
 
@@ -25,10 +26,20 @@ class Check:
     message: str
 
 
-def preflight(template: InstanceTemplate) -> list[Check]:
-    """Return all answers, in the order a run would meet them. Two statements."""
+@dataclass(frozen=True)
+class Hindrance:
+    """A reason that skips planned runs, and the page where it is mended."""
+
+    message: str
+    url: str
+    way_out: str
+
+
+def preflight(template: InstanceTemplate, *, is_planned: bool = False) -> list[Check]:
+    """Return all answers, in the order a run would meet them, or the runs of a plan. Two statements."""
     instance = template.instance
     verdicts = {verdict.code: verdict for verdict in start_verdicts(instance, template, now=timezone.now())}
+    skipped = _skipped_codes(template) if is_planned else set()
     codes = ErrorCode
     # Each question with what is said when nothing stands against it, and the reasons that answer it.
     questions = (
@@ -43,10 +54,26 @@ def preflight(template: InstanceTemplate) -> list[Check]:
         ("Length", f"{counted(len(template.sql_query), 'character')} of SQL.", (codes.LONG_SQL,)),
     )
     answers = [
-        _answer(label, otherwise, [verdicts[code] for code in reasons if code in verdicts])
+        _answer(label, otherwise, [verdicts[code] for code in reasons if code in verdicts], skipped)
         for label, otherwise, reasons in questions
     ]
     return [*answers, _queue(instance)]
+
+
+def hindrances(schedule: Schedule) -> list[Hindrance]:
+    """Return why the coming runs of a schedule would be skipped. It costs the instance's login."""
+    template, instance = schedule.template, schedule.instance
+    verdicts = start_verdicts(instance, template, now=timezone.now(), is_planned=True)
+    ways_out = {
+        ErrorCode.TEMPLATE_ARCHIVED: (template.get_absolute_url(), "Open the template"),
+        ErrorCode.RECONNECT_REQUIRED: (instance.account.connection.get_absolute_url(), "Open the connection"),
+    }
+    otherwise = (instance.get_absolute_url(), "Open the instance")
+    return [
+        Hindrance(verdict.message, *ways_out.get(verdict.code, otherwise))
+        for verdict in verdicts
+        if verdict.is_blocking
+    ]
 
 
 def schedule_name(template: InstanceTemplate, recurrence: Recurrence) -> str:
@@ -55,10 +82,20 @@ def schedule_name(template: InstanceTemplate, recurrence: Recurrence) -> str:
     return f"{template.name[:200]}, {text[0].lower()}{text[1:]}"[:255]
 
 
-def _answer(label: str, otherwise: str, against: list[StartVerdict]) -> Check:
+def _skipped_codes(template: InstanceTemplate) -> set[ErrorCode]:
+    verdicts = start_verdicts(template.instance, template, now=timezone.now(), is_planned=True)
+    return {verdict.code for verdict in verdicts if verdict.action is StartAction.SKIP}
+
+
+def _answer(label: str, otherwise: str, against: list[StartVerdict], skipped: set[ErrorCode]) -> Check:
     if not against:
         return Check(label, "ok", otherwise)
-    return Check(label, "error" if against[0].is_blocking else "warning", against[0].message)
+    message = " ".join(verdict.message for verdict in against)
+    if against[0].is_blocking:
+        return Check(label, "error", message)
+    if any(verdict.code in skipped for verdict in against):
+        message = f"{message} Planned runs are skipped while it is so."
+    return Check(label, "warning", message)
 
 
 def _queue(instance: AMCInstance) -> Check:

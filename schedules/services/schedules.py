@@ -17,6 +17,7 @@ from amchelper.exceptions import InvalidStateError
 from amchelper.models import User
 from executions.errors import ErrorCode, NotRunnableError
 from executions.models import Execution, Trigger
+from executions.services.readiness import ensure_startable
 from executions.services.start import start_execution
 from planning.recurrence import Recurrence
 from planning.windows import DEFAULT_LAG_DAYS, Window, WindowError, check_window, rolling_window
@@ -202,12 +203,16 @@ def pause(*, schedule: Schedule, actor: User | None) -> None:
 
 
 def resume(*, schedule: Schedule, actor: User | None) -> None:
-    """Go on from now: what was missed meanwhile is recorded, not run. Raises InvalidStateError and Http404."""
+    """Go on from now: what was missed meanwhile is recorded, not run.
+
+    Raises InvalidStateError, Http404, and NotRunnableError while its runs would only be skipped.
+    """
     now = timezone.now()
     with transaction.atomic():
         current = _lock(actor, schedule)
         if current.status != ScheduleStatus.PAUSED:
             raise InvalidStateError("This schedule is active already.")
+        ensure_startable(current.instance, current.template, now=now)
         first = _first_slot(ScheduleValues.of(current), now)
         close_past_slots(current, now)
         Schedule.objects.filter(pk=current.pk).update(
@@ -262,12 +267,10 @@ def _log(done: str, schedule: Schedule, actor: User | None) -> None:
 
 
 def _plannable_template(creator: User, pk: UUID) -> InstanceTemplate:
-    """Read the template again: it may be archived or gone since the page was loaded."""
-    template = get_to_run(InstanceTemplate.objects.select_related("instance"), creator, "template", pk=pk)
-    if template.is_archived:
-        raise NotRunnableError(
-            "The template is archived. Bring it back before you plan it.", reason=ErrorCode.TEMPLATE_ARCHIVED
-        )
+    """Read the template again; what could not run now is not planned either. Raises NotRunnableError."""
+    rows = InstanceTemplate.objects.select_related("instance__account__connection")
+    template = get_to_run(rows, creator, "template", pk=pk)
+    ensure_startable(template.instance, template, now=timezone.now())
     return template
 
 

@@ -255,7 +255,10 @@ def _judge(slot: ScheduleSlot, now: dt.datetime) -> Execution | None:
     """Say in the slot what becomes of it, and return the execution it is to have; nothing is written."""
     schedule = slot.schedule
     if skip := _why_skip(slot, now):
-        slot.finish(SlotStatus.SKIPPED, *skip, now)
+        # While no check could find out how a new instance is, it is worth another try.
+        is_unknown = skip[0] == ErrorCode.INSTANCE_PENDING and schedule.instance.health_status == Health.ERROR
+        if not (is_unknown and _try_again(slot, *skip, now)):
+            slot.finish(SlotStatus.SKIPPED, *skip, now)
         return None
     template = schedule.template
     # The same one, with its account, login and brands.
@@ -273,10 +276,7 @@ def _judge(slot: ScheduleSlot, now: dt.datetime) -> Execution | None:
         status = SlotStatus.FAILED if schedule.window_kind == WindowKind.FIXED else SlotStatus.SKIPPED
         slot.finish(status, ErrorCode.WINDOW_REFUSED, str(error), now)
     except NotRunnableError as error:
-        # While no check could find out how its instance is, it is worth another try.
-        is_unknown = schedule.instance.health_status == Health.ERROR
-        if not (is_unknown and _try_again(slot, error.reason, error.message, now)):
-            slot.finish(SlotStatus.FAILED, error.reason, error.message, now)
+        slot.finish(SlotStatus.FAILED, error.reason, error.message, now)
     else:
         execution.submission_key = submission_key(slot)
         return execution
@@ -331,7 +331,7 @@ def _window(slot: ScheduleSlot, now: dt.datetime) -> Window:
     window = ScheduleValues.of(slot.schedule).window_at(slot.scheduled_for)
     verdict = check_window(window, now)
     if not verdict.is_ok:
-        raise WindowError(verdict.errors[0].message)
+        raise WindowError(" ".join(error.message for error in verdict.errors))
     return window
 
 

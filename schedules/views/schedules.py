@@ -25,6 +25,7 @@ from planning.recurrence import zone_names
 from schedules.errors import StaleScheduleError
 from schedules.forms.schedules import ScheduleFilter, ScheduleForm, read_seen
 from schedules.models import Schedule, ScheduleSlot
+from schedules.presenters.preflight import hindrances
 from schedules.presenters.run_preview import preview_recurring
 from schedules.presenters.schedule_lists import MAX_IN_CALENDAR, calendar_days, in_order, schedule_rows
 from schedules.services import schedules as services
@@ -97,6 +98,7 @@ def schedule_detail(request: HtmxHttpRequest, schedule_id: str) -> HttpResponse:
         # Asking again stops by itself once nothing that is shown can change.
         "is_live": any(slot.is_open for slot in page),
         "values": values,
+        "hindrances": hindrances(schedule),
         "preview": preview_recurring(values, timezone.now()) if schedule.is_active else None,
         "by_hand": by_hand[:5],
         "run_key": uuid4(),
@@ -158,7 +160,8 @@ def schedule_run(request: HtmxHttpRequest, schedule_id: str) -> HttpResponse:
     except AmcHelperError as error:
         messages.error(request, error.message)
         return redirect_page(request, schedule)
-    messages.success(request, "The run is on its way. The schedule goes on as planned.")
+    plan = "goes on as planned" if schedule.is_active else "stays paused"
+    messages.success(request, f"The run is on its way. The schedule {plan}.")
     return redirect_page(request, execution)
 
 

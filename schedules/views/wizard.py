@@ -161,7 +161,7 @@ class RunWizard(NamedUrlSessionWizardView):  # type: ignore[misc]  # the library
             "instance": instance,
             "template": self.template,
             "step_titles": [(name, STEP_TITLES[name]) for name in self.get_form_list()],
-            "checks": preflight(self.template),
+            "checks": preflight(self.template, is_planned=self.kind == RECURRING),
             "zones": sorted(zone_names()),
             "tab": "templates",
             "breadcrumbs": instance_breadcrumbs(

@@ -47,7 +47,7 @@ class ReadinessTests(CastTestCase):
             ({"is_active": False, "status": Status.INACTIVE}, ErrorCode.INSTANCE_DISABLED, REFUSE, SKIP),
             ({"login": reconnect}, ErrorCode.RECONNECT_REQUIRED, REFUSE, SKIP),
             ({"health_status": Health.UNHEALTHY}, ErrorCode.INSTANCE_UNHEALTHY, TRY, SKIP),
-            ({"status": Status.PENDING}, ErrorCode.INSTANCE_PENDING, REFUSE, REFUSE),
+            ({"status": Status.PENDING}, ErrorCode.INSTANCE_PENDING, REFUSE, SKIP),
             ({"health_status": Health.ERROR}, ErrorCode.HEALTH_UNKNOWN, TRY, TRY),
         )
         for wrong, code, by_hand, planned in cases:

@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from executions.models import Execution, ExecutionStatus
+from instances.models import AMCInstance
 from schedules.models import Schedule, ScheduleSlot
 from schedules.presenters.schedule_lists import calendar_days
 from schedules.services.schedules import create_schedule, pause
@@ -119,6 +120,26 @@ class DetailTests(ScheduleTestCase):
         self.assertContains(response, "Object &lt;x&gt; not found")
         self.assertContains(response, "The last 1 run failed.")
 
+    def test_says_why_planned_runs_are_skipped_and_where_to_mend_it(self) -> None:
+        schedule = self.schedule()
+        address = schedule.get_absolute_url()
+        self.assertNotContains(self.client.get(address), "are skipped")
+        login = self.instance.account.connection
+        for change, said, way_out in (
+            ({"is_active": False, "status": "INACTIVE"}, "is disabled", self.instance.get_absolute_url()),
+            ({"status": "PENDING"}, "has not accepted", self.instance.get_absolute_url()),
+            ({"health_status": "UNHEALTHY", "health_error": "No terms"}, "No terms", "Open the instance"),
+        ):
+            AMCInstance.objects.update(**{"is_active": True, "status": "ACTIVE", **change})
+            with self.subTest(said):
+                page = self.client.get(address)
+                self.assertContains(page, "Its planned runs are skipped while it is so:")
+                self.assertContains(page, said)
+                self.assertContains(page, way_out)
+        AMCInstance.objects.update(health_status="HEALTHY")
+        login.disconnect()
+        self.assertContains(self.client.get(address), login.get_absolute_url())
+
     def test_statements_do_not_grow_with_the_history(self) -> None:
         schedule = self.schedule(missed_policy="ALL")
         counts = []
@@ -172,6 +193,23 @@ class ActionTests(ScheduleTestCase):
         answers = [self.client.post(url("run", schedule.schedule_id), {"key": key}) for _ in range(2)]
         execution = Execution.objects.get()
         self.assertEqual({answer["Location"] for answer in answers}, {execution.get_absolute_url()})
+
+    def test_run_now_says_what_becomes_of_the_plan(self) -> None:
+        schedule = self.schedule()
+        page = self.client.post(url("run", schedule.schedule_id), follow=True)
+        self.assertContains(page, "The schedule goes on as planned.")
+        pause(schedule=schedule, actor=self.alice)
+        page = self.client.post(url("run", schedule.schedule_id), follow=True)
+        self.assertContains(page, "The schedule stays paused.")
+        self.assertEqual(Schedule.objects.get().status, "PAUSED")
+
+    def test_resuming_what_would_only_be_skipped_says_why(self) -> None:
+        schedule = self.schedule()
+        pause(schedule=schedule, actor=self.alice)
+        AMCInstance.objects.update(is_active=False, status="INACTIVE")
+        page = self.client.post(url("resume", schedule.schedule_id), follow=True)
+        self.assertContains(page, "The instance is disabled.")
+        self.assertEqual(Schedule.objects.get().status, "PAUSED")
 
     def test_run_that_cannot_start_says_why(self) -> None:
         schedule = self.schedule()

@@ -291,6 +291,29 @@ class RunWizardTests(TemplateTestCase):
         self.assertEqual({check.label: check.level for check in page.context["checks"]}["Length"], "warning")
         self.assertContains(page, "The finished SQL has 70,000 bytes. AMC may refuse more than 65,536")
 
+    def to_recurring_review(self, **changed: str) -> None:
+        self.post("template", version=1)
+        self.post("type", kind="recurring")
+        fields = {"mode": "rolling", "days": "30", "lag_days": "14", "zone": "UTC", "recurrence": "daily"}
+        self.post("recurring", **{**fields, "time": "09:00", **changed})
+
+    def test_unhealthy_instance_is_tried_by_hand_and_skipped_by_plan(self) -> None:
+        AMCInstance.objects.update(health_status="UNHEALTHY", health_error="AMC terms not accepted")
+        skipped = "Planned runs are skipped while it is so."
+        self.to_review()
+        self.assertNotContains(self.client.get(self.address + "review/"), skipped)
+        self.to_recurring_review()
+        self.assertContains(self.client.get(self.address + "review/"), skipped)
+
+    def test_recurrence_on_a_disabled_instance_is_not_saved_and_loses_nothing(self) -> None:
+        self.to_recurring_review(days="60")
+        AMCInstance.objects.update(is_active=False, status="INACTIVE")
+        refused = self.post("review", name="My own plan", agreed_version=1)
+        self.assertFalse(Schedule.objects.exists())
+        page = self.client.get(refused["Location"])
+        for said in ("The instance is disabled. Enable it", "My own plan", "60 days"):
+            self.assertContains(page, said)
+
     def test_editing_is_offered_to_those_who_may(self) -> None:
         self.assertContains(self.client.get(self.address + "template/"), "Edit the template")
         with self.nobody_may("editable_by"):

@@ -10,6 +10,7 @@ from django.http import Http404
 from amchelper.exceptions import InvalidStateError
 from executions.errors import NotRunnableError
 from executions.models import Execution, Trigger
+from instances.models import AmazonConnection, AMCInstance
 from planning.windows import Window
 from schedules.errors import StaleScheduleError
 from schedules.models import Schedule, ScheduleSlot
@@ -77,6 +78,28 @@ class CreateTests(ScheduleTestCase):
         set_archived(type(stale).objects.get(pk=stale.pk), actor=self.alice, archived=True)
         with self.assertRaisesMessage(NotRunnableError, "archived"):
             create_schedule(actor=self.alice, template=stale, values=values())
+
+    def test_what_could_not_run_now_is_neither_planned_nor_resumed(self) -> None:
+        paused = self.schedule()
+        pause(schedule=paused, actor=self.alice)
+        instances, logins = AMCInstance.objects.all(), AmazonConnection.objects.all()
+        for why, break_it in (
+            ("is disabled", lambda: instances.update(is_active=False, status="INACTIVE")),
+            ("has not accepted", lambda: instances.update(is_active=True, status="PENDING")),
+            ("is not connected", lambda: logins.update(status="RECONNECT_REQUIRED")),
+        ):
+            instances.update(is_active=True, status="ACTIVE")
+            break_it()
+            with self.subTest(why):
+                with self.assertRaisesMessage(NotRunnableError, why):
+                    create_schedule(actor=self.alice, template=self.template, values=values())
+                with self.assertRaisesMessage(NotRunnableError, why):
+                    resume(schedule=paused, actor=self.alice)
+        self.assertEqual(Schedule.objects.get().status, "PAUSED")
+        instances.update(status="ACTIVE", health_status="UNHEALTHY")
+        logins.update(status="CONNECTED")
+        resume(schedule=paused, actor=self.alice)
+        self.assertEqual(Schedule.objects.get().status, "ACTIVE")
 
     def test_what_could_never_run_is_refused(self) -> None:
         day = dt.date

@@ -309,13 +309,19 @@ class RefusalTests(ScheduleTestCase):
         slot.refresh_from_db()
         self.assertEqual(slot.status, "STARTED")
 
-    def test_instance_that_was_never_accepted_fails_the_slot(self) -> None:
+    def test_instance_that_was_never_accepted(self) -> None:
         AMCInstance.objects.update(health_status=None, status="PENDING")
-        slot = self.slot_after()
-        self.assertEqual(slot.status, "FAILED")
-        self.assertIn("has not accepted", slot.reason)
-        self.assertEqual(slot.reason_code, ErrorCode.INSTANCE_PENDING)
-        self.assertEqual(Schedule.objects.get().consecutive_failures, 1)
+        self.assert_skipped("has not accepted", ErrorCode.INSTANCE_PENDING)
+
+    def test_instance_nobody_can_find_out_about_is_skipped_in_the_end_and_is_no_failure(self) -> None:
+        AMCInstance.objects.update(health_status="ERROR", status="PENDING")
+        for text in ("2026-03-02 09:00", "2026-03-02 09:05", "2026-03-02 09:20", "2026-03-02 10:05"):
+            self.tick(text)
+        slot = ScheduleSlot.objects.get()
+        self.assertEqual(
+            (slot.status, slot.reason_code, slot.attempts), ("SKIPPED", ErrorCode.INSTANCE_PENDING, 3)
+        )
+        self.assertEqual(Schedule.objects.get().consecutive_failures, 0)
 
 
 class LateTests(ScheduleTestCase):
