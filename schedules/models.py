@@ -85,7 +85,7 @@ class SlotReason(models.TextChoices):
 
 
 class ScheduleQuerySet(OwnedQuerySet["Schedule"]):
-    """Schedules by access and what is due. Deleted ones are seen in the admin only; elsewhere their slots are."""
+    """Schedules by access and what is due. A deleted one is only looked at, for its history; lists leave it out."""
 
     owner_path = "instance__user"
 
@@ -93,8 +93,9 @@ class ScheduleQuerySet(OwnedQuerySet["Schedule"]):
         """Return the schedules without deleted ones."""
         return self.filter(deleted_at__isnull=True)
 
-    def visible_to(self, user: User | AnonymousUser) -> Self:
-        return super().visible_to(user).not_deleted()
+    def deleted(self) -> Self:
+        """Return the schedules that were deleted and are kept for their history."""
+        return self.filter(deleted_at__isnull=False)
 
     def runnable_by(self, user: User | AnonymousUser) -> Self:
         return super().runnable_by(user).not_deleted()
@@ -102,9 +103,6 @@ class ScheduleQuerySet(OwnedQuerySet["Schedule"]):
     def editable_by(self, user: User | AnonymousUser, *, in_admin: bool = False) -> Self:
         rows = super().editable_by(user, in_admin=in_admin)
         return rows if in_admin else rows.not_deleted()
-
-    def owned_by(self, user: User | AnonymousUser) -> Self:
-        return super().owned_by(user).not_deleted()
 
     def active(self) -> ScheduleQuerySet:
         """Return schedules whose slots start runs."""
@@ -116,7 +114,7 @@ class ScheduleQuerySet(OwnedQuerySet["Schedule"]):
 
     def stopped(self) -> ScheduleQuerySet:
         """Return schedules that were paused, but not by hand: they need a look."""
-        return self.filter(status=ScheduleStatus.PAUSED).exclude(pause_code=PauseCode.BY_HAND)
+        return self.not_deleted().filter(status=ScheduleStatus.PAUSED).exclude(pause_code=PauseCode.BY_HAND)
 
     def to_tell(self) -> ScheduleQuerySet:
         """Return schedules that failures paused and whose owner has got no mail about it."""

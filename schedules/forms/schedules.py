@@ -7,13 +7,14 @@ from dataclasses import replace
 from typing import Any
 
 from django import forms
+from django.db.models import Exists, OuterRef
 
 from amchelper.models import User
 from instances.models import AMCInstance
 from planning.recurrence import Recurrence, RecurrenceError
 from planning.windows import ROLLING_CHOICES
 from schedules.forms.run import CUSTOM, DATES, ROLLING, DateInput, RecurringStep
-from schedules.models import Schedule, ScheduleStatus
+from schedules.models import Schedule, ScheduleQuerySet, ScheduleStatus
 from schedules.services.schedules import MAX_NAME, ScheduleValues
 
 # The window has a start and an end of its own.
@@ -65,6 +66,9 @@ class ScheduleForm(RecurringStep):
         }
 
 
+DELETED = "DELETED"
+
+
 class ScheduleFilter(forms.Form):
     """Search and filters of the list; a value that cannot be matches nothing."""
 
@@ -73,18 +77,33 @@ class ScheduleFilter(forms.Form):
         AMCInstance.objects.none(), required=False, label="Instance", empty_label="All instances"
     )
     status = forms.ChoiceField(
-        required=False, label="Status", choices=[("", "Any status"), *ScheduleStatus.choices]
+        required=False, label="Status", choices=[("", "Any status"), *ScheduleStatus.choices, (DELETED, "Deleted")]
     )
 
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         field = self.fields["instance"]
         if isinstance(field, forms.ModelChoiceField):
-            field.queryset = AMCInstance.objects.visible_to(user).filter(schedules__deleted_at=None).distinct()
+            # Deleted ones too: they are found under their status.
+            planned = Schedule.objects.visible_to(user).filter(instance=OuterRef("pk"))
+            field.queryset = AMCInstance.objects.visible_to(user).filter(Exists(planned))
         for one in self.fields.values():
             is_select = isinstance(one.widget, forms.Select)
             one.widget.attrs |= {"class": "form-select" if is_select else "form-control", "aria-label": one.label}
         self.fields["q"].widget.attrs |= {"type": "search", "placeholder": "Name, template or instance"}
+
+    def apply(self, schedules: ScheduleQuerySet) -> ScheduleQuerySet:
+        """Narrow a queryset; deleted schedules are found only by that status."""
+        if not self.is_valid():
+            return schedules.none()
+        chosen = self.cleaned_data
+        if chosen["status"] == DELETED:
+            found = schedules.deleted()
+        else:
+            found = schedules.not_deleted()
+            found = found.filter(status=chosen["status"]) if chosen["status"] else found
+        found = found.filter(instance=chosen["instance"]) if chosen["instance"] else found
+        return found.search(chosen["q"])
 
 
 def read_seen(text: str) -> dt.datetime:

@@ -77,7 +77,7 @@ def schedule_rows(schedules: Iterable[Schedule]) -> list[ScheduleRow]:
 
 def upcoming_rows(user: User) -> list[ScheduleRow]:
     """Return the rows of the schedules `user` sees whose next runs come first."""
-    planned = Schedule.objects.visible_to(user).filter(next_run_at__isnull=False)
+    planned = Schedule.objects.visible_to(user).not_deleted().filter(next_run_at__isnull=False)
     return schedule_rows(in_order(planned)[:UPCOMING_SHOWN])
 
 

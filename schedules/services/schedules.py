@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
+from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, transaction
 from django.http import Http404
 from django.utils import timezone
@@ -21,7 +23,7 @@ from executions.services.readiness import ensure_startable
 from executions.services.start import start_execution
 from planning.recurrence import Recurrence
 from planning.windows import DEFAULT_LAG_DAYS, Window, WindowError, check_window, rolling_window
-from schedules.errors import StaleScheduleError
+from schedules.errors import DeletedScheduleError, StaleScheduleError
 from schedules.models import (
     MissedPolicy,
     PauseCode,
@@ -41,6 +43,7 @@ STALE = (
 )
 PAUSED_BY_HAND = "Paused by hand."
 MAX_NAME = 255
+_NOUN = "schedule"
 _MISSING = "There is no such schedule."
 
 
@@ -103,20 +106,21 @@ class ScheduleValues:
 
 
 def get_schedule(user: User, schedule_id: str) -> Schedule:
-    """Return a schedule to look at, with instance and template; it knows the user's rights. Raises Http404."""
-    return get_visible(
-        Schedule.objects.with_relations().with_rights(user), user, "schedule", schedule_id=schedule_id
-    )
+    """Return a schedule, also a deleted one, to look at, with instance and template; it knows the user's rights.
+
+    Raises Http404.
+    """
+    return get_visible(Schedule.objects.with_relations().with_rights(user), user, _NOUN, schedule_id=schedule_id)
 
 
 def get_schedule_to_edit(user: User, schedule_id: str) -> Schedule:
-    """Return a schedule to change; raises Http404, PermissionDenied for who may only look at it."""
-    return get_to_edit(Schedule.objects.with_relations(), user, "schedule", schedule_id=schedule_id)
+    """Return a schedule to change; raises Http404, DeletedScheduleError, PermissionDenied for who may only look."""
+    return _present(get_to_edit, user, schedule_id)
 
 
 def get_schedule_to_run(user: User, schedule_id: str) -> Schedule:
-    """Return a schedule to run by hand; raises Http404, PermissionDenied for who may only look at it."""
-    return get_to_run(Schedule.objects.with_relations(), user, "schedule", schedule_id=schedule_id)
+    """Return a schedule to run by hand; raises as `get_schedule_to_edit`."""
+    return _present(get_to_run, user, schedule_id)
 
 
 def create_schedule(
@@ -247,6 +251,17 @@ def run_now(*, actor: User, schedule: Schedule, submission_key: UUID | None = No
         submission_key=submission_key,
         schedule_id=schedule.pk,
     )
+
+
+def _present(get: Callable[..., Schedule], user: User, schedule_id: str) -> Schedule:
+    rows = Schedule.objects.with_relations()
+    try:
+        return get(rows, user, _NOUN, schedule_id=schedule_id)
+    except PermissionDenied:
+        # Seen, but not to be changed: the reason may be that nobody can any more.
+        if deleted := rows.visible_to(user).deleted().filter(schedule_id=schedule_id).first():
+            raise DeletedScheduleError(deleted) from None
+        raise
 
 
 def _editable(actor: User | None) -> ScheduleQuerySet:

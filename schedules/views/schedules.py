@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -17,14 +18,14 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from amchelper.exceptions import AmcHelperError
 from amchelper.htmx import HtmxHttpRequest, redirect_page, render_page, wants_fragment
 from amchelper.http import Breadcrumbs, breadcrumbs, parse_uuid
-from amchelper.words import counted
 from executions.models import Trigger
 from instances.presenters.breadcrumbs import instance_breadcrumbs
 from instances.services.access import get_instance
 from planning.recurrence import zone_names
-from schedules.errors import StaleScheduleError
+from schedules.errors import DeletedScheduleError, StaleScheduleError
 from schedules.forms.schedules import ScheduleFilter, ScheduleForm, read_seen
 from schedules.models import Schedule, ScheduleSlot
+from schedules.presenters.deletion import what_deleting_means
 from schedules.presenters.preflight import hindrances
 from schedules.presenters.run_preview import preview_recurring
 from schedules.presenters.schedule_lists import MAX_IN_CALENDAR, calendar_days, in_order, schedule_rows
@@ -34,15 +35,25 @@ PER_PAGE = 25
 SLOTS_PER_PAGE = 20
 
 
+def deleted_told(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """Lead who acts on a schedule that was deleted meanwhile to its page, which says so and keeps its history."""
+
+    @wraps(view)
+    def told(request: HtmxHttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        try:
+            return view(request, *args, **kwargs)
+        except DeletedScheduleError as error:
+            messages.error(request, error.message)
+            return redirect_page(request, error.schedule)
+
+    return told
+
+
 @require_GET
 def schedule_list(request: HtmxHttpRequest) -> HttpResponse:
     mine = Schedule.objects.visible_to(request.user)
     filters = ScheduleFilter(request.GET, user=request.user)
-    found = mine.none()
-    if filters.is_valid():
-        chosen = filters.cleaned_data
-        found = mine.search(chosen["q"])
-        found = found.filter(**{name: chosen[name] for name in ("instance", "status") if chosen[name]})
+    found = filters.apply(mine)
     page = Paginator(in_order(found), PER_PAGE).get_page(request.GET.get("page"))
     context = {
         "page": page,
@@ -58,9 +69,10 @@ def schedule_list(request: HtmxHttpRequest) -> HttpResponse:
 def schedule_of_instance(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
     instance = get_instance(request.user, pk)
     found = Schedule.objects.visible_to(request.user).filter(instance=instance)
-    page = Paginator(in_order(found), PER_PAGE).get_page(request.GET.get("page"))
+    page = Paginator(in_order(found.not_deleted()), PER_PAGE).get_page(request.GET.get("page"))
     context = {
         "instance": instance,
+        "deleted_count": found.deleted().count(),
         "page": page,
         "rows": schedule_rows(page),
         "tab": "schedules",
@@ -98,7 +110,7 @@ def schedule_detail(request: HtmxHttpRequest, schedule_id: str) -> HttpResponse:
         # Asking again stops by itself once nothing that is shown can change.
         "is_live": any(slot.is_open for slot in page),
         "values": values,
-        "hindrances": hindrances(schedule),
+        "hindrances": [] if schedule.deleted_at else hindrances(schedule),
         "preview": preview_recurring(values, timezone.now()) if schedule.is_active else None,
         "by_hand": by_hand[:5],
         "run_key": uuid4(),
@@ -107,13 +119,24 @@ def schedule_detail(request: HtmxHttpRequest, schedule_id: str) -> HttpResponse:
 
 
 @require_http_methods(["GET", "POST"])
+@deleted_told
 def schedule_update(request: HtmxHttpRequest, schedule_id: str) -> HttpResponse:
     """Change a schedule; `preview` shows what the fields come to and saves nothing."""
-    schedule = services.get_schedule_to_edit(request.user, schedule_id)
+    gone = ""
+    try:
+        schedule = services.get_schedule_to_edit(request.user, schedule_id)
+    except DeletedScheduleError as error:
+        if request.method != "POST":
+            raise
+        # What was typed stays on the page.
+        schedule, gone = error.schedule, error.message
     initial = ScheduleForm.initial_of(schedule)
     is_preview = "preview" in request.POST
     form = ScheduleForm(request.POST if request.method == "POST" else None, initial=initial)
     seen = request.POST.get("seen", schedule.updated_at.isoformat())
+    if gone:
+        form.full_clean()
+        form.add_error(None, gone)
     if request.method == "POST" and not is_preview and form.is_valid():
         try:
             services.update_schedule(
@@ -139,6 +162,7 @@ def schedule_update(request: HtmxHttpRequest, schedule_id: str) -> HttpResponse:
 
 
 @require_POST
+@deleted_told
 def schedule_pause(request: HtmxHttpRequest, schedule_id: str) -> HttpResponse:
     return _do(
         request, schedule_id, services.pause, "{name} is paused: it starts no more runs until you resume it."
@@ -146,11 +170,13 @@ def schedule_pause(request: HtmxHttpRequest, schedule_id: str) -> HttpResponse:
 
 
 @require_POST
+@deleted_told
 def schedule_resume(request: HtmxHttpRequest, schedule_id: str) -> HttpResponse:
     return _do(request, schedule_id, services.resume, "{name} goes on from now. What it missed is not caught up.")
 
 
 @require_POST
+@deleted_told
 def schedule_run(request: HtmxHttpRequest, schedule_id: str) -> HttpResponse:
     """Run once by hand; the key makes a second click lead to the same run."""
     schedule = services.get_schedule_to_run(request.user, schedule_id)
@@ -166,19 +192,14 @@ def schedule_run(request: HtmxHttpRequest, schedule_id: str) -> HttpResponse:
 
 
 @require_http_methods(["GET", "POST"])
+@deleted_told
 def schedule_delete(request: HtmxHttpRequest, schedule_id: str) -> HttpResponse:
     schedule = services.get_schedule_to_edit(request.user, schedule_id)
     if request.method == "POST":
         services.delete_schedule(schedule=schedule, actor=request.user)
         messages.success(request, f"{schedule.name} was deleted.")
         return redirect("schedules:schedule-list")
-    runs = schedule.executions.count()
-    context = _context(schedule, "Delete") | {
-        "consequences": [
-            "It starts no more runs.",
-            f"{counted(runs, 'run')} and their results stay.",
-        ]
-    }
+    context = _context(schedule, "Delete") | {"consequences": what_deleting_means(schedule)}
     return render(request, "schedules/schedule_confirm_delete.html", context)
 
 

@@ -79,7 +79,7 @@ class ResultPageTests(ExecutionTestCase):
         self.assertNotEqual(other["Location"], first)
         self.assertEqual(self.client.post(self.url("again", execution), {"key": "no key"}).status_code, 302)
 
-    def test_deleted_schedule_is_named_without_a_dead_link(self) -> None:
+    def test_deleted_schedule_is_named_and_its_history_is_one_click_away(self) -> None:
         recurrence = Recurrence(kind="daily", time=time(9), zone="UTC")
         schedule = create_schedule(
             actor=self.alice,
@@ -90,8 +90,9 @@ class ResultPageTests(ExecutionTestCase):
         self.assertContains(self.client.get(execution.get_absolute_url()), schedule.get_absolute_url())
         delete_schedule(schedule=schedule, actor=self.alice)
         page = self.client.get(execution.get_absolute_url())
-        self.assertContains(page, "Every morning")
-        self.assertNotContains(page, schedule.get_absolute_url())
+        self.assertContains(page, "Every morning</a>, deleted since")
+        self.assertContains(page, schedule.get_absolute_url())
+        self.assertContains(self.client.get(schedule.get_absolute_url()), "This schedule was deleted on")
 
     def test_place_in_sql_without_parameters_is_linked_to_the_sql_as_sent(self) -> None:
         execution = self.finished()

@@ -13,6 +13,7 @@ from django.urls import reverse
 
 from amchelper.access import OwnedQuerySet
 from executions.models import Execution
+from schedules.errors import DeletedScheduleError
 from schedules.models import Schedule, ScheduleSlot
 from schedules.services.schedules import (
     create_schedule,
@@ -123,7 +124,7 @@ class ScheduleAccessTests(ScheduleTestCase):
                     action(schedule=self.planned, actor=self.bob)
         self.assertEqual(Schedule.objects.get().created_by, self.alice)
 
-    def test_deleted_schedule_is_gone_for_all_who_are_let_in_too(self) -> None:
+    def test_deleted_schedule_can_only_be_looked_at_by_whoever_is_let_in(self) -> None:
         delete_schedule(schedule=self.planned, actor=self.alice)
         with ExitStack() as shared:
             for door in ("visible_to", "runnable_by", "editable_by"):
@@ -131,9 +132,14 @@ class ScheduleAccessTests(ScheduleTestCase):
                 shared.enter_context(
                     mock.patch.object(OwnedQuerySet, door, lambda rows, user, **where: rows.all())
                 )
-            for getter in (get_schedule, get_schedule_to_edit, get_schedule_to_run):
-                with self.subTest(getter.__name__), self.assertRaises(Http404):
+            found = get_schedule(self.bob, self.planned.schedule_id)
+            self.assertEqual((found.can_edit, found.can_run), (False, False))  # type: ignore[attr-defined]  # annotated
+            for getter in (get_schedule_to_edit, get_schedule_to_run):
+                with self.subTest(getter.__name__), self.assertRaises(DeletedScheduleError):
                     getter(self.bob, self.planned.schedule_id)
+        for getter in (get_schedule, get_schedule_to_edit, get_schedule_to_run):
+            with self.subTest(getter.__name__), self.assertRaises(Http404):
+                getter(self.charlie, self.planned.schedule_id)
 
     def test_what_the_system_plans_runs_for_the_owner_of_the_instance(self) -> None:
         made = create_schedule(actor=None, template=self.template, values=values(name="Planned"))

@@ -15,7 +15,7 @@ from executions.models import Execution, ExecutionStatus
 from instances.models import AMCInstance
 from schedules.models import Schedule, ScheduleSlot
 from schedules.presenters.schedule_lists import calendar_days
-from schedules.services.schedules import create_schedule, pause
+from schedules.services.schedules import create_schedule, delete_schedule, pause
 from schedules.services.steps import sync_slots
 from tests.factories import InstanceFactory
 from tests.schedules.base import NOW, ScheduleTestCase, make_template, values
@@ -68,6 +68,16 @@ class ScheduleListTests(ScheduleTestCase):
             with self.subTest(query):
                 rows = self.htmx_get(f"{url('list')}?{query}").context["rows"]
                 self.assertEqual({row.schedule for row in rows}, found)
+
+    def test_filter_offers_instances_with_schedules_only(self) -> None:
+        account = self.instance.account
+        planned, deleted, bare = (InstanceFactory.create(account=account, name=name) for name in "PDB")
+        create_schedule(actor=self.alice, template=make_template(self.alice, planned), values=values())
+        gone = create_schedule(actor=self.alice, template=make_template(self.alice, deleted), values=values())
+        delete_schedule(schedule=gone, actor=self.alice)
+        make_template(self.alice, bare)
+        field = self.client.get(url("list")).context["filters"].fields["instance"]
+        self.assertEqual(set(field.queryset), {planned, deleted})
 
     def test_htmx_gets_the_table_only(self) -> None:
         self.schedule()
@@ -223,7 +233,43 @@ class ActionTests(ScheduleTestCase):
         self.assertIsNone(Schedule.objects.get().deleted_at)
         self.client.post(url("delete", schedule.schedule_id))
         self.assertIsNotNone(Schedule.objects.get().deleted_at)
-        self.assertEqual(self.client.get(schedule.get_absolute_url()).status_code, 404)
+
+    def test_history_of_a_deleted_schedule_stays_within_reach(self) -> None:
+        schedule = self.schedule(name="Old plan")
+        self.schedule(name="Kept plan")
+        self.tick("2026-03-02 09:00")
+        page = self.client.get(url("delete", schedule.schedule_id))
+        for said in ("1 run that has begun will go on.", "1 planned run of its history stays", "1 run and"):
+            self.assertContains(page, said)
+        self.client.post(url("delete", schedule.schedule_id))
+        listed = self.client.get(url("list"))
+        self.assertNotContains(listed, schedule.get_absolute_url())
+        self.assertContains(listed, '<option value="DELETED">Deleted</option>')
+        address = f"{url('list')}?status=DELETED&instance={self.instance.pk}"
+        self.assertContains(self.client.get(url("of-instance", self.instance.pk)), address.replace("&", "&amp;"))
+        found = self.client.get(address)
+        self.assertContains(found, schedule.get_absolute_url())
+        self.assertNotContains(found, "Kept plan")
+        page = self.client.get(schedule.get_absolute_url())
+        self.assertContains(page, "This schedule was deleted on 2 Mar 2026, 09:00 UTC.")
+        self.assertContains(page, Execution.objects.filter(schedule=schedule).get().get_absolute_url())
+        for action in ("pause", "resume", "run", "update", "delete"):
+            self.assertNotContains(page, url(action, schedule.schedule_id))
+
+    def test_acting_on_a_schedule_deleted_under_the_open_page_leads_to_its_history(self) -> None:
+        schedule = self.schedule(name="Old plan")
+        delete_schedule(schedule=schedule, actor=self.alice)
+        before = list(Schedule.objects.values())
+        for method, action in (
+            ("post", "pause"), ("post", "resume"), ("post", "run"), ("post", "delete"), ("get", "update"),
+            ("get", "delete"),
+        ):  # fmt: skip
+            with self.subTest(action, method=method):
+                response = getattr(self.client, method)(url(action, schedule.schedule_id), follow=True)
+                self.assertRedirects(response, schedule.get_absolute_url())
+                self.assertContains(response, "Old plan was deleted, so nothing was changed or started.")
+        self.assertEqual(list(Schedule.objects.values()), before)
+        self.assertFalse(Execution.objects.exists())
 
 
 class ScheduleEditTests(ScheduleTestCase):
@@ -234,6 +280,15 @@ class ScheduleEditTests(ScheduleTestCase):
         data = {name: form.get_initial_for_field(field, name) for name, field in form.fields.items()}
         data = {name: value for name, value in data.items() if value is not None}
         return {**data, "seen": response.context["seen"], **changed}
+
+    def test_schedule_deleted_under_the_form_keeps_what_was_typed(self) -> None:
+        schedule = self.schedule()
+        form = self.form(schedule, name="Typed with care")
+        delete_schedule(schedule=schedule, actor=self.alice)
+        page = self.client.post(url("update", schedule.schedule_id), form)
+        self.assertContains(page, "was deleted, so nothing was changed")
+        self.assertContains(page, 'value="Typed with care"')
+        self.assertNotEqual(Schedule.objects.get().name, "Typed with care")
 
     def test_untouched_page_saves_the_same_values(self) -> None:
         for number, wanted in enumerate(

@@ -83,13 +83,13 @@ class CreateTests(ScheduleTestCase):
         paused = self.schedule()
         pause(schedule=paused, actor=self.alice)
         instances, logins = AMCInstance.objects.all(), AmazonConnection.objects.all()
-        for why, break_it in (
-            ("is disabled", lambda: instances.update(is_active=False, status="INACTIVE")),
-            ("has not accepted", lambda: instances.update(is_active=True, status="PENDING")),
-            ("is not connected", lambda: logins.update(status="RECONNECT_REQUIRED")),
+        for why, is_active, status, login in (
+            ("is disabled", False, "INACTIVE", "CONNECTED"),
+            ("has not accepted", True, "PENDING", "CONNECTED"),
+            ("is not connected", True, "ACTIVE", "RECONNECT_REQUIRED"),
         ):
-            instances.update(is_active=True, status="ACTIVE")
-            break_it()
+            instances.update(is_active=is_active, status=status)
+            logins.update(status=login)
             with self.subTest(why):
                 with self.assertRaisesMessage(NotRunnableError, why):
                     create_schedule(actor=self.alice, template=self.template, values=values())
@@ -272,7 +272,8 @@ class DeleteTests(ScheduleTestCase):
         self.tick("2026-03-03 09:00")
         self.assertEqual(self.slots(schedule), [("2026-03-02 09:00", "STARTED")])
         self.assertEqual(ScheduleSlot.objects.visible_to(self.alice).count(), 1)
-        self.assertFalse(Schedule.objects.visible_to(self.alice).exists())
+        for door in ("runnable_by", "editable_by"):
+            self.assertFalse(getattr(Schedule.objects, door)(self.alice).exists())
         with self.assertRaises(Http404):
             delete_schedule(schedule=schedule, actor=self.alice)
 
