@@ -23,6 +23,18 @@ _READ_ONLY = "You may look at this {noun}, but not change it. Ask its owner."
 _NOT_RUNNABLE = "You may look at this {noun}, but not run anything with it. Ask its owner."
 
 
+class MissingRowError(Http404):
+    """There is no such row for this user: deleted, never there, or somebody else's, which nobody can tell apart.
+
+    `noun` is its kind; the page says `message` and `hint`, and leads on to where rows of the kind are listed.
+    """
+
+    def __init__(self, noun: str, message: str = "", hint: str = "") -> None:
+        super().__init__(message or f"There is no such {noun}.")
+        self.noun = noun
+        self.hint = hint or "It may have been deleted, or the link is incomplete."
+
+
 class OwnedQuerySet(models.QuerySet[M]):
     """Rows with an owner: the user at the end of `owner_path`."""
 
@@ -64,10 +76,10 @@ def pk_of(actor: User | None) -> str:
 
 
 def get_visible(rows: OwnedQuerySet[M], user: User | AnonymousUser, noun: str, **lookup: Any) -> M:
-    """Return the one of `rows` that `lookup` names, if `user` sees it; raises Http404."""
+    """Return the one of `rows` that `lookup` names, if `user` sees it; raises MissingRowError, an Http404."""
     found = rows.visible_to(user).filter(**lookup).first()
     if found is None:
-        raise Http404(f"There is no such {noun}.")
+        raise MissingRowError(noun)
     return found
 
 

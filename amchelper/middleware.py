@@ -1,4 +1,4 @@
-"""Middleware: how much a request may hold, and for htmx signing in and messages."""
+"""Middleware: how much a request may hold, signing in and messages for htmx, and a page for what is not there."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from django.http import HttpRequest, HttpResponse, UnreadablePostError
 from django.shortcuts import render
 from django.template.defaultfilters import filesizeformat
 from django.template.loader import render_to_string
+from django.urls import reverse
 from django_htmx.http import HttpResponseClientRedirect
 
+from amchelper.access import MissingRowError
 from amchelper.htmx import HtmxHttpRequest, wants_fragment
 
 _MEGABYTE = 1024 * 1024
@@ -124,6 +126,43 @@ class HtmxLoginRequiredMiddleware(LoginRequiredMiddleware):
         came_from = htmx.current_url_abs_path or "/"
         login_url = self.get_login_url(view_func)
         return HttpResponseClientRedirect(f"{login_url}?{urlencode({'next': came_from})}")
+
+
+# Where rows of a kind are listed, which is the way on from one that is gone.
+_LISTS = {
+    "instance": ("instances:instance-list", "Instances"),
+    "connection": ("instances:connection-list", "Connections"),
+    "account": ("instances:connection-list", "Connections"),
+    "health check": ("instances:health-list", "Health"),
+    "run": ("executions:execution-list", "Runs"),
+    "schedule": ("schedules:schedule-list", "Schedules"),
+}
+
+
+class MissingRowMiddleware:
+    """Show what is not there on a page that says so and leads on, while developing too."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        """Answer for a view that found no row; all else is as always."""
+        if not isinstance(exception, MissingRowError):
+            return None
+        address, label = self._way_on(request, exception.noun)
+        context = {"sentence": str(exception), "hint": exception.hint, "way_on": address, "way_on_label": label}
+        return render(request, "404.html", context, status=404)
+
+    @staticmethod
+    def _way_on(request: HttpRequest, noun: str) -> tuple[str, str]:
+        where = request.resolver_match.kwargs if request.resolver_match else {}
+        if noun == "template" and "template_id" in where:
+            return reverse("templates:template-list", args=[where["pk"]]), "Templates of this instance"
+        name, label = _LISTS.get(noun, _LISTS["instance"])
+        return reverse(name), label
 
 
 class HtmxMessagesMiddleware:

@@ -83,6 +83,7 @@ MIDDLEWARE = [
     "amchelper.middleware.BodySizeMiddleware",
     "amchelper.middleware.HtmxMessagesMiddleware",
     "amchelper.middleware.HtmxLoginRequiredMiddleware",
+    "amchelper.middleware.MissingRowMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "amchelper.sessions.RequireMfaMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",

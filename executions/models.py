@@ -185,6 +185,12 @@ class Execution(LeasedModel):
                 condition=Q(status__in=FINAL_STATUSES, finished_at__isnull=False)
                 | (~Q(status__in=FINAL_STATUSES) & Q(finished_at__isnull=True)),
             ),
+            models.CheckConstraint(
+                name="executions_start_before_end",
+                condition=Q(started_at__isnull=True)
+                | Q(amc_finished_at__isnull=True)
+                | Q(started_at__lte=F("amc_finished_at")),
+            ),
             models.UniqueConstraint(
                 fields=["instance", "amc_execution_id"],
                 name="executions_adopt_once",

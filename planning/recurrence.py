@@ -120,7 +120,9 @@ class Recurrence:
 
     def describe(self) -> str:
         """Say it in words: "Every Monday at 09:00 (Europe/Berlin)"."""
-        words = f"{self._describe_days()} at {_clock(self.time)} ({self.zone})"
+        days = self.describe_days()
+        # An insertion that began with a comma ends with one.
+        words = f"{days}{',' if ',' in days else ''} at {_clock(self.time)} ({self.zone})"
         if self.start:
             words += f", from {show_date(self.start)}"
         if self.end:
@@ -199,7 +201,8 @@ class Recurrence:
             return None
         return slot
 
-    def _describe_days(self) -> str:
+    def describe_days(self) -> str:
+        """Say which days in words, without the time: "Every Monday"."""
         if self.kind == "daily":
             return "Every day"
         if self.weekday is not None:
@@ -207,7 +210,7 @@ class Recurrence:
         if self.day_of_month == LAST_DAY:
             return "Every month on the last day"
         if self.day_of_month and self.day_of_month > _SHORTEST_MONTH:
-            return f"Every month on day {self.day_of_month}, or the last day of shorter months,"
+            return f"Every month on day {self.day_of_month}, or the last day of shorter months"
         return f"Every month on day {self.day_of_month}"
 
 

@@ -96,14 +96,14 @@ class CopyForm(forms.Form):
         label="Copy to",
         empty_label="Choose an instance",
         help_text="The copy opens in the editor there, filled from that instance's mappings. Nothing is saved before "
-        "you say so.",
+        "you say so. Drafts and disabled instances are not offered.",
     )
 
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         field = self.fields["instance"]
         if isinstance(field, forms.ModelChoiceField):
-            field.queryset = AMCInstance.objects.editable_by(user)
+            field.queryset = AMCInstance.objects.editable_by(user).usable()
 
 
 class TemplateFilter(forms.Form):

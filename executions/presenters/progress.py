@@ -17,7 +17,7 @@ class TimelineStep(TypedDict):
 
 
 def timeline(execution: Execution) -> list[TimelineStep]:
-    """Return the steps of a run in order; of a run that has ended only those that it reached."""
+    """Return the steps of a run in order: those whose time is known, and while it is open those still to come."""
     moments = (
         ("Queued", execution.queued_at),
         ("Submitted to AMC", execution.submitted_at),
@@ -26,10 +26,11 @@ def timeline(execution: Execution) -> list[TimelineStep]:
         ("Result stored" if execution.status == ExecutionStatus.SUCCEEDED else "Ended", execution.finished_at),
     )
     steps: list[TimelineStep] = [{"name": name, "at": at, "status": "done" if at else ""} for name, at in moments]
+    reached = max(number for number, step in enumerate(steps) if step["at"])
     if execution.is_open:
-        current = next((step for step in steps if not step["at"]), steps[-1])
-        current["status"] = "current"
+        steps[min(reached + 1, len(steps) - 1)]["status"] = "current"
     elif execution.status != ExecutionStatus.SUCCEEDED:
         steps[-1]["status"] = "failed"
         steps[-1]["name"] = execution.get_status_display()
-    return [step for step in steps if step["at"] or execution.is_open]
+    to_come = steps[reached + 1 :] if execution.is_open else []
+    return [step for step in steps if step["at"] or step in to_come]

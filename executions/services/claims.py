@@ -16,7 +16,7 @@ from amchelper.leases import Claim, LeasedQuerySet, new_token
 from executions.errors import ErrorCode
 from executions.models import AT_AMC, FINAL_STATUSES, Execution, ExecutionStatus
 from executions.services import queue
-from executions.services.timing import STEP
+from executions.services.timing import STEP, times_at_amc
 from instances.amc.client import AmcClient
 from instances.amc.executions import AmcExecution
 from instances.services.amazon import amc_client
@@ -79,7 +79,7 @@ class ExecutionClaim(Claim[Execution]):
             error=answer.status_reason or words,
             error_code=code,
             amc_status=answer.status[:40],
-            amc_finished_at=answer.updated_at or timezone.now(),
+            **times_at_amc(self.row, answer.updated_at, timezone.now()),
         )
         return False
 

@@ -14,7 +14,7 @@ from executions.errors import ErrorCode
 from executions.models import Execution, ExecutionStatus
 from executions.services.claims import ExecutionClaim, claim_execution
 from executions.services.queue import send_steps
-from executions.services.timing import MAX_DELAY, backoff, delay_after, has_overrun, poll_delay
+from executions.services.timing import MAX_DELAY, backoff, delay_after, has_overrun, poll_delay, times_at_amc
 from instances.amc.calls import PAGE_SIZE
 from instances.amc.client import AmcClient
 from instances.amc.errors import AmcError, AmcNotFoundError, AmcNotVisibleError
@@ -183,8 +183,7 @@ def _begin_to_fetch(claim: ExecutionClaim, answer: AmcExecution, *, is_sent: boo
     claim.finish(
         status=ExecutionStatus.FETCHING,
         amc_status=answer.status[:40],
-        amc_finished_at=answer.updated_at or now,
-        started_at=claim.row.started_at or now,
+        **times_at_amc(claim.row, answer.updated_at, now),
         output_columns=[
             {"name": column.name, "data_type": column.data_type, "column_type": column.column_type}
             for column in answer.output_columns

@@ -58,6 +58,19 @@ def delay_after(error: AmcHelperError, attempts: int) -> timedelta:
     return backoff(attempts) if demanded is None else min(timedelta(seconds=demanded), MAX_DELAY)
 
 
+def times_at_amc(execution: Execution, ended_at: datetime | None, now: datetime) -> dict[str, datetime | None]:
+    """Return when a run started and ended at AMC as the row keeps them; AMC just told the end, or None.
+
+    The start is when we first saw it running, by our clock; of a run that was never seen running none is known. AMC's
+    clock may differ, so the end is brought between our submission and now, and the start before it.
+    """
+    ended = min(ended_at or now, now)
+    if execution.submitted_at is not None:
+        ended = max(ended, execution.submitted_at)
+    started = execution.started_at
+    return {"started_at": min(started, ended) if started else None, "amc_finished_at": ended}
+
+
 def has_overrun(execution: Execution, now: datetime, *, patiently: bool = False) -> bool:
     """Return whether AMC should have told the end of this run by now."""
     began = execution.submitted_at or execution.attempted_at

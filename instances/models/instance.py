@@ -45,6 +45,10 @@ class InstanceQuerySet(OwnedQuerySet["AMCInstance"]):
         """Return the instances that can be used now."""
         return self.filter(status=Status.ACTIVE)
 
+    def usable(self) -> InstanceQuerySet:
+        """Return the instances that something can be prepared for: not disabled, and AMC has accepted them once."""
+        return self.enabled().exclude(status=Status.PENDING)
+
     def failing(self) -> InstanceQuerySet:
         """Return the enabled instances whose last verdict is not healthy."""
         return self.enabled().filter(health_status__in=[Health.UNHEALTHY, Health.ERROR])

@@ -8,11 +8,12 @@ from uuid import UUID
 from django.conf import settings
 from django.contrib import messages
 from django.db.models import Count, QuerySet
-from django.http import Http404, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from amchelper.access import MissingRowError
 from amchelper.deletion import ask_before_deletion
 from amchelper.dependents import stopped_with
 from amchelper.exceptions import AmcHelperError
@@ -236,7 +237,7 @@ def _named_connection(request: HtmxHttpRequest) -> AmazonConnection | None:
         return None
     pk = parse_uuid(text)
     if pk is None:
-        raise Http404("There is no such connection.")
+        raise MissingRowError("connection")
     return get_connection_to_edit(request.user, pk)
 
 

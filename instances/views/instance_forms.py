@@ -10,8 +10,9 @@ from django.http import HttpResponse
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
+from amchelper.access import MissingRowError
 from amchelper.exceptions import AmcHelperError
-from amchelper.htmx import HtmxHttpRequest, redirect_page, render_page
+from amchelper.htmx import HtmxHttpRequest, redirect_page, render_page, wants_fragment
 from amchelper.http import breadcrumbs
 from instances.errors import InstanceConnectionError, InvalidInstanceConfiguration, StaleInstanceError
 from instances.forms.instances import InstanceForm
@@ -36,7 +37,12 @@ def instance_create(request: HtmxHttpRequest) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 def instance_update(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
-    instance = get_instance_to_edit(request.user, pk, on_own_page=True)
+    try:
+        instance = get_instance_to_edit(request.user, pk, on_own_page=True)
+    except MissingRowError:
+        if request.method != "POST":
+            raise
+        return _deleted_meanwhile(request)
     if request.method == "POST":
         form = InstanceForm(request.POST, user=request.user, instance=instance)
         return _submitted(request, form, instance)
@@ -62,6 +68,19 @@ def _submitted(request: HtmxHttpRequest, form: InstanceForm, instance: AMCInstan
         messages.success(request, text)
         return redirect_page(request, saved)
     return _page(request, form, instance, test=test)
+
+
+def _deleted_meanwhile(request: HtmxHttpRequest) -> HttpResponse:
+    """Keep what was typed into the page of an instance that is gone, to be added again."""
+    form = InstanceForm(request.POST, user=request.user)
+    form.full_clean()
+    form.add_error(
+        None, "This instance was deleted meanwhile. What you typed is kept here: save it to add it again."
+    )
+    response = _page(request, form, None, form_action=reverse("instances:instance-create"))
+    # htmx swaps no other.
+    response.status_code = 200 if wants_fragment(request) else 404
+    return response
 
 
 def _save(request: HtmxHttpRequest, form: InstanceForm, instance: AMCInstance | None) -> tuple[AMCInstance, str]:

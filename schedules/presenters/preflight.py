@@ -78,7 +78,7 @@ def hindrances(schedule: Schedule) -> list[Hindrance]:
 
 def schedule_name(template: InstanceTemplate, recurrence: Recurrence) -> str:
     """Return the name a schedule gets when no other is given."""
-    text = recurrence.describe().split(" at ")[0]
+    text = recurrence.describe_days()
     return f"{template.name[:200]}, {text[0].lower()}{text[1:]}"[:255]
 
 

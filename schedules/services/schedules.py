@@ -11,10 +11,9 @@ from uuid import UUID, uuid4
 
 from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, transaction
-from django.http import Http404
 from django.utils import timezone
 
-from amchelper.access import get_to_edit, get_to_run, get_visible, pk_of
+from amchelper.access import MissingRowError, get_to_edit, get_to_run, get_visible, pk_of
 from amchelper.exceptions import InvalidStateError
 from amchelper.models import User
 from executions.errors import ErrorCode, NotRunnableError
@@ -44,7 +43,6 @@ STALE = (
 PAUSED_BY_HAND = "Paused by hand."
 MAX_NAME = 255
 _NOUN = "schedule"
-_MISSING = "There is no such schedule."
 
 
 @dataclass(frozen=True)
@@ -202,7 +200,7 @@ def pause(*, schedule: Schedule, actor: User | None) -> None:
         _log("paused", schedule, actor)
         return
     if not rows.exists():
-        raise Http404(_MISSING)
+        raise MissingRowError(_NOUN)
     raise InvalidStateError("This schedule is paused already.")
 
 
@@ -233,7 +231,7 @@ def resume(*, schedule: Schedule, actor: User | None) -> None:
 def delete_schedule(*, schedule: Schedule, actor: User | None) -> None:
     """Take a schedule away; its slots and runs stay. Raises Http404."""
     if not _editable(actor).filter(pk=schedule.pk).update(deleted_at=timezone.now(), next_run_at=None):
-        raise Http404(_MISSING)
+        raise MissingRowError(_NOUN)
     _log("deleted", schedule, actor)
 
 
@@ -273,7 +271,7 @@ def _lock(actor: User | None, schedule: Schedule) -> Schedule:
     """Read the schedule as it is, for a change in this transaction; raises Http404."""
     found = _editable(actor).select_for_update(of=("self",)).filter(pk=schedule.pk).first()
     if found is None:
-        raise Http404(_MISSING)
+        raise MissingRowError(_NOUN)
     return found
 
 

@@ -15,6 +15,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 from formtools.wizard.views import NamedUrlSessionWizardView
 
+from amchelper.access import MissingRowError
 from amchelper.exceptions import AmcHelperError
 from amchelper.htmx import HtmxHttpRequest, wants_fragment
 from executions.models import Execution, Trigger
@@ -46,6 +47,8 @@ from templates_app.services.templates import get_template_to_run
 # Wizards that were left half-way; the oldest go, or the session would grow for ever.
 _MAX_WIZARDS = 8
 _PREFIX = "run_wizard-"
+# What formtools puts before it in the session.
+_STORED = "wizard_"
 _STEPS: dict[str, type[WindowStep]] = {ONCE: OnceStep, RECURRING: RecurringStep}
 STEP_TITLES = {
     "template": "Template",
@@ -100,11 +103,20 @@ class RunWizard(NamedUrlSessionWizardView):  # type: ignore[misc]  # the library
 
     def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
         """Read the template from the database on every step; a wizard that was submitted leads to what it made."""
-        self.template = get_template_to_run(request.user, kwargs["pk"], kwargs["template_id"])
         self.key: UUID = kwargs["key"]
         made = self._already_made(request)
         if made is not None:
             return redirect(made)
+        try:
+            self.template = get_template_to_run(request.user, kwargs["pk"], kwargs["template_id"])
+        except MissingRowError as error:
+            if f"{_STORED}{_PREFIX}{self.key}" not in request.session:
+                raise
+            # It was there when this wizard began.
+            message = f"This {error.noun} was deleted while you were planning its run."
+            raise MissingRowError(
+                error.noun, message, "Nothing was started or saved. Choose another one."
+            ) from None
         return super().dispatch(request, *args, **kwargs)
 
     def get_prefix(self, request: Any, *args: Any, **kwargs: Any) -> str:

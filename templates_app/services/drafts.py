@@ -15,6 +15,7 @@ from amchelper.words import counted
 from instances.models import AMCInstance
 from instances.services.configuration import get_instance_configuration
 from instances.services.mappings import MappedValues
+from templates_app.errors import WAITING_CODES
 from templates_app.sql.lint import Finding, lint
 from templates_app.sql.names import Type, type_of
 from templates_app.sql.parameters import Parameter, ParameterError, detect, preview
@@ -30,8 +31,6 @@ _CUT = "\n… the rest of the finished SQL is too long to show here."
 # More items in a list deserve a remark.
 LONG_LIST = 1_000
 _WAY_OUT = "give fewer values, or upload the list to AMC as a table."
-# Not wrong yet: a value is still to come.
-_WAITING = ("missing", "empty")
 
 
 @dataclass(frozen=True)
@@ -134,7 +133,7 @@ def preview_of(sql: str, texts: Mapping[str, str]) -> Preview:
         max_items=MAX_PREVIEW_ITEMS,
         max_characters=MAX_PREVIEW_CHARACTERS,
     ):
-        if piece.error is not None and piece.error.code not in _WAITING:
+        if piece.error is not None and piece.error.code not in WAITING_CODES:
             problems.append(PreviewProblem(piece.error, text.line, text.column))
         text.add(piece.text)
         size += piece.size

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -15,18 +15,19 @@ from django.db.models import Case, F, Value, When
 from django.http import Http404
 from django.utils import timezone
 
-from amchelper.access import get_to_edit, get_to_run, get_visible, pk_of
+from amchelper.access import MissingRowError, get_to_edit, get_to_run, get_visible, pk_of
 from amchelper.models import User
 from instances.models import AMCInstance
 from templates_app.errors import IncompleteTemplateError, StaleTemplateError
 from templates_app.models import InstanceTemplate, TemplateContent, TemplateQuerySet, TemplateVersion, tag_index
 from templates_app.services.cache import forget
-from templates_app.sql.parameters import ParameterError, substitute
+from templates_app.sql.parameters import ParameterError, problems_of, substitute
 
 logger = logging.getLogger(__name__)
 
 NOUN = "template"
 STALE = "Somebody saved this template after you opened it. Compare, then save again to put yours on top of it."
+DELETED = "This template was deleted meanwhile."
 COPY_SUFFIX = " (copy)"
 
 
@@ -54,16 +55,16 @@ class Content:
         )
 
     def complete_sql(self) -> str:
-        """Return the SQL that runs; raises IncompleteTemplateError for the first parameter that is not right.
+        """Return the SQL that runs; raises IncompleteTemplateError with all that is not right.
 
         What would be longer than the setting MAX_FINISHED_SQL_BYTES is not right either.
         """
+        limit = settings.MAX_FINISHED_SQL_BYTES
         try:
-            return substitute(self.source_sql, self.parameter_values, max_bytes=settings.MAX_FINISHED_SQL_BYTES)
+            return substitute(self.source_sql, self.parameter_values, max_bytes=limit)
         except ParameterError as problem:
-            raise IncompleteTemplateError(
-                problem.message, parameter=problem.name, line=problem.line, column=problem.column
-            ) from problem
+            problems = problems_of(self.source_sql, self.parameter_values, max_bytes=limit)
+            raise IncompleteTemplateError(problems) from problem
 
 
 def get_template(user: User, instance_pk: UUID, template_id: str) -> InstanceTemplate:
@@ -71,18 +72,17 @@ def get_template(user: User, instance_pk: UUID, template_id: str) -> InstanceTem
 
     Raises Http404.
     """
-    rows = _with_instance().with_rights(user)
-    return get_visible(rows, user, NOUN, instance_id=instance_pk, template_id=template_id)
+    return _find(get_visible, _with_instance().with_rights(user), user, instance_pk, template_id)
 
 
 def get_template_to_run(user: User, instance_pk: UUID, template_id: str) -> InstanceTemplate:
     """Return a template to start something with; raises Http404, PermissionDenied for who may only look at it."""
-    return get_to_run(_with_instance(), user, NOUN, instance_id=instance_pk, template_id=template_id)
+    return _find(get_to_run, _with_instance(), user, instance_pk, template_id)
 
 
 def get_template_to_edit(user: User, instance_pk: UUID, template_id: str) -> InstanceTemplate:
     """Return a template to change; raises Http404, PermissionDenied for who may only look at it."""
-    return get_to_edit(_with_instance(), user, NOUN, instance_id=instance_pk, template_id=template_id)
+    return _find(get_to_edit, _with_instance(), user, instance_pk, template_id)
 
 
 def create_template(
@@ -136,7 +136,7 @@ def set_archived(template: InstanceTemplate, *, actor: User | None, archived: bo
     with transaction.atomic():
         archived_at = now if archived else None
         if not InstanceTemplate.objects.filter(pk=template.pk).update(archived_at=archived_at, updated_at=now):
-            raise Http404("The template was deleted meanwhile.")
+            raise MissingRowError(NOUN, DELETED)
         template.archived_at = archived_at
         forget(template)
     _log("archived" if archived else "brought back", template, actor)
@@ -176,10 +176,25 @@ def _add_version(template: InstanceTemplate, actor: User | None, note: str) -> N
     TemplateVersion.objects.create(template=template, number=template.version, note=note, user=actor, **content)
 
 
+def _find(
+    get: Callable[..., InstanceTemplate],
+    rows: TemplateQuerySet,
+    user: User,
+    instance_pk: UUID,
+    template_id: str,
+) -> InstanceTemplate:
+    try:
+        return get(rows, user, NOUN, instance_id=instance_pk, template_id=template_id)
+    except MissingRowError:
+        # Where the instance is not there either, that is what is said.
+        get_visible(AMCInstance.objects.all(), user, "instance", pk=instance_pk)
+        raise
+
+
 def _stale(template: InstanceTemplate) -> Exception:
     current = _with_instance().filter(pk=template.pk).first()
     if current is None:
-        return Http404("The template was deleted meanwhile.")
+        return MissingRowError(NOUN, DELETED)
     return StaleTemplateError(STALE, current=current)
 
 

@@ -28,6 +28,7 @@ __all__ = [
     "detect",
     "occurrences",
     "preview",
+    "problems_of",
     "substitute",
     "substitute_with_map",
 ]
@@ -142,6 +143,20 @@ def preview(
     if position < len(sql):
         pieces.append(_typed(sql, position, len(sql)))
     return pieces
+
+
+def problems_of(sql: str, values: Mapping[str, object], *, max_bytes: int | None = None) -> list[ParameterError]:
+    """Return all that keeps a template from being finished, once per parameter, in the order of the text.
+
+    Never fails; empty when `substitute` would not.
+    """
+    stretches = list(_fill_all(sql, values))
+    found: dict[object, ParameterError] = {}
+    for stretch in stretches:
+        if isinstance(stretch.filled, ParameterError):
+            found.setdefault(stretch.name or stretch.start, stretch.filled)
+    too_long = _too_long(sql, stretches, max_bytes)
+    return [*found.values(), *([too_long] if too_long else [])]
 
 
 def _typed(sql: str, start: int, end: int, error: ParameterError | None = None) -> Piece:

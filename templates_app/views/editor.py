@@ -9,11 +9,13 @@ from django.contrib import messages
 from django.core.exceptions import BadRequest
 from django.http import HttpResponse, JsonResponse, QueryDict
 from django.shortcuts import render
+from django.urls import reverse
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from amc_facts.functions import GROUPS
 from amc_facts.tables import TABLES
+from amchelper.access import MissingRowError
 from amchelper.htmx import HtmxHttpRequest, redirect_page, render_page
 from amchelper.http import parse_number
 from instances.models import AMCInstance
@@ -55,7 +57,12 @@ def template_create(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 def template_update(request: HtmxHttpRequest, pk: UUID, template_id: str) -> HttpResponse:
-    template = services.get_template_to_edit(request.user, pk, template_id)
+    try:
+        template = services.get_template_to_edit(request.user, pk, template_id)
+    except MissingRowError as error:
+        if request.method != "POST" or error.noun != services.NOUN:
+            raise
+        return _deleted_meanwhile(request, get_instance_to_edit(request.user, pk))
     if request.method == "POST":
         return _submitted(request, template.instance, template)
     form = TemplateForm(instance=template, initial={"tags": ", ".join(template.tags), "version": template.version})
@@ -123,6 +130,18 @@ def _submitted(request: HtmxHttpRequest, instance: AMCInstance, template: Instan
     return _save(request, instance, template, form, values)
 
 
+def _deleted_meanwhile(request: HtmxHttpRequest, instance: AMCInstance) -> HttpResponse:
+    """Keep what was typed into the page of a template that is gone, to be saved as a new one."""
+    form = TemplateForm(request.POST)
+    form.full_clean()
+    form.add_error(None, f"{services.DELETED} What you typed is kept here: save it as a new template.")
+    values = submitted_values(_sql(request.POST), _texts(request.POST), mapped_values(instance))
+    address = reverse("templates:template-create", args=[instance.pk])
+    response = _page(request, instance, None, form, values, form_action=address)
+    response.status_code = 404
+    return response
+
+
 def _save(
     request: HtmxHttpRequest,
     instance: AMCInstance,
@@ -138,8 +157,10 @@ def _save(
             version = form.cleaned_data["version"] or 0
             saved = services.update_template(actor=actor, template=template, content=content, version=version)
     except IncompleteTemplateError as error:
-        form.add_error("source_sql" if not error.parameter else None, f"{error.message} (line {error.line})")
-        return _page(request, instance, template, form, values)
+        for sentence in error.sentences:
+            form.add_error(None, sentence)
+        wrong = [problem.name for problem in error.problems if problem.name]
+        return _page(request, instance, template, form, values, wrong=wrong)
     except StaleTemplateError as error:
         form.add_error(None, error.message)
         # What is shown is what a second, deliberate save goes on top of.

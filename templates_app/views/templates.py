@@ -12,6 +12,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from amchelper.access import MissingRowError
 from amchelper.deletion import ask_before_deletion
 from amchelper.exceptions import AmcHelperError
 from amchelper.htmx import HtmxHttpRequest, redirect_page, render_page
@@ -61,7 +62,7 @@ def template_detail(request: HtmxHttpRequest, pk: UUID, template_id: str) -> Htt
     instance = get_instance(request.user, pk)
     template = read_template(instance.pk, template_id)
     if template is None:
-        raise Http404("There is no such template.")
+        raise MissingRowError(services.NOUN)
     context = {
         "instance": instance,
         "template": template,

@@ -7,12 +7,15 @@ from datetime import timedelta
 from typing import Any, ClassVar
 from unittest import mock
 
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from executions.models import Execution, ExecutionStatus
+from executions.presenters.progress import timeline
 from executions.services import polling, steps
 from executions.services.claims import ExecutionClaim
 from executions.services.steps import advance
+from executions.services.timing import times_at_amc
 from instances.amc.client import AmcClient
 from instances.amc.executions import AmcExecution
 from instances.models import AmazonConnection
@@ -51,6 +54,52 @@ class PollingTests(ExecutionTestCase):
         self.step(execution)
         self.assertEqual((execution.status, execution.amc_status), (ExecutionStatus.RUNNING, "RUNNING"))
         self.assertIsNotNone(execution.started_at)
+
+    def test_run_that_ended_before_it_was_asked_about_has_no_start_after_its_end(self) -> None:
+        execution = self.drive_to(ExecutionStatus.PENDING)
+        self.clock.shift(timedelta(seconds=40))
+        self.step(execution)
+        self.assertEqual(execution.status, ExecutionStatus.FETCHING)
+        self.assertIsNone(execution.started_at)
+        names = [step["name"] for step in timeline(execution)]
+        self.assertEqual(names, ["Queued", "Submitted to AMC", "Ended at AMC", "Ended"])
+        self.assertEqual([step["status"] for step in timeline(execution)], ["done", "done", "done", "current"])
+        self.assert_in_order(self.drive(execution))
+
+    def test_run_that_failed_before_it_was_asked_about_has_no_start_after_its_end(self) -> None:
+        execution = self.stuck()
+        self.finish_at_amc(execution, "FAILED", "It broke.")
+        self.clock.shift(timedelta(seconds=40))
+        self.step(execution)
+        self.assertEqual((execution.status, execution.started_at), (ExecutionStatus.FAILED, None))
+        self.assert_in_order(execution)
+
+    def test_times_stay_in_order_whatever_the_clock_of_amc_shows(self) -> None:
+        now = timezone.now()
+        submitted, seen = now - timedelta(seconds=60), now - timedelta(seconds=30)
+        for told, started, ended in (
+            (now - timedelta(seconds=10), seen, now - timedelta(seconds=10)),
+            (now - timedelta(seconds=40), now - timedelta(seconds=40), now - timedelta(seconds=40)),
+            (now - timedelta(hours=2), submitted, submitted),
+            (now + timedelta(hours=2), seen, now),
+            (None, seen, now),
+        ):
+            row = Execution(submitted_at=submitted, started_at=seen)
+            with self.subTest(told=told):
+                found = times_at_amc(row, told, now)
+                self.assertEqual(found, {"started_at": started, "amc_finished_at": ended})
+
+    def test_database_takes_no_start_after_the_end(self) -> None:
+        execution, now = self.start(), timezone.now()
+        with self.assertRaises(IntegrityError), transaction.atomic():
+            Execution.objects.filter(pk=execution.pk).update(
+                started_at=now, amc_finished_at=now - timedelta(seconds=1)
+            )
+
+    def assert_in_order(self, execution: Execution) -> None:
+        times = [step["at"] for step in timeline(execution) if step["at"]]
+        self.assertEqual(times, sorted(times))
+        self.assertGreater(len(times), 2)
 
     def test_status_nobody_documented_stays_open(self) -> None:
         execution = self.stuck()
@@ -278,4 +327,4 @@ class RealTimeTests(ExecutionTestCase):
         self.assertEqual([status for status in order if status in seen], order)
         assert execution.started_at is not None
         assert execution.amc_finished_at is not None
-        self.assertLess(execution.started_at, execution.amc_finished_at)
+        self.assertLessEqual(execution.started_at, execution.amc_finished_at)

@@ -9,6 +9,7 @@ from typing import Any
 import time_machine
 from django.http import HttpResponse
 
+from amchelper.dependents import delete_with_dependents
 from executions.models import Execution
 from executions.services.start import start_execution
 from instances.models import AmazonConnection, AMCInstance, InstanceBrand
@@ -313,6 +314,46 @@ class RunWizardTests(TemplateTestCase):
         page = self.client.get(refused["Location"])
         for said in ("The instance is disabled. Enable it", "My own plan", "60 days"):
             self.assertContains(page, said)
+
+    def test_template_deleted_meanwhile_is_said_with_a_way_on(self) -> None:
+        self.to_review()
+        delete_with_dependents(InstanceTemplate.objects.all(), actor=None)
+        for page in (self.client.get(self.address + "review/"), self.client.post(self.address + "review/")):
+            self.assertContains(
+                page, "This template was deleted while you were planning its run.", status_code=404
+            )
+            self.assertContains(page, f'href="{self.url("list")}"', status_code=404)
+        # Whoever never was in this wizard is told nothing more than of any other address.
+        self.client.force_login(self.charlie)
+        page = self.client.get(self.address + "review/")
+        self.assertNotContains(page, "was deleted while", status_code=404)
+
+    def test_instance_deleted_meanwhile_is_said_with_a_way_on(self) -> None:
+        self.to_review()
+        delete_with_dependents(AMCInstance.objects.filter(pk=self.instance.pk), actor=None)
+        page = self.client.get(self.address + "review/")
+        self.assertContains(page, "This instance was deleted while you were planning its run.", status_code=404)
+        self.assertContains(page, 'href="/instances/"', status_code=404)
+
+    def test_submitted_wizard_leads_to_its_run_although_the_template_is_gone(self) -> None:
+        self.to_review()
+        self.post("review", name="September", agreed_version=1)
+        delete_with_dependents(InstanceTemplate.objects.all(), actor=None)
+        self.assertRedirects(self.client.get(self.address + "review/"), Execution.objects.get().get_absolute_url())
+
+    def test_suggested_name_of_a_schedule_is_no_half_sentence(self) -> None:
+        shorter = "or the last day of shorter months"
+        for day, name in (
+            ("1", "Reach, every month on day 1"),
+            ("28", "Reach, every month on day 28"),
+            ("29", f"Reach, every month on day 29, {shorter}"),
+            ("31", f"Reach, every month on day 31, {shorter}"),
+            ("-1", "Reach, every month on the last day"),
+        ):
+            self.to_recurring_review(recurrence="monthly", day_of_month=day)
+            with self.subTest(day):
+                page = self.client.get(self.address + "review/")
+                self.assertEqual(self.hidden(page, "review-name"), name)
 
     def test_editing_is_offered_to_those_who_may(self) -> None:
         self.assertContains(self.client.get(self.address + "template/"), "Edit the template")

@@ -62,6 +62,39 @@ class EditorTests(TemplateTestCase):
         self.assertContains(response, "SUM(impressions)")
         self.assertFalse(InstanceTemplate.objects.exists())
 
+    def test_all_missing_values_are_named_and_marked(self) -> None:
+        names = [f"word{number}" for number in range(1, 8)]
+        sql = "SELECT campaign\nFROM dsp_impressions\nWHERE " + "\nAND ".join(
+            f"campaign <> '{{{{{name}}}}}'" for name in names
+        )
+        for set_count, said in (
+            (6, "word7 needs a value. (line 9)"),
+            (4, "3 parameters need a value: word5 (line 7), word6 (line 8), word7 (line 9)."),
+            (0, "7 parameters need a value: word1 (line 3), word2 (line 4), word3 (line 5), word4 (line 6), "
+                "word5 (line 7) and 2 more."),
+        ):  # fmt: skip
+            texts = {f"value:{name}": "x" for name in names[:set_count]}
+            page = self.client.post(
+                self.url("create"), {"name": "R", "source_sql": sql, "action": "save", **texts}
+            )
+            with self.subTest(set_count):
+                self.assertContains(page, said)
+                self.assertContains(page, 'aria-invalid="true"', count=7 - set_count)
+                self.assertContains(page, "autofocus", count=1)
+        self.assertFalse(InstanceTemplate.objects.exists())
+
+    def test_every_kind_of_problem_is_named(self) -> None:
+        sql = "SELECT {{}} FROM dsp_impressions WHERE a = {{b}}{{c}} AND d = {{d}} AND e = {{start_date}}"
+        form = {"name": "R", "source_sql": sql, "action": "save", "value:start_date": "1 Sep"}
+        page = self.client.post(self.url("create"), form)
+        for said in (
+            "These braces hold no parameter",
+            "b touches the text beside it",
+            "d needs a value",
+            "start_date",
+        ):
+            self.assertContains(page, said)
+
     def test_reopening_shows_the_source(self) -> None:
         template = self.template()
         response = self.client.get(self.url("update", template.template_id))
@@ -176,6 +209,23 @@ class EditorTests(TemplateTestCase):
         )
         self.assertContains(response, "Line 2")
         self.assertContains(response, "data-fix-text")
+
+    def test_copy_is_offered_where_it_can_be_used(self) -> None:
+        account, template = self.instance.account, self.template()
+        good = InstanceFactory.create(account=account, name="Good")
+        failing = InstanceFactory.create(
+            account=account, name="Failing", status="ERROR", health_status="UNHEALTHY"
+        )
+        draft = InstanceFactory.create(account=account, name="Draft", status="PENDING")
+        disabled = InstanceFactory.create(account=account, name="Off", status="INACTIVE", is_active=False)
+        url = self.url("copy", template.template_id)
+        page = self.client.get(url)
+        offered = set(page.context["form"].fields["instance"].queryset)
+        self.assertEqual(offered, {self.instance, good, failing})
+        self.assertContains(page, "Drafts and disabled instances are not offered.")
+        for instance in (draft, disabled, self.foreign):
+            self.assertEqual(self.client.post(url, {"instance": str(instance.pk)}).status_code, 200)
+        self.assertEqual(self.client.post(url, {"instance": str(good.pk)}).status_code, 302)
 
     def test_copy_is_prefilled_and_saves_nothing(self) -> None:
         template = self.template()
