@@ -186,7 +186,7 @@ def check_disk(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 @register()
 def check_numbers(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """Counts and intervals must make sense."""
-    names = (
+    least_one = (
         "HEALTH_CHECK_CONCURRENCY",
         "HEALTH_CHECK_INTERVAL_MINUTES",
         "HEALTH_HISTORY_DAYS",
@@ -199,11 +199,15 @@ def check_numbers(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
         "EXPORTS_IN_ALL",
         "DOWNLOADS_PER_PROCESS",
         "RESULT_QUESTIONS_PER_PROCESS",
+        "DATABASE_LOCK_TIMEOUT_SECONDS",
     )
+    numbers = [(name, 1, getattr(settings, name)) for name in least_one]
+    numbers.append(("DATABASE_STATEMENT_TIMEOUT_SECONDS", 0, settings.DATABASE_STATEMENT_TIMEOUT_SECONDS))
+    numbers += [(f"{name.upper()}_PER_MINUTE", 0, most) for name, most in settings.LIMITS_PER_MINUTE.items()]
     return [
-        Error(f"{name} must be at least 1.", hint="Leave it out to use the default.", id="amchelper.E011")
-        for name in names
-        if getattr(settings, name) < 1
+        Error(f"{name} must be at least {least}.", hint="Leave it out to use the default.", id="amchelper.E011")
+        for name, least, value in numbers
+        if value < least
     ]
 
 

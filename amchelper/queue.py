@@ -17,6 +17,7 @@ from celery import Task, current_app
 from django.db import DatabaseError
 from kombu.exceptions import OperationalError
 
+from amchelper.busy import is_busy
 from amchelper.models import PendingMessage
 
 logger = logging.getLogger(__name__)
@@ -49,7 +50,20 @@ def send_for_rows(name: str, pks: Iterable[object]) -> None:
 
 
 class QueuedTask(Task):
-    """A task whose message waits no more once it begins."""
+    """A task whose message waits no more once it begins, and which a busy database puts off instead of ending it."""
+
+    # Of messages that do not expire before; what they ask for is in the rows, and the ticks send it again.
+    max_retries = 10
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().__call__(*args, **kwargs)
+        except Exception as error:
+            if not is_busy(error):
+                raise
+            seconds = min(2 ** (self.request.retries + 1), 60)
+            logger.warning("database busy task=%s error=%s seconds=%s", self.name, error, seconds)
+            raise self.retry(exc=error, countdown=seconds) from error
 
     def before_start(self, task_id: str, args: Any, kwargs: Any) -> None:
         key = (self.request.headers or {}).get(_HEADER)

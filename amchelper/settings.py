@@ -71,7 +71,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
+    "amchelper.try_again.BusySessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -87,6 +87,7 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "amchelper.sessions.RequireMfaMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "amchelper.try_again.TryAgainMiddleware",
 ]
 
 TEMPLATES: list[dict[str, Any]] = [
@@ -113,16 +114,23 @@ CRISPY_TEMPLATE_PACK = "bootstrap5"
 
 # --- Database -------------------------------------------------------------------------------------
 DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{VAR_DIR / 'amchelper.sqlite3'}")}
+# Who waits longer for a lock is told that the database is busy; no transaction of ours is that long.
+DATABASE_LOCK_TIMEOUT_SECONDS = env.int("DATABASE_LOCK_TIMEOUT_SECONDS", default=10)
+DATABASE_STATEMENT_TIMEOUT_SECONDS = env.int("DATABASE_STATEMENT_TIMEOUT_SECONDS", default=0)
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # IMMEDIATE: a transaction that will write takes the lock at once instead of failing half way.
     DATABASES["default"]["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
-        "timeout": 20,
+        "timeout": DATABASE_LOCK_TIMEOUT_SECONDS,
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;",
     }
 else:
     DATABASES["default"]["CONN_MAX_AGE"] = env.int("CONN_MAX_AGE", default=60)
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+    DATABASES["default"].setdefault("OPTIONS", {}).setdefault(
+        "options",
+        f"-c lock_timeout={DATABASE_LOCK_TIMEOUT_SECONDS}s -c statement_timeout={DATABASE_STATEMENT_TIMEOUT_SECONDS}s",
+    )
 
 # --- Cache ----------------------------------------------------------------------------------------
 CACHES = {"default": env.cache_url("CACHE_URL", default="locmemcache://")}
@@ -142,6 +150,17 @@ CACHES["generations"] = (
 )
 # How many web processes share this deployment; only read by the system checks.
 WEB_PROCESSES = env.int("WEB_PROCESSES", default=1)
+
+# --- Limits for people ----------------------------------------------------------------------------
+# How often one user may do what within a minute; 0: without limit. Far above what a person does.
+LIMITS_PER_MINUTE = {
+    "runs": env.int("RUNS_PER_MINUTE", default=60),
+    "checks": env.int("CHECKS_PER_MINUTE", default=60),
+    "exports": env.int("EXPORTS_PER_MINUTE", default=60),
+    # Who types has three of them made after each pause.
+    "previews": env.int("PREVIEWS_PER_MINUTE", default=600),
+    "uploads": env.int("UPLOADS_PER_MINUTE", default=60),
+}
 
 # --- Celery ---------------------------------------------------------------------------------------
 CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default="filesystem://localhost")

@@ -17,6 +17,7 @@ from amchelper.downloads import download_response
 from amchelper.exceptions import AmcHelperError
 from amchelper.htmx import HtmxHttpRequest, render_page, wants_fragment
 from amchelper.http import Breadcrumbs, breadcrumbs
+from amchelper.limits import EXPORTS, RUNS, limited
 from amchelper.security_events import log_event
 from amchelper.words import counted
 from executions.forms import ExecutionFilter, ResultQuery, RunAgainForm
@@ -133,6 +134,7 @@ def execution_statistics(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
 
 
 @require_GET
+@limited(EXPORTS, "GET")
 def execution_download(request: HtmxHttpRequest, pk: UUID, kind: str) -> HttpResponseBase:
     """Stream a result: the CSV as AMC sent it, one safe for spreadsheets, XLSX or Parquet."""
     execution = get_execution(request.user, pk)
@@ -220,6 +222,7 @@ def execution_cancel_open(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
 
 
 @require_POST
+@limited(RUNS)
 def execution_again(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
     """Run the same once more; the key makes a second click lead to the same run."""
     execution = get_execution_to_run(request.user, pk)
@@ -233,6 +236,7 @@ def execution_again(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
 
 
 @require_POST
+@limited(RUNS)
 def execution_fetch(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
     execution = get_execution_to_edit(request.user, pk)
     try:

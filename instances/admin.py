@@ -16,6 +16,7 @@ from django.utils.safestring import SafeString
 from amchelper.access import OwnedQuerySet
 from amchelper.admin import DependentsAdmin, ReadOnlyAdmin, actor_of
 from amchelper.exceptions import AmcHelperError
+from amchelper.limits import CHECKS, spend
 from amchelper.words import counted
 from instances.models import (
     AmazonConnection,
@@ -201,6 +202,7 @@ class InstanceAdmin(OwnedAdmin):
     @admin.action(description="Check health of the selected instances", permissions=["change"])
     def check_health(self, request: HttpRequest, queryset: QuerySet[AMCInstance]) -> None:
         """Queue a batch; the workers probe, so that the page does not wait."""
+        spend(actor_of(request), CHECKS)
         pks = list(self.editable(request, queryset).values_list("pk", flat=True))
         if not pks:
             self.message_user(request, "You may not change any of these instances.", messages.ERROR)
@@ -212,6 +214,7 @@ class InstanceAdmin(OwnedAdmin):
     @admin.action(description="Enable the selected instances", permissions=["change"])
     def enable_instances(self, request: HttpRequest, queryset: QuerySet[AMCInstance]) -> None:
         """Enable and queue a batch; the workers probe, so that the page does not wait for each in turn."""
+        spend(actor_of(request), CHECKS)
         pks = self._each(request, queryset.filter(is_active=False), enable_unchecked, "enabled")
         if pks:
             queue_batch(pks, actor=actor_of(request), trigger=HealthCheckBatch.Trigger.ADMIN)

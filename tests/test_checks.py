@@ -42,6 +42,8 @@ def ids(*, deploy: bool = False) -> set[str]:
         ({"MAX_BODY_KB_SIGNED_OUT": -1}, "amchelper.E011", False),
         ({"EXPORTS_PER_USER": 0}, "amchelper.E011", False),
         ({"MIN_FREE_DISK_MB": 10**9}, "amchelper.W003", False),
+        ({"DATABASE_LOCK_TIMEOUT_SECONDS": 0}, "amchelper.E011", False),
+        ({"LIMITS_PER_MINUTE": {"runs": -1}}, "amchelper.E011", False),
         ({"SITE_URL": ""}, "amchelper.E012", False),
         ({"SESSION_IDLE_HOURS": 0}, "amchelper.E011", False),
         ({"REQUIRE_MFA": "yes"}, "amchelper.E020", False),

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_GET, require_POST
 from amchelper.exceptions import AmcHelperError
 from amchelper.htmx import HtmxHttpRequest, redirect_page, render_page, wants_fragment
 from amchelper.http import breadcrumbs, parse_key, parse_uuids
+from amchelper.limits import CHECKS, limited
 from instances.forms.filters import InstanceFilter
 from instances.models import AMCInstance, HealthCheck, HealthCheckBatch
 from instances.models.instance import InstanceQuerySet
@@ -25,6 +26,7 @@ from instances.views.instances import back_or, health_in_address, list_tiles, re
 
 
 @require_POST
+@limited(CHECKS)
 def check_create(request: HtmxHttpRequest) -> HttpResponse:
     """Check the ticked instances, or everything the list's filters show."""
     pks = _chosen(request)
@@ -45,6 +47,7 @@ def check_detail(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
 
 
 @require_POST
+@limited(CHECKS)
 def instance_check(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
     instance = get_instance_to_run(request.user, pk, on_own_page=True)
     try:

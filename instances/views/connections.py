@@ -11,6 +11,7 @@ from django.db.models import Count, QuerySet
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from amchelper.access import MissingRowError
@@ -19,6 +20,7 @@ from amchelper.dependents import stopped_with
 from amchelper.exceptions import AmcHelperError
 from amchelper.htmx import HtmxHttpRequest, redirect_page
 from amchelper.http import breadcrumbs, parse_uuid
+from amchelper.limits import CHECKS, limited
 from instances.forms.connections import AccountForm, ConnectionForm, RefreshTokenForm
 from instances.models import AmazonConnection, AMCAccount, AMCInstance, HealthCheckBatch
 from instances.presenters.breadcrumbs import connection_breadcrumbs
@@ -75,6 +77,8 @@ def connection_callback(request: HtmxHttpRequest) -> HttpResponse:
 
 
 @require_http_methods(["GET", "POST"])
+@sensitive_post_parameters("refresh_token")
+@limited(CHECKS)
 def connection_paste(request: HtmxHttpRequest) -> HttpResponse:
     connection = _named_connection(request)
     form = RefreshTokenForm(request.POST or None, user=request.user, instance=connection)

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from amchelper.exceptions import AmcHelperError
 from amchelper.htmx import HtmxHttpRequest, redirect_page, render_page
+from amchelper.limits import CHECKS, limited
 from amchelper.words import counted, pluralized
 from instances.models import AmazonConnection, HealthCheckBatch
 from instances.presenters.breadcrumbs import connection_breadcrumbs
@@ -27,6 +28,7 @@ _GROUPS = ("new", "changed", "gone", "unread", "elsewhere", "same")
 
 
 @require_http_methods(["GET", "POST"])
+@limited(CHECKS)
 def connection_discover(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
     connection = get_connection_to_run(request.user, pk)
     context: dict[str, Any] = {
@@ -44,6 +46,7 @@ def connection_discover(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
 
 
 @require_POST
+@limited(CHECKS)
 def connection_import(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
     connection = get_connection_to_edit(request.user, pk)
     keys = _keys(request)

@@ -14,6 +14,7 @@ from amchelper.access import MissingRowError
 from amchelper.exceptions import AmcHelperError
 from amchelper.htmx import HtmxHttpRequest, redirect_page, render_page, wants_fragment
 from amchelper.http import breadcrumbs
+from amchelper.limits import CHECKS, limited
 from instances.errors import InstanceConnectionError, InvalidInstanceConfiguration, StaleInstanceError
 from instances.forms.instances import InstanceForm
 from instances.models import AMCInstance, Status
@@ -27,6 +28,7 @@ SUGGESTIONS = 500
 
 
 @require_http_methods(["GET", "POST"])
+@limited(CHECKS)
 def instance_create(request: HtmxHttpRequest) -> HttpResponse:
     if request.method == "POST":
         form = InstanceForm(request.POST, user=request.user)
@@ -36,6 +38,7 @@ def instance_create(request: HtmxHttpRequest) -> HttpResponse:
 
 
 @require_http_methods(["GET", "POST"])
+@limited(CHECKS)
 def instance_update(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
     try:
         instance = get_instance_to_edit(request.user, pk, on_own_page=True)

@@ -19,6 +19,7 @@ from amchelper.deletion import ask_before_deletion
 from amchelper.exceptions import AmcHelperError
 from amchelper.htmx import HtmxHttpRequest, redirect_page, render_page, wants_fragment
 from amchelper.http import breadcrumbs
+from amchelper.limits import CHECKS, limited
 from amchelper.models import User
 from instances.forms.filters import InstanceFilter
 from instances.models import AmazonConnection, AMCAccount, AMCInstance, HealthCheck
@@ -91,6 +92,7 @@ def instance_delete(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
 
 
 @require_POST
+@limited(CHECKS)
 def instance_enable(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
     instance = get_instance_to_edit(request.user, pk, on_own_page=True)
     try:

@@ -18,6 +18,7 @@ from amchelper.downloads import CSV, Download, begin_download, download_response
 from amchelper.exceptions import AmcHelperError
 from amchelper.htmx import HtmxHttpRequest, redirect_page, render_page, wants_fragment
 from amchelper.http import parse_key
+from amchelper.limits import EXPORTS, UPLOADS, limited
 from amchelper.security_events import log_event
 from amchelper.words import counted
 from instances.forms.mappings import MappingFilter, MappingForm, ReplaceForm, stage
@@ -60,6 +61,7 @@ def mapping_list(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
 
 
 @require_http_methods(["GET", "POST"])
+@limited(UPLOADS)
 def mapping_create(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
     """Add rows at once, or show what replacing by them would change."""
     instance = get_instance_to_edit(request.user, pk)
@@ -83,6 +85,7 @@ def mapping_create(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
 
 
 @require_POST
+@limited(UPLOADS)
 def mapping_replace(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
     """Replace by the rows that `mapping_create` showed."""
     instance = get_instance_to_edit(request.user, pk)
@@ -121,6 +124,7 @@ def mapping_remove(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
 
 
 @require_GET
+@limited(EXPORTS, "GET")
 def mapping_export(request: HtmxHttpRequest, pk: UUID) -> HttpResponseBase:
     instance = get_instance(request.user, pk)
     # The mark tells spreadsheets that this is UTF-8.

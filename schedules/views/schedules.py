@@ -18,6 +18,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from amchelper.exceptions import AmcHelperError
 from amchelper.htmx import HtmxHttpRequest, redirect_page, render_page, wants_fragment
 from amchelper.http import Breadcrumbs, breadcrumbs, parse_uuid
+from amchelper.limits import PREVIEWS, RUNS, limited
 from executions.models import Trigger
 from instances.presenters.breadcrumbs import instance_breadcrumbs
 from instances.services.access import get_instance
@@ -119,6 +120,7 @@ def schedule_detail(request: HtmxHttpRequest, schedule_id: str) -> HttpResponse:
 
 
 @require_http_methods(["GET", "POST"])
+@limited(PREVIEWS)
 @deleted_told
 def schedule_update(request: HtmxHttpRequest, schedule_id: str) -> HttpResponse:
     """Change a schedule; `preview` shows what the fields come to and saves nothing."""
@@ -176,6 +178,7 @@ def schedule_resume(request: HtmxHttpRequest, schedule_id: str) -> HttpResponse:
 
 
 @require_POST
+@limited(RUNS)
 @deleted_told
 def schedule_run(request: HtmxHttpRequest, schedule_id: str) -> HttpResponse:
     """Run once by hand; the key makes a second click lead to the same run."""

@@ -18,6 +18,7 @@ from formtools.wizard.views import NamedUrlSessionWizardView
 from amchelper.access import MissingRowError
 from amchelper.exceptions import AmcHelperError
 from amchelper.htmx import HtmxHttpRequest, wants_fragment
+from amchelper.limits import PREVIEWS, RUNS, limited, spend
 from executions.models import Execution, Trigger
 from executions.services.dry_runs import DryRun, dry_run, fingerprint_of
 from executions.services.start import run_name, start_execution
@@ -69,6 +70,7 @@ def _is(kind: str) -> Any:
 
 
 @require_POST
+@limited(PREVIEWS)
 def run_preview(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
     """Return what the window or recurrence on the form comes to; the prefix of its fields tells which it is."""
     lag_days = get_instance_to_run(request.user, pk).lag_days
@@ -201,7 +203,11 @@ class RunWizard(NamedUrlSessionWizardView):  # type: ignore[misc]  # the library
             return self._go_to("review")
 
     def done(self, form_list: Any, form_dict: Mapping[str, Any], **kwargs: Any) -> HttpResponse:
-        """Start the run or save the schedule; a second submission leads to the first one's. Raises AmcHelperError."""
+        """Start the run or save the schedule; a second submission leads to the first one's.
+
+        Raises AmcHelperError and TooManyError.
+        """
+        spend(self.request.user, RUNS)
         name = form_dict["review"].cleaned_data["name"]
         if self.kind == ONCE:
             made: Any = start_execution(
@@ -233,9 +239,11 @@ class RunWizard(NamedUrlSessionWizardView):  # type: ignore[misc]  # the library
         window = self._window_now()
         if window is None:
             return self._go_to(self.steps.first)
-        made = dry_run(
-            actor=self.request.user, template=self.template, window=window, earlier=self._latest_dry_run(window)
-        )
+        earlier = self._latest_dry_run(window)
+        if earlier is None or not earlier.is_open:
+            # Asking how an open one stands starts nothing.
+            spend(self.request.user, RUNS)
+        made = dry_run(actor=self.request.user, template=self.template, window=window, earlier=earlier)
         self.storage.extra_data = {**self.storage.extra_data, "dry_run": made.to_json()}
         if not wants_fragment(self.request):
             return self._go_to("review")

@@ -18,6 +18,7 @@ from amc_facts.tables import TABLES
 from amchelper.access import MissingRowError
 from amchelper.htmx import HtmxHttpRequest, redirect_page, render_page
 from amchelper.http import parse_number
+from amchelper.limits import PREVIEWS, limited
 from instances.models import AMCInstance
 from instances.services.access import get_instance_to_edit
 from instances.services.mappings import MappedValues, mapped_values
@@ -47,6 +48,7 @@ _KEYWORDS = (
 
 
 @require_http_methods(["GET", "POST"])
+@limited(PREVIEWS)
 def template_create(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
     instance = get_instance_to_edit(request.user, pk)
     if request.method == "POST":
@@ -56,6 +58,7 @@ def template_create(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
 
 
 @require_http_methods(["GET", "POST"])
+@limited(PREVIEWS)
 def template_update(request: HtmxHttpRequest, pk: UUID, template_id: str) -> HttpResponse:
     try:
         template = services.get_template_to_edit(request.user, pk, template_id)
@@ -78,18 +81,21 @@ def template_update(request: HtmxHttpRequest, pk: UUID, template_id: str) -> Htt
 
 
 @require_POST
+@limited(PREVIEWS)
 def template_parameters(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
     """Return the inputs of the parameters the SQL has now."""
     return _fragment(request, pk, "templates_app/_partials/parameter_panel.html")
 
 
 @require_POST
+@limited(PREVIEWS)
 def template_preview(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
     """Return the finished SQL as far as it goes, and out of band how many parameters are set."""
     return _fragment(request, pk, "templates_app/_partials/preview.html")
 
 
 @require_POST
+@limited(PREVIEWS)
 def template_lint(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
     """Return what AMC would refuse, or what surprises."""
     instance = get_instance_to_edit(request.user, pk)

@@ -7,9 +7,12 @@ from datetime import date
 from typing import Any
 
 import time_machine
+from django.conf import settings
 from django.http import HttpResponse
+from django.test import override_settings
 
 from amchelper.dependents import delete_with_dependents
+from amchelper.limits import RUNS, spend
 from executions.models import Execution
 from executions.services.start import start_execution
 from instances.models import AmazonConnection, AMCInstance, InstanceBrand
@@ -18,6 +21,7 @@ from schedules.models import Schedule
 from templates_app.models import InstanceTemplate
 from templates_app.services.templates import Content, set_archived, update_template
 from tests.templates_app.test_template_pages import TemplateTestCase
+from tests.test_try_again import failing
 
 NOW = "2026-11-23T12:00:00Z"
 
@@ -110,6 +114,28 @@ class RunWizardTests(TemplateTestCase):
         self.to_review(days="60")
         self.post("review", name="Typed", agreed_version=1, wizard_goto_step="once")
         self.assertContains(self.client.get(self.address + "review/"), "Typed")
+
+    def test_a_step_that_a_busy_database_could_not_keep_is_sent_again(self) -> None:
+        self.post("template", version=1)
+        page = self.client.get(self.address + "type/").content.decode()
+        current = re.search(r'name="([^"]*-current_step)"', page)
+        assert current is not None
+        form = {current[1]: "type", "type-kind": "recurring"}
+        with failing('UPDATE "django_session"'):
+            response = self.client.post(self.address + "type/", form)
+        self.assertEqual(response.status_code, 503)
+        self.assertContains(response, 'name="type-kind" value="recurring"', status_code=503)
+        self.assertEqual(self.client.post(self.address + "type/", form)["Location"], self.address + "recurring/")
+
+    def test_one_start_too_many_is_held_up_and_can_be_sent_again(self) -> None:
+        self.to_review()
+        with override_settings(LIMITS_PER_MINUTE={**settings.LIMITS_PER_MINUTE, "runs": 1}):
+            spend(self.alice, RUNS)
+            response = self.post("review", name="October", agreed_version=1)
+        self.assertContains(response, 'name="review-name" value="October"', status_code=429)
+        self.assertFalse(Execution.objects.exists())
+        self.post("review", name="October", agreed_version=1)
+        self.assertEqual(Execution.objects.get().name, "October")
 
     def test_preview_resolves_the_window(self) -> None:
         url = self.url("list") + "run-preview/"

@@ -11,12 +11,14 @@ from typing import IO, Any, NoReturn, cast
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import OperationalError
 from django.db.models import Q
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
+from amchelper.busy import is_busy
 from amchelper.http import parse_uuid, parse_uuids
 from amchelper.leases import LeaseLostError
 from amchelper.models import User
@@ -30,6 +32,7 @@ _GIVEN_UP = (
     "This took longer than an hour, so the check was given up; what was found out until then is stored. Check fewer "
     "instances, or more of them at the same time with --concurrency."
 )
+_BUSY = "The database is busy; what was found out until then is stored. Check again in a moment."
 COLOURS = {Health.HEALTHY: "green", Health.UNHEALTHY: "yellow", Health.ERROR: "red"}
 
 
@@ -97,6 +100,10 @@ class Command(BaseCommand):
                 )
             except LeaseLostError as error:
                 raise CommandError(_GIVEN_UP, returncode=EXIT_ERROR) from error
+            except OperationalError as error:
+                if not is_busy(error):
+                    raise
+                raise CommandError(_BUSY, returncode=EXIT_ERROR) from error
 
     def _print_table(self, rows: Sequence[dict[str, Any]]) -> None:
         table = Table("Instance", "Name", "Account", "Health", "Latency", "What to do", box=None)
