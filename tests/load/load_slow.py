@@ -26,6 +26,8 @@ from tests.serving import free_port
 ROOT = Path(__file__).resolve().parents[2]
 INSTANCES = [f"amclocaljp{number:03}" for number in range(1, 13)]
 SLOW = INSTANCES[0]
+# One that is not here yet.
+SLOW_AND_NEW = "amclocaljp100"
 # Few at a time, so that those who drip are many times as many.
 CONCURRENCY = 3
 MAX_SHOWN_SECONDS = 2.0
@@ -126,14 +128,21 @@ class Load:
         self.expect("Finished" not in page.text, "the check was finished while one still dripped")
 
     def connection_test(self) -> None:
-        """Test the connection of the instance that drips; the page must end with the sentence."""
+        """Test the connection of another one that drips; the page must end with the sentence."""
         from instances.amc.time_limits import PAGE_SECONDS
 
         account = re.search(
             r'<option value="([0-9a-f-]{36})"', self.browser.get(f"{self.url}/instances/add/").text
         )
         assert account is not None
-        form = {"account": account[1], "instance_id": SLOW, "name": "Slow", "lag_days": "14", "action": "test"}
+        self.amc.control("POST", "faults", {"fault": "drip", "instance": SLOW_AND_NEW})
+        form = {
+            "account": account[1],
+            "instance_id": SLOW_AND_NEW,
+            "name": "Slow",
+            "lag_days": "14",
+            "action": "test",
+        }
         began = time.monotonic()
         page = self.post("/instances/add/", **form).text
         seconds, most = time.monotonic() - began, PAGE_SECONDS + MAX_PAGE_EXTRA_SECONDS
