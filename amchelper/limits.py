@@ -39,7 +39,7 @@ class Limit:
 
 RUNS = Limit("runs", "You can start {} runs a minute.")
 CHECKS = Limit("checks", "You can have Amazon asked {} times a minute: by checks, tests, discovery and imports.")
-EXPORTS = Limit("exports", "You can download {} files a minute.")
+EXPORTS = Limit("exports", "You can ask for {} files a minute.")
 PREVIEWS = Limit("previews", "You can have previews and remarks made {} times a minute.")
 UPLOADS = Limit("uploads", "You can send {} lists of mappings a minute.")
 

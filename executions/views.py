@@ -161,6 +161,7 @@ def export_list(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
 
 
 @require_POST
+@limited(EXPORTS)
 def export_create(request: HtmxHttpRequest, pk: UUID, kind: str) -> HttpResponse:
     """Have a worker make a file; asking twice leads to the same one."""
     execution = get_execution(request.user, pk)
@@ -176,6 +177,7 @@ def export_create(request: HtmxHttpRequest, pk: UUID, kind: str) -> HttpResponse
 
 
 @require_GET
+@limited(EXPORTS, "GET")
 def export_download(request: HtmxHttpRequest, pk: UUID) -> HttpResponseBase:
     export = get_export(request.user, pk)
     try:

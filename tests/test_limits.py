@@ -36,6 +36,8 @@ LIMITED: dict[str, tuple[Limit, str, list[Any]]] = {
     "instances:connection-discover": (CHECKS, "POST", [PK]),
     "instances:connection-import": (CHECKS, "POST", [PK]),
     "executions:execution-download": (EXPORTS, "GET", [PK, "xlsx"]),
+    "executions:export-create": (EXPORTS, "POST", [PK, "xlsx"]),
+    "executions:export-download": (EXPORTS, "GET", [PK]),
     "instances:mapping-export": (EXPORTS, "GET", [PK]),
     "templates:template-create": (PREVIEWS, "POST", [PK]),
     "templates:template-update": (PREVIEWS, "POST", [PK, TEMPLATE]),

@@ -1,0 +1,1 @@
+"""Django's SQLite backend, which also notes how long each transaction held the write lock."""
