@@ -16,6 +16,10 @@ SPONSORED_ADS = "SPONSORED_ADS"
 
 # Distinct users an output row needs per threshold; a column of the last two levels is never in an output.
 MINIMUM_USERS = {"NONE": 1, "LOW": 2, "MEDIUM": 100, "HIGH": 100}
+# Where so many distinct users are needed, so many must add to each total (AMC says 10 in its one example), and no user
+# may add more than its share of so many.
+MINIMUM_EFFECTIVE_USERS = {1: 1, 2: 2, 100: 10}
+MINIMUM_EQUIVALENT_USERS = {1: 1, 2: 2, 100: 2}
 THRESHOLDS = ("NONE", "LOW", "MEDIUM", "HIGH", "VERY_HIGH", "INTERNAL")
 NEVER_IN_OUTPUT = frozenset({"VERY_HIGH", "INTERNAL"})
 # A literal may not be compared with columns of these levels.

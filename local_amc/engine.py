@@ -76,7 +76,7 @@ def prepare(
         compiled.outputs,
         options,
         summable=[column.data_type in _SUMMABLE for column in columns],
-        table=compiled.table,
+        paths=compiled.paths,
     )
     return Prepared(_with_maps_as_text(sql, types, options), [*columns, *_added(options)])
 

@@ -13,6 +13,7 @@ from amc_facts import grammar
 from amc_facts.dialect import DIALECT
 from amc_facts.validation import family_of_type, name_faults, shape_faults, type_faults, window_faults
 from local_amc.sql import patterns, privacy, users
+from local_amc.sql.carrying import carry
 from local_amc.sql.catalogue import Catalogue, Readable
 from local_amc.sql.errors import Source, SqlError, SqlRejectedError, SqlSyntaxError, reject
 from local_amc.sql.functions import Run, rewrite
@@ -30,13 +31,13 @@ logger = logging.getLogger("local_amc")
 class Compiled:
     """SQL to run and what is known of its columns.
 
-    `table` is the first table with users that is read, None when there is no user to protect. With it the last column
-    of `sql` is the hidden list of a row's users.
+    `paths` are the tables with users by the number of their path, none when there is no user to protect. With them the
+    last column of `sql` is the hidden list of a row's counts of users.
     """
 
     sql: str
     outputs: Sequence[Output]
-    table: str | None
+    paths: tuple[str, ...]
     needs_java_patterns: bool = False
 
 
@@ -96,7 +97,7 @@ def _compile(tree: exp.Query, run: Run, catalogue: Catalogue, source: Source, ru
     reject(name_faults(tree), source)
     tables = tables_read(tree, catalogue, source)
     rewrite(tree, run, source)
-    tree = resolve(tree, catalogue, source)
+    tree = resolve(tree, catalogue, source, lambda: _written(source))
     reject(shape_faults(tree), source)
     hoist_windows(tree)
     outputs = Lineage(catalogue, source, checks_literals=rules.controls_aggregation).of(tree)
@@ -106,13 +107,19 @@ def _compile(tree: exp.Query, run: Run, catalogue: Catalogue, source: Source, ru
     reject(type_faults(tree, _family), source)
     repair(tree)
     scan(tree, run, catalogue)
-    owner = next((table.name for table in tables if table.has_users), None)
-    has_users = False
-    if rules.controls_aggregation and owner is not None:
-        tree, has_users = users.carry(tree)
+    paths: tuple[str, ...] = ()
+    if rules.controls_aggregation and any(table.has_users for table in tables):
+        tree, paths = carry(tree, privacy.required_users(outputs))
     # What the writer would say of the engine's limits is nothing for a log.
     sql = tree.sql(DIALECT, comments=False, unsupported_level=ErrorLevel.IGNORE)
-    return Compiled(sql, outputs, owner if has_users else None, patterns.are_used(tree))
+    return Compiled(sql, outputs, paths, patterns.are_used(sql))
+
+
+def _written(source: Source) -> exp.Query:
+    """Return the statement as it was written, but for time windows, which stand for tables."""
+    tree = parse(source.text)
+    resolve_time_windows(tree, source)
+    return tree
 
 
 def _family(node: exp.Expr) -> str:

@@ -102,7 +102,8 @@ def _built_in(node: exp.Expr, run: Run) -> exp.Expr:
 
 def timestamp(moment: datetime) -> exp.Expr:
     """Return a timestamp literal."""
-    return exp.cast(exp.Literal.string(moment.replace(tzinfo=None).isoformat(sep=" ")), "TIMESTAMP")
+    text = exp.Literal.string(moment.replace(tzinfo=None).isoformat(sep=" "))
+    return exp.cast(text, exp.DataType.Type.TIMESTAMP)
 
 
 def _named_row(node: exp.Expr) -> exp.Expr:
@@ -185,12 +186,12 @@ def _split(node: exp.Expr, run: Run, source: Source) -> exp.Expr:
 
 def _now(node: exp.Expr, run: Run, source: Source) -> exp.Expr:
     moment = timestamp(run.now.replace(microsecond=0))
-    return exp.cast(moment, "DATE") if isinstance(node, exp.CurrentDate) else moment
+    return exp.cast(moment, exp.DataType.Type.DATE) if isinstance(node, exp.CurrentDate) else moment
 
 
 def _uuid(node: exp.Expr, run: Run, source: Source) -> exp.Expr:
     """A UUID is a text in AMC, and a type of its own in the engine."""
-    return exp.cast(node.copy(), "VARCHAR")
+    return exp.cast(node.copy(), exp.DataType.Type.VARCHAR)
 
 
 def _format(node: exp.Expr, run: Run, source: Source) -> exp.Expr:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import sqlglot
 from sqlglot import exp
+from sqlglot.dialects.dialect import Dialect
 from sqlglot.errors import ParseError, TokenError
 from sqlglot.tokenizer_core import Token, TokenType
 
@@ -16,14 +17,14 @@ from amc_facts.grammar import Unsupported
 from amc_facts.limits import MAX_SQL_BYTES
 from amc_facts.validation import literal_fault
 from local_amc.sql.errors import Source, SqlSyntaxError, reject_syntax
-from local_amc.sql.users import USERS
+from local_amc.sql.users import HIDDEN
 from local_amc.sql.windows import WINDOWED
 
 # As long as the product sends; AMC documents no limit.
 MAX_DEPTH = 300
 
 # Names the engine gives to its own columns and tables.
-_RESERVED = frozenset({USERS, WINDOWED})
+_RESERVED = frozenset({*HIDDEN, WINDOWED})
 _RESERVED_NAME = Unsupported("reserved-name", "This name is reserved", "Choose another.")
 _BEFORE_A_STAR = {TokenType.SELECT, TokenType.DISTINCT, TokenType.ALL, TokenType.COMMA, TokenType.DOT}
 
@@ -34,7 +35,7 @@ def parse(sql: str) -> exp.Query:
     _check_text(source, sql)
     tokens = _tokenize(source)
     _check_tokens(source, tokens)
-    trees = _parse(source)
+    trees = _parse(source, tokens)
     # The parser knows where most of what is wrong with parentheses stands, and lets some of it pass.
     *_, depth = _depths(tokens)
     if depth:
@@ -101,9 +102,9 @@ def _depths(tokens: Sequence[Token]) -> Iterator[int]:
         yield depth
 
 
-def _parse(source: Source) -> list[exp.Expr]:
+def _parse(source: Source, tokens: list[Token]) -> list[exp.Expr]:
     try:
-        trees = sqlglot.parse(source.text, dialect=DIALECT)
+        trees = Dialect.get_or_raise(DIALECT).parser().parse(tokens, source.text)
     except ParseError as problem:
         error = problem.errors[0] if problem.errors else {}
         # sqlglot names the last column of the offending word.

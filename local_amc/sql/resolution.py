@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from sqlglot import exp
 from sqlglot.errors import OptimizeError
@@ -19,19 +20,21 @@ _UNRESOLVED = re.compile(
 )
 
 
-def resolve(tree: exp.Query, catalogue: Catalogue, source: Source) -> exp.Query:
-    """Return the tree with every column's table named, in lower case as AMC's headers are; raises SqlRejectedError."""
+def resolve(tree: exp.Query, catalogue: Catalogue, source: Source, written: Callable[[], exp.Query]) -> exp.Query:
+    """Return the tree with every column's table named, in lower case as AMC's headers are; raises SqlRejectedError.
+
+    `written` gives the tree as it was parsed, for places in messages: the optimizer leaves it half done.
+    """
     _name_subqueries(tree)
-    before = tree.copy()
     try:
         qualified = qualify(tree, schema=catalogue.mapping, dialect=DIALECT, quote_identifiers=True)
     except OptimizeError as problem:
-        raise _rejection(problem, before, catalogue, source) from problem
+        raise _rejection(problem, written(), catalogue, source) from problem
     if not isinstance(qualified, exp.Query):
         raise SqlRejectedError("Exactly one SELECT statement is expected.")
     for row in qualified.find_all(exp.TableColumn):
         # A table's name alone is its whole row to the engine, with every column in it.
-        columns = [column for column in before.find_all(exp.Column) if column.name.lower() == row.name.lower()]
+        columns = [column for column in written().find_all(exp.Column) if column.name.lower() == row.name.lower()]
         raise SqlRejectedError(
             f"Column '{row.name}' not found in any table", source.span_of(columns[0] if columns else None)
         )

@@ -1,4 +1,4 @@
-"""Which tables a query reads, and the scans that stand for them: cut to the window, users in a hidden column."""
+"""Which tables a query reads, and the scans that stand for them, cut to the window."""
 
 from __future__ import annotations
 
@@ -84,10 +84,17 @@ def _moved(moment: datetime, period: relativedelta, otherwise: datetime) -> date
         return otherwise
 
 
+def _place_of(table: Readable) -> exp.Table:
+    catalog, schema, name = table.place.split(".")
+    return exp.Table(
+        this=exp.to_identifier(name), db=exp.to_identifier(schema), catalog=exp.to_identifier(catalog)
+    )
+
+
 def _scan_of(relation: exp.Table, table: Readable, run: Run) -> exp.Subquery:
     before, after = relation.meta.get("extended") or (relativedelta(), relativedelta())
-    select = exp.Select(expressions=[exp.Star(), *([users.scan_column()] if table.has_users else [])])
-    select.set("from_", exp.From(this=exp.to_table(table.place, dialect=DIALECT)))
+    select = exp.Select(expressions=[exp.Star()])
+    select.set("from_", exp.From(this=_place_of(table)))
     if table.time_column is not None:
         column = exp.column(table.time_column, quoted=True)
         # Data of the future exist in the store, so that the clock can be moved; nobody may see them yet.
@@ -101,5 +108,5 @@ def _scan_of(relation: exp.Table, table: Readable, run: Run) -> exp.Subquery:
     scanned = exp.Subquery(
         this=select, alias=exp.TableAlias(this=exp.to_identifier(relation.alias_or_name, quoted=True))
     )
-    scanned.meta.update(is_scan=True, has_users=table.has_users)
+    scanned.meta.update({users.SCAN_OF: table.name, users.HAS_USERS: table.has_users})
     return scanned

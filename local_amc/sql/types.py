@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import Any
 
 from sqlglot import exp
@@ -53,14 +54,19 @@ def annotate_types(tree: exp.Expr, schema: MappingSchema) -> None:
     annotate(tree, schema=schema, dialect=DIALECT, expression_metadata=_METADATA)
 
 
+@cache
+def _type(kind: str) -> exp.DataType:
+    return exp.DataType.build(kind, dialect=DIALECT)
+
+
 def _annotate_call(annotator: Any, call: exp.Anonymous) -> None:
     name = call.name.lower()
     first = call.expressions[0].type if call.expressions else None
     kind = first if name in _TYPED_BY_ARGUMENT else None
     if name in _CALL_TYPES:
-        kind = exp.DataType.build(_CALL_TYPES[name], dialect=DIALECT)
+        kind = _type(_CALL_TYPES[name])
     elif name == _ZONED:
-        kind = exp.DataType.build("DATE" if first is not None and first.is_type(_DATE) else "TIMESTAMP")
+        kind = _type("DATE" if first is not None and first.is_type(_DATE) else "TIMESTAMP")
     annotator._set_type(call, kind)
 
 
@@ -181,7 +187,7 @@ def _match_elements(array: exp.Expr, item: exp.Expr) -> None:
 
 def _cast(value: exp.Expr, kind: str) -> None:
     """Put a value into a cast, in place."""
-    cast = exp.TryCast(to=exp.DataType.build(kind, dialect=DIALECT), safe=True)
+    cast = exp.TryCast(to=_type(kind).copy(), safe=True)
     cast.type = cast.args["to"]
     value.replace(cast)
     cast.set("this", value)

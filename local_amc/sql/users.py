@@ -1,140 +1,131 @@
-"""Carry the users behind every row through a query in a hidden list column.
+"""The users behind every row as numbers, apart for each table a query reads: AMC counts them per table.
 
-Scans give `[user]`, joins concatenate, aggregation and DISTINCT collect. The union over all sources of a row is
-taken, so this filters a little less than AMC, which takes the smallest count per source.
+Of a user's 64 bits, 16 say on which path it came, 48 are its hash. A path is one reading of a table; a CTE that is
+read twice is two. No value of a path means that it has no part in a row; a row without a known user has the path's
+number alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from sqlglot import exp
 
-from amc_facts.validation import is_aggregate, relations_of
+from amc_facts.validation import is_aggregate
 
-# The hidden column with the users behind a row; no query may use the name.
-USERS = "__users"
+# The hidden columns; no query may use their names.
+USERS, COUNTS = "__users", "__counts"
+HIDDEN = (USERS, COUNTS)
+# Marks of a scan: its table's name, and whether that has users.
+SCAN_OF, HAS_USERS = "scan_of", "has_users"
+PATH_BITS = 48
+_NOBODY = (1 << PATH_BITS) - 1
+# As many as any threshold asks for: of a value that stands beside every row, more would only take room.
+_ENOUGH = 100
+# Of each path: its number, standard, effective and equivalent count; the last two are NULL where they are not known.
+COUNT_TYPE = "STRUCT(p UBIGINT, n BIGINT, f BIGINT, e DOUBLE)[]"
+_COUNT = "{{'p': {}, 'n': {}, 'f': NULL::BIGINT, 'e': NULL::DOUBLE}}"
 
-_QUERIES = exp.Subquery | exp.Select | exp.Union
+# Created once per connection.
+MACROS = (
+    f"user_of(u, path) AS CASE WHEN u IS NULL THEN path ELSE path + (hash(u) >> {64 - PATH_BITS}) END",
+    f"is_user(u) AS (u & {_NOBODY}::UBIGINT) <> 0",
+    f"count_of_one(u) AS CASE WHEN u IS NOT NULL THEN "
+    f"[{_COUNT.format(f'u >> {PATH_BITS}', 'CAST(is_user(u) AS BIGINT)')}] END",
+    f"counts_of(l) AS list_transform(map_entries(list_aggregate(list_transform(list_distinct(l), "
+    f"lambda u: u >> {PATH_BITS}), 'histogram')), lambda path: "
+    + _COUNT.format("path.key", f"path.value::BIGINT - list_contains(l, path.key << {PATH_BITS})::BIGINT")
+    + ")",
+    "weight_of(u) AS CASE WHEN is_user(u) THEN 1.0::DOUBLE WHEN u IS NOT NULL THEN 0.0::DOUBLE END",
+    f"user_on(u, path) AS CASE WHEN u >> {PATH_BITS} = path THEN u END",
+    f"users_on(l, path) AS list_filter(l, lambda u: u >> {PATH_BITS} = path)",
+    "users_elsewhere(l, path) AS list_transform(l, lambda u: u + path)",
+    f"counts_elsewhere(l, path) AS list_transform(l, lambda c: "
+    f"{{'p': c.p + (path >> {PATH_BITS}), 'n': c.n, 'f': c.f, 'e': c.e}})",
+    f"some_users(l) AS flatten(list_transform(list_distinct(list_transform(l, lambda u: u >> {PATH_BITS})), "
+    f"lambda path: list_filter(l, lambda u: u >> {PATH_BITS} = path)[1:{_ENOUGH}]))",
+)
+
+QUERIES = exp.Subquery | exp.Select | exp.Union
 
 
-def carry(query: exp.Query) -> tuple[exp.Query, bool]:
-    """Return the query with the hidden column as its last one, and whether anything in it has users at all.
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """What a relation carries: the paths whose users it has; without any it has no hidden columns.
 
-    Without users the query comes back as it was. The tree given is used up.
+    `is_list`: the users of a row are a list. `is_single`: of each path it has one at most, and `columns` of the
+    relation say which.
     """
-    return _query(query, {})
+
+    paths: frozenset[int] = frozenset()
+    is_list: bool = False
+    is_single: bool = False
+    columns: frozenset[str] = frozenset()
 
 
-def scan_column() -> exp.Expr:
-    """Return the hidden column of a scan: a list with the row's user, or an empty one."""
-    user = exp.column("user_id")
-    return exp.alias_(
-        exp.Case(
-            ifs=[exp.If(this=exp.Is(this=user, expression=exp.null()), true=_no_users())],
-            default=exp.Anonymous(
-                this="list_value", expressions=[exp.Anonymous(this="hash", expressions=[user.copy()])]
-            ),
-        ),
-        USERS,
-    )
+@dataclass(slots=True)
+class Source:
+    """One relation of a FROM clause: what it carries, and by how much its paths are moved for this reader."""
+
+    alias: str
+    carried: Carried
+    is_scan: bool = False
+    moved: int = 0
+
+    @property
+    def paths(self) -> frozenset[int]:
+        """Return its paths as this reader counts them."""
+        return frozenset(path + self.moved for path in self.carried.paths)
+
+    @property
+    def users(self) -> exp.Expr:
+        """Return the expression of its users."""
+        column = exp.column(USERS, self.alias, quoted=True)
+        if not self.moved:
+            return column
+        return (
+            call("users_elsewhere", column, path_number(self.moved))
+            if self.carried.is_list
+            else exp.Add(this=column, expression=path_number(self.moved))
+        )
+
+    @property
+    def counts(self) -> exp.Expr:
+        """Return the expression of its counts."""
+        if self.is_scan:
+            return call("count_of_one", self.users)
+        column = exp.column(COUNTS, self.alias, quoted=True)
+        return call("counts_elsewhere", column, path_number(self.moved)) if self.moved else column
 
 
-def _query(query: exp.Query, ctes: dict[str, bool]) -> tuple[exp.Query, bool]:
-    known = dict(ctes)
-    with_ = query.args.get("with_")
-    for cte in with_.expressions if with_ is not None else []:
-        known[cte.alias.lower()] = _named(cte, known)
-    if isinstance(query, exp.Subquery):
-        inner, has_users = _query(query.this, known)
-        query.set("this", inner)
-        return query, has_users
-    if isinstance(query, exp.Union):
-        return _union(query, known)
-    return _select(query, known) if isinstance(query, exp.Select) else (query, False)
+def users_of_row(sources: Sequence[Source], lists: Sequence[exp.Expr] = ()) -> exp.Expr:
+    """Return the users of a row of several sources, and what lists hold beside: one user, or a list."""
+    ones = [source.users for source in sources if not source.carried.is_list]
+    several = [*(source.users for source in sources if source.carried.is_list), *lists]
+    if len(ones) == 1 and not several:
+        return ones[0]
+    return joined([*([call("list_value", *ones)] if ones else []), *several])
 
 
-def _named(relation: exp.Expr, ctes: dict[str, bool]) -> bool:
-    """Carry through a CTE or a derived table, whose list of column names grows too."""
-    inner, has_users = _query(relation.this, ctes)
-    relation.set("this", inner)
-    alias = relation.args.get("alias")
-    if has_users and isinstance(alias, exp.TableAlias) and alias.args.get("columns"):
-        alias.append("columns", exp.to_identifier(USERS))
-    return has_users
+def path_number(path: int) -> exp.Expr:
+    """Return a path's number as it stands in the bits of a user."""
+    return exp.cast(exp.Literal.number(path << PATH_BITS), exp.DataType.Type.UBIGINT)
 
 
-def _union(union: exp.Union, ctes: dict[str, bool]) -> tuple[exp.Query, bool]:
-    (left, left_has), (right, right_has) = _query(union.left, ctes), _query(union.right, ctes)
-    if not (left_has or right_has):
-        return union, False
-    union.set("this", left if left_has else _with_no_users(left))
-    union.set("expression", right if right_has else _with_no_users(right))
-    if not union.args.get("distinct"):
-        return union, True
-    union.set("distinct", False)
-    return _grouped(union), True
+def joined(lists: list[exp.Expr]) -> exp.Expr:
+    """Join lists; the engine reads NULL, which outer joins leave, as an empty one."""
+    return lists[0] if len(lists) == 1 else call("list_concat", *lists)
 
 
-def _with_no_users(query: exp.Query) -> exp.Query:
-    """Add an empty hidden column to a query that reads no table with users."""
-    if isinstance(query, exp.Union | exp.Subquery):
-        query.set("this", _with_no_users(query.this))
-        if isinstance(query, exp.Union):
-            query.set("expression", _with_no_users(query.expression))
-    else:
-        query.append("expressions", exp.alias_(_no_users(), USERS))
-    return query
+def call(name: str, *arguments: exp.Expr) -> exp.Expr:
+    """Return a call of one of the engine's functions."""
+    return exp.Anonymous(this=name, expressions=list(arguments))
 
 
-def _select(select: exp.Select, ctes: dict[str, bool]) -> tuple[exp.Query, bool]:
-    aliases = [alias for alias, has_users in _sources(select, ctes) if has_users]
-    lists: list[exp.Expr] = [exp.column(USERS, alias, quoted=True) for alias in aliases]
-    # The users of scalar subqueries count only where there are no others: a total over all would hide a small group.
-    lists = lists or _of_scalars(select, ctes)
-    if not lists:
-        return select, False
-    users = _joined(lists)
-    if aliases and select.args.get("group") or any(True for _ in aggregates(select)):
-        users = _collected(users)
-    select.append("expressions", exp.alias_(users, USERS))
-    if select.args.get("distinct") is None:
-        return select, True
-    select.set("distinct", None)
-    return _grouped(select), True
-
-
-def _of_scalars(select: exp.Select, ctes: dict[str, bool]) -> list[exp.Expr]:
-    """Return the lists of users of the subqueries that stand for one value in the SELECT list."""
-    lists: list[exp.Expr] = []
-    for subquery in [found for item in select.expressions for found in _outermost_queries(item)]:
-        copied = subquery.copy()
-        query = copied.this if isinstance(copied, exp.Subquery) else copied
-        inner, has_users = _query(query, ctes) if isinstance(query, exp.Query) else (query, False)
-        if has_users:
-            alias = exp.TableAlias(this=exp.to_identifier("one_value"))
-            users = exp.Select(expressions=[exp.column(USERS, "one_value")])
-            users = users.from_(exp.Subquery(this=inner, alias=alias), copy=False)
-            lists.append(exp.Coalesce(this=exp.Subquery(this=users), expressions=[_no_users()]))
-    return lists
-
-
-def _outermost_queries(node: exp.Expr) -> Iterator[exp.Expr]:
-    if isinstance(node, _QUERIES):
-        yield node
-        return
-    for child in node.iter_expressions():
-        yield from _outermost_queries(child)
-
-
-def _sources(select: exp.Select, ctes: dict[str, bool]) -> Iterator[tuple[str, bool]]:
-    for relation in relations_of(select):
-        if relation.meta.get("is_scan"):
-            yield relation.alias, bool(relation.meta.get("has_users"))
-        elif isinstance(relation, exp.Table):
-            yield relation.alias_or_name, ctes.get(relation.name.lower(), False)
-        elif isinstance(relation, exp.Subquery):
-            yield relation.alias, _named(relation, ctes)
+def groups(select: exp.Select) -> bool:
+    """Return whether a SELECT makes one row of many by GROUP BY or aggregates."""
+    return select.args.get("group") is not None or any(True for _ in aggregates(select))
 
 
 def aggregates(select: exp.Select) -> Iterator[exp.Expr]:
@@ -145,7 +136,7 @@ def aggregates(select: exp.Select) -> Iterator[exp.Expr]:
 
 
 def _aggregates(node: exp.Expr, *, is_windowed: bool = False) -> Iterator[exp.Expr]:
-    if isinstance(node, _QUERIES):
+    if isinstance(node, QUERIES):
         return
     if isinstance(node, exp.Window):
         for part in node.iter_expressions():
@@ -159,59 +150,3 @@ def _aggregates(node: exp.Expr, *, is_windowed: bool = False) -> Iterator[exp.Ex
         return
     for child in node.iter_expressions():
         yield from _aggregates(child)
-
-
-def _grouped(query: exp.Query) -> exp.Query:
-    """Return a query that groups the equal rows of another and collects their users."""
-    first = query
-    while not isinstance(first, exp.Select):
-        first = first.this
-    titles = [projection.alias_or_name for projection in first.expressions[:-1]]
-    names = [f"c{place}" for place in range(len(titles))]
-    with_, order = query.args.get("with_"), _order_of(query, first)
-    query.set("with_", None)
-    alias = exp.TableAlias(
-        this=exp.to_identifier("rows_of"), columns=[exp.to_identifier(n) for n in [*names, USERS]]
-    )
-    columns = [exp.column(name, "rows_of") for name in names]
-    grouped = exp.Select(
-        expressions=[
-            *(exp.alias_(column, title, quoted=True) for column, title in zip(columns, titles, strict=True)),
-            exp.alias_(_collected(exp.column(USERS, "rows_of")), USERS),
-        ]
-    ).from_(exp.Subquery(this=query, alias=alias), copy=False)
-    grouped = grouped.group_by(*(column.copy() for column in columns), copy=False) if columns else grouped
-    grouped.set("with_", with_)
-    grouped.set("order", order)
-    return grouped
-
-
-def _order_of(query: exp.Query, first: exp.Select) -> exp.Order | None:
-    """Take the ORDER BY off a query, and give it by the places of the output columns it names."""
-    order = query.args.get("order")
-    query.set("order", None)
-    if order is None:
-        return None
-    for ordered in order.expressions:
-        for place, projection in enumerate(first.expressions[:-1], start=1):
-            by_name = isinstance(ordered.this, exp.Column) and ordered.this.name == projection.alias_or_name
-            if ordered.this == projection.unalias() or by_name:
-                ordered.set("this", exp.Literal.number(place))
-    order.set("expressions", [ordered for ordered in order.expressions if isinstance(ordered.this, exp.Literal)])
-    return order if order.expressions else None
-
-
-def _no_users() -> exp.Expr:
-    return exp.cast(exp.Array(expressions=[]), "UBIGINT[]", dialect="duckdb")
-
-
-def _joined(lists: list[exp.Expr]) -> exp.Expr:
-    if len(lists) == 1:
-        return lists[0]
-    # DuckDB's concatenation reads NULL, which outer joins leave, as an empty list.
-    return exp.Anonymous(this="list_concat", expressions=lists)
-
-
-def _collected(users: exp.Expr) -> exp.Expr:
-    lists = exp.Anonymous(this="list", expressions=[users])
-    return exp.Anonymous(this="list_distinct", expressions=[exp.Anonymous(this="flatten", expressions=[lists])])
