@@ -23,7 +23,7 @@ from local_amc.sql.users import (
     SCAN_OF,
     USERS,
     Carried,
-    Source,
+    UserSource,
     aggregates,
     call,
     groups,
@@ -184,7 +184,7 @@ class _Carrier:
         self,
         select: exp.Select,
         needs: Needs,
-        sources: Sequence[Source],
+        sources: Sequence[UserSource],
         values: Sequence[_Value],
         identities: Identities,
         carried: Carried,
@@ -206,35 +206,35 @@ class _Carrier:
         select.append("expressions", exp.alias_(users, USERS))
         return _with_counts(select, carried, needs)
 
-    def _sources(self, select: exp.Select, needs: Needs, ctes: Ctes) -> Iterator[Source]:
+    def _sources(self, select: exp.Select, needs: Needs, ctes: Ctes) -> Iterator[UserSource]:
         for relation in relations_of(select):
             if SCAN_OF in relation.meta:
                 yield self._scan(relation)
             elif isinstance(relation, exp.Table) and relation.name.lower() in ctes:
                 yield self._again(relation.alias_or_name, ctes[relation.name.lower()])
             elif isinstance(relation, exp.Subquery):
-                yield Source(relation.alias, self._named(relation, needs, ctes))
+                yield UserSource(relation.alias, self._named(relation, needs, ctes))
 
-    def _scan(self, scan: exp.Expr) -> Source:
+    def _scan(self, scan: exp.Expr) -> UserSource:
         """Add the user to a scan of a table that has users."""
         if not scan.meta[HAS_USERS]:
-            return Source(scan.alias, Carried())
+            return UserSource(scan.alias, Carried())
         self.tables.append(scan.meta[SCAN_OF])
         path = len(self.tables) - 1
         user = call("user_of", exp.column("user_id"), path_number(path))
         scan.this.append("expressions", exp.alias_(user, USERS))
         carried = Carried(frozenset([path]), is_single=True, columns=frozenset(["user_id"]))
-        return Source(scan.alias, carried, is_scan=True)
+        return UserSource(scan.alias, carried, is_scan=True)
 
-    def _again(self, alias: str, cte: _Cte) -> Source:
+    def _again(self, alias: str, cte: _Cte) -> UserSource:
         """Read a CTE: from the second time on by paths of its own."""
         cte.readers += 1
         paths = cte.carried.paths
         if cte.readers == 1 or not paths or len(self.tables) + max(paths) >= _MAX_PATHS:
-            return Source(alias, cte.carried)
+            return UserSource(alias, cte.carried)
         moved = len(self.tables) - min(paths)
         self.tables += [self.tables[path] if path in paths else "" for path in range(min(paths), max(paths) + 1)]
-        return Source(alias, cte.carried, moved=moved)
+        return UserSource(alias, cte.carried, moved=moved)
 
     def _values(self, select: exp.Select, ctes: Ctes) -> Iterator[_Value]:
         """Return what the subqueries that stand for a value carry."""
@@ -335,7 +335,12 @@ def _either(one: Carried, other: Carried) -> Carried:
 
 
 def _of_rows(
-    select: exp.Select, sources: Sequence[Source], identities: Identities, *, is_grouping: bool, has_values: bool
+    select: exp.Select,
+    sources: Sequence[UserSource],
+    identities: Identities,
+    *,
+    is_grouping: bool,
+    has_values: bool,
 ) -> Carried:
     """Return what the rows of a SELECT carry, but for the paths."""
     aliases = frozenset(source.alias for source in sources)
@@ -352,7 +357,7 @@ def _of_rows(
     return Carried(is_list=not is_one or (is_grouping and not is_single), is_single=is_single, columns=columns)
 
 
-def _users_of_group(sources: Sequence[Source], lists: Sequence[exp.Expr], *, is_single: bool) -> exp.Expr:
+def _users_of_group(sources: Sequence[UserSource], lists: Sequence[exp.Expr], *, is_single: bool) -> exp.Expr:
     """Return the users of a group of rows: where they are the same in all of them, any does."""
     if not is_single:
         return joined([*(_collected(s.users, s.carried.is_list) for s in sources), *lists])

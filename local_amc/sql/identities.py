@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from sqlglot import exp
 
-from local_amc.sql.users import Source
+from local_amc.sql.users import UserSource
 
 _Name = tuple[str, str]
 
@@ -14,7 +14,7 @@ _Name = tuple[str, str]
 class Identities:
     """What is known in one SELECT of the columns with a source's user; columns are qualified."""
 
-    def __init__(self, select: exp.Select, sources: Sequence[Source]) -> None:
+    def __init__(self, select: exp.Select, sources: Sequence[UserSource]) -> None:
         self._owners = {
             (source.alias, name): source.alias for source in sources for name in source.carried.columns
         }

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from sqlglot import exp
 
 from local_amc.sql.identities import Identities
-from local_amc.sql.users import COUNTS, USERS, Source, aggregates, call, joined
+from local_amc.sql.users import COUNTS, USERS, UserSource, aggregates, call, joined
 
 # The name under which a wrapped query's rows are read.
 ROWS = "rows_of"
@@ -46,7 +46,7 @@ class _Parts:
     """What the inner SELECT computes for the outer one, and what of the outer one it replaces."""
 
     select: exp.Select
-    sources: Sequence[Source]
+    sources: Sequence[UserSource]
     identities: Identities
     columns: list[exp.Expr] = field(default_factory=list)
     replaced: dict[exp.Expr, exp.Expr] = field(default_factory=dict)
@@ -95,7 +95,7 @@ def keys_of(select: exp.Select) -> list[exp.Expr]:
 
 
 def divided(
-    select: exp.Select, sources: Sequence[Source], identities: Identities, *, wants_users: bool
+    select: exp.Select, sources: Sequence[UserSource], identities: Identities, *, wants_users: bool
 ) -> exp.Select | None:
     """Return a grouping SELECT that groups by user first and has the counts of its rows as last column.
 
@@ -126,7 +126,7 @@ def divided(
     return outer
 
 
-def _paths(sources: Sequence[Source]) -> list[_Path]:
+def _paths(sources: Sequence[UserSource]) -> list[_Path]:
     """Return the paths of all sources, each with the user that a row has on it."""
     paths: list[_Path] = []
     for source in sources:
@@ -142,7 +142,7 @@ def _paths(sources: Sequence[Source]) -> list[_Path]:
     return paths
 
 
-def _user(sources: Sequence[Source], identities: Identities) -> exp.Expr | None:
+def _user(sources: Sequence[UserSource], identities: Identities) -> exp.Expr | None:
     """Return the expression of whose a row is, in all its sources; None when there is none."""
     if len(sources) == 1 and not sources[0].carried.is_list:
         return sources[0].users

@@ -65,7 +65,7 @@ class Carried:
 
 
 @dataclass(slots=True)
-class Source:
+class UserSource:
     """One relation of a FROM clause: what it carries, and by how much its paths are moved for this reader."""
 
     alias: str
@@ -99,7 +99,7 @@ class Source:
         return call("counts_elsewhere", column, path_number(self.moved)) if self.moved else column
 
 
-def users_of_row(sources: Sequence[Source], lists: Sequence[exp.Expr] = ()) -> exp.Expr:
+def users_of_row(sources: Sequence[UserSource], lists: Sequence[exp.Expr] = ()) -> exp.Expr:
     """Return the users of a row of several sources, and what lists hold beside: one user, or a list."""
     ones = [source.users for source in sources if not source.carried.is_list]
     several = [*(source.users for source in sources if source.carried.is_list), *lists]
