@@ -90,7 +90,8 @@ def tell_owner(owner: UUID) -> None:
     """
     with transaction.atomic():
         rows = Schedule.objects.to_tell().filter(created_by=owner).with_relations()
-        schedules = list(rows.select_for_update(of=("self",), skip_locked=True))
+        # Of two that tell at once the second waits, and finds nothing left: parts of the rows would be several mails.
+        schedules = list(rows.select_for_update(of=("self",)))
         Schedule.objects.filter(pk__in=[schedule.pk for schedule in schedules]).update(owner_told=True)
     if not schedules:
         return
