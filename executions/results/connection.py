@@ -6,7 +6,7 @@ import errno
 import os
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import duckdb
 
 from executions.results.errors import ResultMemoryError, ResultTimeoutError
 from executions.results.spill import spill_folder
+from executions.results.watching import Stop
 
 MEMORY_LIMIT = "128MB"
 _THREADS = "2"
@@ -25,9 +26,15 @@ _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 
 @contextmanager
 def open_files(
-    *files: Path, memory_limit: str = MEMORY_LIMIT, timeout_seconds: float | None = None
+    *files: Path,
+    memory_limit: str = MEMORY_LIMIT,
+    timeout_seconds: float | None = None,
+    stop: Stop | None = None,
+    is_quick: bool = False,
 ) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open a connection that may read and write `files` only; ends whatever runs after `timeout_seconds`.
+    """Open a connection that may read and write `files` only; ends whatever runs after `timeout_seconds` or a `stop`.
+
+    `is_quick`: what is asked takes less time than to plan it well, or to begin a thread for it.
 
     Raises ResultMemoryError and ResultTimeoutError, and OSError for a disk that takes no more.
     """
@@ -35,7 +42,7 @@ def open_files(
         connection = duckdb.connect(
             config={
                 "memory_limit": memory_limit,
-                "threads": _THREADS,
+                "threads": "1" if is_quick else _THREADS,
                 "temp_directory": str(spill),
                 "max_temp_directory_size": _SPILL_LIMIT,
                 "autoinstall_known_extensions": "false",
@@ -44,8 +51,11 @@ def open_files(
             }
         )
         try:
+            if is_quick:
+                connection.execute("PRAGMA disable_optimizer")
             _lock(connection, files)
-            with _deadline(connection, timeout_seconds), _explained():
+            reaching = stop.reaching(connection) if stop else nullcontext()
+            with _deadline(connection, timeout_seconds), reaching, _explained():
                 yield connection
         finally:
             connection.close()

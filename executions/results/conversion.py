@@ -16,22 +16,35 @@ import duckdb
 from executions.results.columns import METADATA_KEY, ResultColumn, ResultFacts, pack_columns, unique_names
 from executions.results.connection import open_files, quote_name, quote_text
 from executions.results.errors import ResultError, ResultMemoryError
-from executions.results.inference import Choice, choose_types
-from executions.results.source import CsvShape, check_csv, read_csv_sql
+from executions.results.inference import Column, sample, settle
+from executions.results.source import CsvShape, Source, check_csv, glance
+from executions.results.watching import Stop
 
 if TYPE_CHECKING:
     from instances.amc.executions import OutputColumn
 
 logger = logging.getLogger(__name__)
 
+# Columns after these are kept as texts: the types of so many are of no use to anybody who looks at them.
+MAX_TYPED_COLUMNS = 1_000
 # DuckDB keeps what it read until the limit makes it let go, so this, and not need, is what a conversion takes.
-MEMORY_LIMIT = "80MB"
-_LARGE_MEMORY_LIMIT = "512MB"
+MEMORY_LIMIT_MB = 80
+_LARGE_MEMORY_LIMIT_MB = 512
+# It reserves room for 2,048 values of every column, of which it touches what it fills.
+_COLUMNS_PER_MB = 5
 # Small enough that the rows of a sorted page, which lie anywhere, are gathered quickly, and that a group,
 # which is in memory as a whole while it is written, stays small with wide rows too.
 _ROW_GROUP_ROWS = 16_384
 _ROW_GROUP_BYTES = 16_000_000
 _LEAST_ROWS = 2_048
+# The usual result: begun and done in the time that a plan takes.
+_QUICK_CELLS = 20_000
+# Up to so many columns are checked by the reading that makes the file; more would take their memory at once.
+_MAX_CHECKED_COLUMNS = 100
+
+
+class _UnlikeError(Exception):
+    """DuckDB found something else in the file than was counted, or cannot read it at all."""
 
 
 def convert(
@@ -39,20 +52,26 @@ def convert(
     parquet_path: Path,
     *,
     columns: Sequence[OutputColumn] | None,
-    memory_limit: str = MEMORY_LIMIT,
+    memory_limit_mb: int = MEMORY_LIMIT_MB,
+    stop: Stop | None = None,
 ) -> ResultFacts:
     """Convert a CSV in constant memory, rows in their order, every value exact; replaces the target at once.
 
-    `columns` is what AMC declared, None or empty when it declared nothing. Raises ResultError for a malformed file.
+    `columns` is what AMC declared, None or empty when it declared nothing. Raises ResultError for a malformed file,
+    StoppedError or duckdb.InterruptException once `stop` is requested.
     """
-    shape = check_csv(csv_path)
-    declared = _declared(shape.header, columns or ())
+    stop = stop or Stop()
     unfinished = parquet_path.with_name(f".{parquet_path.name}.{uuid.uuid4().hex}.tmp")
+    shape = glance(csv_path, stop.check)
     try:
         try:
-            described = _write(csv_path, unfinished, shape, declared, memory_limit)
-        except ResultMemoryError:
-            described = _write_with_patience(csv_path, unfinished, shape, declared)
+            described = _Conversion(csv_path, unfinished, shape, columns or (), stop).run(memory_limit_mb)
+        except _UnlikeError as problem:
+            shape = _judged(csv_path, shape, problem, stop)
+            try:
+                described = _Conversion(csv_path, unfinished, shape, columns or (), stop).run(memory_limit_mb)
+            except _UnlikeError as again:
+                raise _unreadable(again) from again
         _flush(unfinished)
         facts = ResultFacts(shape.rows, csv_path.stat().st_size, unfinished.stat().st_size, described)
         unfinished.replace(parquet_path)
@@ -61,81 +80,112 @@ def convert(
     return facts
 
 
-def _write_with_patience(
-    csv_path: Path, target: Path, shape: CsvShape, declared: Sequence[OutputColumn | None]
-) -> tuple[ResultColumn, ...]:
-    """Write a result whose rows are so long that two thousand of them, the least DuckDB handles, are too many."""
-    logger.warning("result needs more memory columns=%s rows=%s", len(shape.header), shape.rows)
-    try:
-        return _write(csv_path, target, shape, declared, _LARGE_MEMORY_LIMIT)
-    except ResultMemoryError:
-        raise ResultError(
-            "The rows of this result are too long for a table. Select fewer or shorter columns and run it again."
-        ) from None
+def _judged(path: Path, shape: CsvShape, problem: _UnlikeError, stop: Stop) -> CsvShape:
+    """Return what a reading of every field says, which DuckDB was no match for; raises ResultError."""
+    if shape.is_judged:
+        raise _unreadable(problem) from problem
+    return check_csv(path, stop.check)
 
 
-def _write(
-    csv_path: Path, target: Path, shape: CsvShape, declared: Sequence[OutputColumn | None], memory_limit: str
-) -> tuple[ResultColumn, ...]:
-    """Choose the types and write the file; returns its columns."""
-    source = read_csv_sql(csv_path, len(shape.header), has_line_breaks=shape.has_line_breaks)
-    try:
-        with open_files(csv_path, target, memory_limit=memory_limit) as connection:
-            data_types = [column.data_type if column else None for column in declared]
-            choices = choose_types(connection, source, data_types)
-            columns = _describe(shape.header, choices, declared)
-            written = connection.execute(_copy_sql(csv_path, source, target, shape, choices, columns)).fetchone()
-    except (duckdb.InvalidInputException, duckdb.ConversionException) as problem:
-        # What two readers disagree about, such as a row of more than 2 MB; DuckDB's first line names the place.
-        first_line = str(problem).partition("\n")[0]
-        raise ResultError(
-            f"The result cannot be read as CSV. {first_line[:200]}. Run the query again."
-        ) from problem
-    if written is None or written[0] != shape.rows:
-        raise ResultError("The result was not read completely. Download it again.")
-    return columns
+def _unreadable(problem: _UnlikeError) -> ResultError:
+    return ResultError(f"The result cannot be read as CSV. {problem}. Run the query again.")
 
 
-def _copy_sql(
-    csv_path: Path,
-    source: str,
-    target: Path,
-    shape: CsvShape,
-    choices: Sequence[Choice],
-    columns: Sequence[ResultColumn],
-) -> str:
-    """Return the statement that makes the file; it takes no bound values."""
-    said = quote_text(pack_columns(columns, csv_bytes=csv_path.stat().st_size))
-    selected = ", ".join(
-        f"{choice.expression} AS {quote_name(column.name)}"
-        for choice, column in zip(choices, columns, strict=True)
-    )
-    return (
-        f"COPY (SELECT {selected} FROM {source}) TO {quote_text(str(target))} (FORMAT parquet,"
-        f" ROW_GROUP_SIZE {_group_rows(csv_path, shape)}, USE_TMP_FILE false, KV_METADATA {{{METADATA_KEY}: {said}}})"
-    )
+class _Conversion:
+    """One try to make the file from a CSV of a known shape."""
 
+    def __init__(
+        self, csv_path: Path, target: Path, shape: CsvShape, declared: Sequence[OutputColumn], stop: Stop
+    ) -> None:
+        self._csv_path, self._target, self._shape, self._stop = csv_path, target, shape, stop
+        names = unique_names(shape.header)
+        self._source = Source(csv_path, names, shape.has_line_breaks)
+        self._declared = _declared(shape.header, declared)
+        self._memory_mb = len(names) // _COLUMNS_PER_MB
+        self._is_quick = shape.rows * len(names) <= _QUICK_CELLS
 
-def _group_rows(csv_path: Path, shape: CsvShape) -> int:
-    """Return the rows of a group, fewer the longer an average row is."""
-    average = csv_path.stat().st_size // max(shape.rows, 1) + 1
-    return max(min(_ROW_GROUP_BYTES // average, _ROW_GROUP_ROWS), _LEAST_ROWS)
+    def run(self, memory_limit_mb: int) -> tuple[ResultColumn, ...]:
+        """Choose the types and write the file; returns its columns."""
+        try:
+            return self._write(memory_limit_mb + self._memory_mb)
+        except ResultMemoryError:
+            # Rows so long that two thousand of them, the least DuckDB handles, are too many.
+            logger.warning(
+                "result needs more memory columns=%s rows=%s", len(self._source.names), self._shape.rows
+            )
+        try:
+            return self._write(_LARGE_MEMORY_LIMIT_MB + self._memory_mb)
+        except ResultMemoryError:
+            raise ResultError(
+                "The rows of this result are too long for a table. Select fewer or shorter columns and run it again."
+            ) from None
 
+    def _write(self, memory_limit_mb: int) -> tuple[ResultColumn, ...]:
+        columns = self._columns()
+        files, limit = (self._csv_path, self._target), f"{memory_limit_mb}MB"
+        try:
+            with open_files(*files, memory_limit=limit, stop=self._stop, is_quick=self._is_quick) as connection:
+                rows = self._fill(connection, columns)
+        except (duckdb.InvalidInputException, duckdb.ConversionException) as problem:
+            # What two readers disagree about, such as a row of more than 2 MB; DuckDB's first line names the place.
+            raise _UnlikeError(str(problem).partition("\n")[0][:200]) from problem
+        if rows != self._shape.rows:
+            raise _UnlikeError(f"{rows} rows were found instead of {self._shape.rows}")
+        return self._describe(columns)
 
-def _describe(
-    header: Sequence[str], choices: Sequence[Choice], declared: Sequence[OutputColumn | None]
-) -> tuple[ResultColumn, ...]:
-    return tuple(
-        ResultColumn(
-            name=name,
-            header=title,
-            kind=choice.kind,
-            sql_type=choice.sql_type,
-            data_type=known.data_type if known else "",
-            column_type=known.column_type if known else "",
+    def _columns(self) -> list[Column]:
+        """Return the columns before anything of them was looked at."""
+        columns = []
+        for place, (name, declared) in enumerate(zip(self._source.names, self._declared, strict=True)):
+            is_typed = place < MAX_TYPED_COLUMNS
+            columns.append(Column.of(name, (declared.data_type if declared else None) if is_typed else "STRING"))
+        return columns
+
+    def _fill(self, connection: duckdb.DuckDBPyConnection, columns: Sequence[Column]) -> int:
+        """Write the file with the types that fit every value; returns the number of its rows."""
+        sampled = sample(connection, self._source, columns, self._stop.check)
+        if self._shape.rows > sampled:
+            if len(columns) <= _MAX_CHECKED_COLUMNS:
+                try:
+                    return self._copy(connection, columns, is_settled=False)
+                except (duckdb.InvalidInputException, duckdb.ConversionException):
+                    # A value does not fit, or the file is malformed, which the next reading finds out.
+                    logger.info("result has values unlike its first ones rows=%s", self._shape.rows)
+            settle(connection, self._source, columns, self._stop.check)
+        return self._copy(connection, columns, is_settled=True)
+
+    def _copy(self, connection: duckdb.DuckDBPyConnection, columns: Sequence[Column], *, is_settled: bool) -> int:
+        types, replaced = {}, []
+        for column in columns:
+            types[column.name], expression = column.reading(is_settled=is_settled)
+            if expression:
+                replaced.append(f"{expression} AS {quote_name(column.name)}")
+        values = f"* REPLACE ({', '.join(replaced)})" if replaced else "*"
+        said = quote_text(pack_columns(self._describe(columns), csv_bytes=self._csv_path.stat().st_size))
+        written = connection.execute(
+            f"COPY (SELECT {values} FROM {self._source.sql}) TO {quote_text(str(self._target))} (FORMAT parquet,"
+            f" ROW_GROUP_SIZE {self._group_rows()}, USE_TMP_FILE false, KV_METADATA {{{METADATA_KEY}: {said}}})",
+            [types],
+        ).fetchone()
+        return written[0] if written else 0
+
+    def _group_rows(self) -> int:
+        """Return the rows of a group, fewer the longer an average row is."""
+        average = self._csv_path.stat().st_size // max(self._shape.rows, 1) + 1
+        return max(min(_ROW_GROUP_BYTES // average, _ROW_GROUP_ROWS), _LEAST_ROWS)
+
+    def _describe(self, columns: Sequence[Column]) -> tuple[ResultColumn, ...]:
+        return tuple(
+            ResultColumn(
+                name=column.name,
+                header=title,
+                kind=column.kind,
+                sql_type=column.sql_type,
+                data_type=known.data_type if known else "",
+                column_type=known.column_type if known else "",
+            )
+            for title, column, known in zip(self._shape.header, columns, self._declared, strict=True)
         )
-        for name, title, choice, known in zip(unique_names(header), header, choices, declared, strict=True)
-    )
 
 
 def _declared(header: Sequence[str], columns: Sequence[OutputColumn]) -> list[OutputColumn | None]:

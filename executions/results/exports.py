@@ -5,14 +5,15 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
 from amchelper.spreadsheets import guard_sql
-from executions.results.columns import Kind, open_result
-from executions.results.connection import open_files, quote_name, quote_text
+from executions.results.columns import Kind, open_result, unique_names
+from executions.results.connection import open_files, quote_name
 from executions.results.errors import ResultError
-from executions.results.source import check_csv, read_csv_sql
+from executions.results.source import Source, check_csv
 
 BATCH_ROWS = 2_048
 _CHUNK_BYTES = 256 * 1024
@@ -53,11 +54,12 @@ def _chunks(path: Path) -> Generator[bytes]:
 def _from_csv(path: Path) -> Generator[bytes]:
     """Return a CSV, all of its fields made safe."""
     shape = check_csv(path)
-    fields = [guarded_sql(f"c{index}") for index in range(len(shape.header))]
-    source = read_csv_sql(path, len(shape.header), has_line_breaks=shape.has_line_breaks)
+    names = unique_names(shape.header)
+    fields = [guarded_sql(quote_name(name)) for name in names]
+    source = Source(path, names, shape.has_line_breaks)
     with open_files(path, memory_limit=_MEMORY_LIMIT) as connection:
         yield _BOM
-        yield from _records(connection, shape.header, fields, source, is_safe=True)
+        yield from _records(connection, shape.header, fields, source.sql, [source.texts()], is_safe=True)
 
 
 def _from_parquet(path: Path, *, is_safe: bool) -> Generator[bytes]:
@@ -69,7 +71,7 @@ def _from_parquet(path: Path, *, is_safe: bool) -> Generator[bytes]:
         ]
         header = [column.header for column in facts.columns]
         yield _BOM if is_safe else b""
-        yield from _records(connection, header, fields, f"read_parquet({quote_text(str(path))})", is_safe=is_safe)
+        yield from _records(connection, header, fields, "read_parquet(?)", [str(path)], is_safe=is_safe)
 
 
 def text_sql(expression: str) -> str:
@@ -87,6 +89,7 @@ def _records(
     header: Sequence[str],
     fields: Sequence[str],
     source: str,
+    values: Sequence[Any],
     *,
     is_safe: bool,
 ) -> Iterator[bytes]:
@@ -94,7 +97,7 @@ def _records(
     titles = f"SELECT {_field(guarded_sql('text') if is_safe else 'text')} FROM unnest(?) AS titles(text)"
     yield ",".join(row[0] for row in connection.execute(titles, [list(header)]).fetchall()).encode() + _LINE_END
     lines = connection.execute(
-        f"SELECT concat_ws(',', {', '.join(_field(field) for field in fields)}) FROM {source}"
+        f"SELECT concat_ws(',', {', '.join(_field(field) for field in fields)}) FROM {source}", values
     )
     while batch := lines.fetchmany(BATCH_ROWS):
         yield b"".join(line.encode() + _LINE_END for (line,) in batch)

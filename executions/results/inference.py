@@ -1,22 +1,34 @@
-"""Types of a result's columns, decided by all of its values: a type is taken only if no value changes in it.
+"""Types of a result's columns: a type is taken only if no value changes in it.
+
+The first rows say which types a column may have. If there are more rows, the reading that makes the file looks at
+them, and only where it meets a value that does not fit are all rows looked at on their own (`settle`).
 
 What AMC declares narrows the choice. A declared number that does not fit, such as one with leading zeros, stays text.
 """
 
-# ruff: noqa: S608 - names are quoted and checked against the file, values are bound.
+# ruff: noqa: S608 - names are quoted.
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import duckdb
 
 from executions.results.columns import Kind
+from executions.results.connection import quote_name
+from executions.results.source import Source
 
-_SAMPLE_VALUES = 200_000
-# Every step of every check holds the vectors it works on, so their number decides about the memory.
-_CHECKS_PER_PASS = 48
+# Of the first rows so many values are looked at, and never fewer rows: in a wide result most columns begin empty.
+_SAMPLE_VALUES = 50_000
+_SAMPLE_ROWS = 2_000
+# Their values lie in memory at once, below each other; a number of 8 bits, by which DuckDB groups at once.
+_COLUMNS_PER_SAMPLE = 200
+# Every check of all rows holds the vectors it works on, so their number decides about the memory.
+_COLUMNS_PER_PASS = 16
 _MAX_DIGITS = 38
+# What `_seen_sql` tells.
+_FIGURES = 4
 _WHOLE = (Kind.INTEGER, Kind.DECIMAL)
 _BY_DECLARATION = {
     "BOOLEAN": (Kind.BOOLEAN,),
@@ -39,121 +51,201 @@ _SQL_TYPES = {
     Kind.DATE: "DATE",
     Kind.TIMESTAMP: "TIMESTAMP",
 }
-# AMC writes an empty field for NULL; types other than text know nothing else that is empty.
-_VALUE = "nullif({raw}, '')"
+# Whether a value keeps its meaning. A cast that fails is dear, so what is no candidate by its look is not cast.
 _FITS = {
     Kind.BOOLEAN: "lower({value}) IN ('true', 'false')",
     # Written back and compared: no sign, blank, zero or exponent is lost.
-    Kind.INTEGER: "try_cast({value} AS BIGINT)::VARCHAR IS NOT DISTINCT FROM {value}",
+    Kind.INTEGER: "{typed}::VARCHAR = {value}",
     Kind.DECIMAL: "regexp_full_match({value}, '-?(0|[1-9][0-9]*)(\\.[0-9]+)?')",
-    Kind.DATE: "try_cast({value} AS DATE)::VARCHAR IS NOT DISTINCT FROM {value}",
+    Kind.DATE: "CASE WHEN contains({value}, '-') THEN {typed}::VARCHAR = {value} ELSE false END",
     Kind.TIMESTAMP: (
-        "try_cast({value} AS TIMESTAMP) >= '0001-01-01' AND regexp_full_match({value},"
-        " '[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}[T ][0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}}(\\.[0-9]{{1,6}}0*)?Z?')"
+        "CASE WHEN regexp_full_match({value}, '[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}[T ]"
+        "[0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}}(\\.[0-9]{{1,6}}0*)?Z?') THEN {typed} >= '0001-01-01' ELSE false END"
     ),
 }
 # AMC computed these as doubles, so a double loses nothing.
 _DECLARED_DOUBLE = (
-    "regexp_full_match({value}, '-?(0|[1-9][0-9]*)?(\\.[0-9]*)?([eE][+-]?[0-9]+)?|NaN|-?Infinity')"
-    " AND try_cast({value} AS DOUBLE) IS NOT NULL"
+    "CASE WHEN regexp_full_match({value}, '-?(0|[1-9][0-9]*)?(\\.[0-9]*)?([eE][+-]?[0-9]+)?|NaN|-?Infinity')"
+    " THEN {typed} IS NOT NULL ELSE false END"
 )
 # Not known to be doubles: an exponent needs a point ("12E5" may be an article), digits beyond a double's stay.
 _LIKELY_DOUBLE = (
-    "regexp_full_match({value}, '-?(0|[1-9][0-9]*)(\\.[0-9]+([eE][+-]?[0-9]+)?)?')"
-    " AND length(ltrim(regexp_replace({value}, '[eE].*|[^0-9]', '', 'g'), '0')) <= 17"
-    " AND isfinite(try_cast({value} AS DOUBLE))"
+    "CASE WHEN NOT regexp_full_match({value}, '-?(0|[1-9][0-9]*)(\\.[0-9]+([eE][+-]?[0-9]+)?)?') THEN false"
+    " WHEN {typed}::VARCHAR = {value} THEN true"
+    " ELSE length(ltrim(regexp_replace({value}, '[eE].*|[^0-9]', '', 'g'), '0')) <= 17 AND isfinite({typed}) END"
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """The kind of a column, its SQL type, and the expression that makes it from the text."""
-
-    kind: Kind
-    sql_type: str
-    expression: str
+# Of a number that is written plainly; the places of a whole number are -1.
+_WHOLE_DIGITS = "strpos(ltrim({value}, '-') || '.', '.') - 1"
+_PLACES = "length({value}) - strpos({value} || '.', '.')"
 
 
 @dataclass(slots=True)
-class _Candidates:
-    """Kinds a column may still have, best first, and the digits its numbers need."""
+class Column:
+    """A column of texts: the kinds it may still have, best first, and what was seen of its values."""
 
-    raw: str
+    name: str
     declared: str
     kinds: tuple[Kind, ...]
     has_values: bool = False
+    # Quoted nothings, which only a text can keep.
+    has_empty_texts: bool = False
     whole_digits: int = 1
     places: int = 0
 
-    def checks(self, kinds: tuple[Kind, ...]) -> list[str]:
-        """Return the aggregates that count values, the misfits of every kind, and the digits a decimal needs."""
-        value = _VALUE.format(raw=self.raw)
-        aggregates = [f"count({value})"]
-        aggregates += [f"count_if({value} IS NOT NULL AND ({self._fits(kind)}) IS NOT TRUE)" for kind in kinds]
-        if Kind.DECIMAL in kinds:
-            point = f"strpos({value}, '.')"
-            whole = f"CASE {point} WHEN 0 THEN length({value}) ELSE {point} - 1 END"
-            aggregates.append(f"coalesce(max({whole} - starts_with({value}, '-')::INTEGER), 1)")
-            aggregates.append(f"coalesce(max(CASE {point} WHEN 0 THEN 0 ELSE length({value}) - {point} END), 0)")
-        return aggregates
+    @classmethod
+    def of(cls, name: str, data_type: str | None) -> Column:
+        """Return a column of which nothing is known but what AMC declares, None when it declares nothing."""
+        kinds = _UNDECLARED if data_type is None else _BY_DECLARATION.get(data_type.upper(), ())
+        return cls(name, (data_type or "").upper(), kinds)
 
-    def note(self, kinds: tuple[Kind, ...], answers: Iterator[int]) -> None:
-        """Take what `checks` found and drop the kinds that do not fit."""
-        self.has_values = next(answers) > 0
-        misfits = {kind for kind in kinds if next(answers)}
-        if Kind.DECIMAL in kinds:
-            self.whole_digits, self.places = next(answers), next(answers)
-            if self.whole_digits + self.places > _MAX_DIGITS:
-                misfits.add(Kind.DECIMAL)
+    @property
+    def kind(self) -> Kind:
+        """Return the best kind that is left; without a single value only the declaration counts."""
+        return self.kinds[0] if self.kinds and (self.has_values or self.declared) else Kind.TEXT
+
+    @property
+    def sql_type(self) -> str:
+        """Return the type of that kind."""
+        if self.kind is Kind.DECIMAL:
+            return f"DECIMAL({self.whole_digits + self.places}, {self.places})"
+        return _SQL_TYPES.get(self.kind, "VARCHAR")
+
+    @property
+    def is_trusted(self) -> bool:
+        """Return whether AMC wrote the values from this very type, so that reading them as such loses nothing.
+
+        Not so for decimals: how many digits they have is not declared.
+        """
+        return self.kind is not Kind.DECIMAL and self.kind in _BY_DECLARATION.get(self.declared, ())[:1]
+
+    def reading(self, *, is_settled: bool) -> tuple[str, str | None]:
+        """Return the type in which DuckDB reads the column, and the expression of the value where it is not that.
+
+        The expression raises InvalidInputException for a text that does not fit, unless all of them are known to.
+        """
+        if not (is_settled or self.is_trusted or not self.kinds):
+            return "VARCHAR", self._checked_sql()
+        if self.kind is not Kind.TEXT and self.has_empty_texts:
+            return "VARCHAR", f"CAST(nullif({quote_name(self.name)}, '') AS {self.sql_type})"
+        return self.sql_type, None
+
+    def note(self, seen: Sequence[Any], misfits: set[Kind]) -> None:
+        """Take what `_seen_sql` saw of the values, and drop the kinds that do not fit all of them."""
+        values, has_empty_texts, whole_digits, places = seen
+        self.has_values = self.has_values or values > 0
+        self.has_empty_texts = self.has_empty_texts or bool(has_empty_texts)
+        self.whole_digits, self.places = max(whole_digits or 0, 1), max(places or 0, 0)
+        if self.whole_digits + self.places > _MAX_DIGITS:
+            misfits = misfits | {Kind.DECIMAL}
         self.kinds = tuple(kind for kind in self.kinds if kind not in misfits)
 
-    def choice(self) -> Choice:
-        """Return the best kind that is left; without a single value only the declaration counts."""
-        if not self.kinds or not (self.has_values or self.declared):
-            return Choice(Kind.TEXT, "VARCHAR", self.raw)
-        kind = self.kinds[0]
-        sql_type = _SQL_TYPES.get(kind) or f"DECIMAL({self.whole_digits + self.places}, {self.places})"
-        return Choice(kind, sql_type, f"CAST({_VALUE.format(raw=self.raw)} AS {sql_type})")
+    @property
+    def is_double(self) -> bool:
+        """Return whether AMC says that it computed doubles."""
+        return self.declared in _DOUBLES
 
-    def _fits(self, kind: Kind) -> str:
-        """Return the condition under which a value keeps its meaning in a kind."""
-        condition = _FITS.get(kind) or (_DECLARED_DOUBLE if self.declared in _DOUBLES else _LIKELY_DOUBLE)
-        return condition.format(value=_VALUE.format(raw=self.raw))
+    def is_asked(self, kind: Kind, is_double: bool) -> bool:
+        """Return whether an answer about doubles that AMC computed, or about numbers found, concerns this column."""
+        return kind is not Kind.DOUBLE or is_double is self.is_double
 
+    def _checked_sql(self) -> str:
+        raw = quote_name(self.name)
+        is_empty = f"{raw} IS NULL OR {raw} = ''"
+        if self.kind is Kind.TEXT:
+            # No values so far: the first one decides about the kind.
+            return f"CASE WHEN {is_empty} THEN {raw} ELSE error('misfit') END"
+        # Twice the same expression, which DuckDB computes once.
+        typed = f"try_cast({raw} AS {self.sql_type})"
+        return (
+            f"CASE WHEN {self._fits_exactly(raw)} THEN {typed} WHEN {is_empty} THEN NULL ELSE error('misfit') END"
+        )
 
-def choose_types(
-    connection: duckdb.DuckDBPyConnection, source: str, declared: Sequence[str | None]
-) -> tuple[Choice, ...]:
-    """Return the types of the columns c0, c1, … of a table of texts; None stands for a column without declaration."""
-    columns = []
-    for index, data_type in enumerate(declared):
-        kinds = _UNDECLARED if data_type is None else _BY_DECLARATION.get(data_type.upper(), ())
-        columns.append(_Candidates(f"c{index}", (data_type or "").upper(), kinds))
-    # Most kinds are out after a look at the first rows; whatever is left has to fit every value.
-    unsettled = [column for column in columns if column.kinds]
-    if unsettled:
-        rows = _SAMPLE_VALUES // len(columns) + 1
-        sample = f"(SELECT * FROM {source} LIMIT {rows})"
-        _check(connection, sample, [(column, column.kinds) for column in unsettled])
-    while unsettled := [column for column in unsettled if column.kinds]:
-        tried = [(column, column.kinds[:1]) for column in unsettled]
-        _check(connection, source, tried)
-        unsettled = [column for column, kinds in tried if column.kinds[:1] != kinds]
-    return tuple(column.choice() for column in columns)
+    def _fits_exactly(self, value: str) -> str:
+        if self.kind is not Kind.DECIMAL:
+            return _fits_sql(self.kind, value, is_double=self.is_double)
+        whole = f"0|[1-9][0-9]{{0,{self.whole_digits - 1}}}"
+        places = f"(\\.[0-9]{{1,{self.places}}})?" if self.places else ""
+        return f"regexp_full_match({value}, '-?({whole}){places}')"
 
 
-def _check(
-    connection: duckdb.DuckDBPyConnection, table: str, tried: Sequence[tuple[_Candidates, tuple[Kind, ...]]]
+def sample(
+    connection: duckdb.DuckDBPyConnection, source: Source, columns: Sequence[Column], check: Callable[[], None]
+) -> int:
+    """Look at the first rows, and drop the kinds that do not fit them; returns how many rows those may be.
+
+    The values of many columns are laid below each other, so that one statement of constant length checks them all:
+    a statement with an expression for every column and kind takes time with the square of the columns.
+    """
+    rows = max(_SAMPLE_VALUES // len(columns), _SAMPLE_ROWS)
+    undecided = [column for column in columns if column.kinds]
+    for start in range(0, len(undecided), _COLUMNS_PER_SAMPLE):
+        check()
+        group = undecided[start : start + _COLUMNS_PER_SAMPLE]
+        _sample(connection, source, group, rows)
+    return rows
+
+
+def settle(
+    connection: duckdb.DuckDBPyConnection, source: Source, columns: Sequence[Column], check: Callable[[], None]
 ) -> None:
-    """Try kinds of columns on all rows of a table, one pass for every few dozen checks."""
-    pending = list(tried)
-    while pending:
-        batch, checks = [], 0
-        while pending and checks < _CHECKS_PER_PASS:
-            batch.append(pending.pop())
-            checks += len(batch[-1][1])
-        aggregates = [aggregate for column, kinds in batch for aggregate in column.checks(kinds)]
-        answers = connection.execute(f"SELECT {', '.join(aggregates)} FROM {table}").fetchone()
-        answer = iter(answers or ())
-        for column, kinds in batch:
-            column.note(kinds, answer)
+    """Look at all rows: whatever kind is left afterwards fits every value."""
+    undecided = [column for column in columns if column.kinds]
+    while undecided:
+        tried = [(column, column.kinds) for column in undecided]
+        for start in range(0, len(undecided), _COLUMNS_PER_PASS):
+            check()
+            _settle(connection, source, undecided[start : start + _COLUMNS_PER_PASS])
+        undecided = [column for column, kinds in tried if column.kinds and column.kinds[0] is not kinds[0]]
+
+
+def _sample(connection: duckdb.DuckDBPyConnection, source: Source, columns: Sequence[Column], rows: int) -> None:
+    wanted = {(kind, kind is Kind.DOUBLE and column.is_double) for column in columns for kind in column.kinds}
+    asked = sorted(wanted)
+    misfits = ", ".join(_misfit_sql(_fits_sql(kind, "v", is_double=is_double), "v") for kind, is_double in asked)
+    cells = ", ".join(quote_name(column.name) for column in columns)
+    found = connection.execute(
+        f"SELECT place, {_seen_sql('v', 'text')}, {misfits} FROM ("
+        f"SELECT text, nullif(text, '') AS v, place FROM ("
+        f"SELECT unnest(cells) AS text, unnest(range({len(columns)})::UTINYINT[]) AS place"
+        f" FROM (SELECT [{cells}] AS cells FROM {source.sql} LIMIT {rows}))) GROUP BY place",
+        [source.texts()],
+    ).fetchall()
+    for place, *seen in found:
+        column, answers = columns[place], zip(asked, seen[_FIGURES:], strict=True)
+        misfit = {
+            kind for (kind, is_double), is_misfit in answers if is_misfit and column.is_asked(kind, is_double)
+        }
+        column.note(seen[:_FIGURES], misfit)
+
+
+def _settle(connection: duckdb.DuckDBPyConnection, source: Source, columns: Sequence[Column]) -> None:
+    selected = ", ".join(_figures_sql(column) for column in columns)
+    answers = connection.execute(f"SELECT {selected} FROM {source.sql}", [source.texts()]).fetchone() or ()
+    for column, start in zip(columns, range(0, len(answers), _FIGURES + 1), strict=True):
+        *seen, is_misfit = answers[start : start + _FIGURES + 1]
+        column.note(seen, set(column.kinds[:1]) if is_misfit else set())
+
+
+def _figures_sql(column: Column) -> str:
+    raw = quote_name(column.name)
+    value = f"nullif({raw}, '')"
+    misfit = _misfit_sql(_fits_sql(column.kinds[0], value, is_double=column.is_double), value)
+    return f"{_seen_sql(value, raw)}, {misfit}"
+
+
+def _seen_sql(value: str, raw: str) -> str:
+    """Return aggregates: the number of values, whether there are empty texts, the longest digits before and after."""
+    whole, places = _WHOLE_DIGITS.format(value=value), _PLACES.format(value=value)
+    return f"count({value}), bool_or({raw} = ''), max({whole}), max({places})"
+
+
+def _misfit_sql(fits: str, value: str) -> str:
+    """Return the aggregate that is true when a value does not fit."""
+    return f"bool_or({value} IS NOT NULL AND ({fits}) IS NOT TRUE)"
+
+
+def _fits_sql(kind: Kind, value: str, *, is_double: bool) -> str:
+    condition = _FITS.get(kind) or (_DECLARED_DOUBLE if is_double else _LIKELY_DOUBLE)
+    return condition.format(value=value, typed=f"try_cast({value} AS {_SQL_TYPES.get(kind, 'VARCHAR')})")

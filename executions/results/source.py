@@ -1,27 +1,32 @@
-"""The CSV as AMC sent it: every record is looked at once before anything believes it.
+"""The CSV as AMC sent it: every record is counted before anything believes it.
 
 DuckDB's reader forgives too much for files that decide about money: it skips empty lines, and a file that
-ends inside a quoted field loses its last rows without a word.
+ends inside a quoted field loses its last rows without a word. So a large file is counted on its own, byte by byte,
+and must have as many records as DuckDB finds. Where the two disagree, and in small files at once, `check_csv` judges:
+it reads every field, which takes longer than all the rest, and names the line of a fault.
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 from executions.results.connection import quote_text
 from executions.results.errors import ResultError
 
-if TYPE_CHECKING:
-    import _csv
-
 # DuckDB's limit for one record too: a result's row is far shorter.
 MAX_RECORD_BYTES = 2 * 1024 * 1024
 _BUFFER_BYTES = 2 * MAX_RECORD_BYTES
+_MAX_PARALLEL_COLUMNS = 200
 _BOM = "\ufeff"
+# Up to here a judgement costs less than doubt.
+_SMALL_BYTES = 500_000
+_CHUNK_BYTES = 256 * 1024
+_CHECK_EVERY_RECORDS = 20_000
+_NO_MARKS = bytes(set(range(256)) - set(b'"\n'))
 
 # The module's limit for a field is 128 KB for the whole process; it is only ever raised.
 csv.field_size_limit(max(csv.field_size_limit(), MAX_RECORD_BYTES))
@@ -29,11 +34,15 @@ csv.field_size_limit(max(csv.field_size_limit(), MAX_RECORD_BYTES))
 
 @dataclass(frozen=True, slots=True)
 class CsvShape:
-    """A well-formed file: its header, the number of records below, whether fields contain line breaks."""
+    """A file's header, the number of records below, whether fields contain line breaks.
+
+    `is_judged`: every field was read, so that no fault is left; otherwise the records were only counted.
+    """
 
     header: tuple[str, ...]
     rows: int
     has_line_breaks: bool
+    is_judged: bool
 
 
 class _Lines:
@@ -59,44 +68,113 @@ class _Lines:
             yield line.removeprefix(_BOM) if self.number == 1 else line
 
 
-def check_csv(path: Path) -> CsvShape:
-    """Read the whole file once in constant memory; raises ResultError with the line of the first fault."""
+def glance(path: Path, check: Callable[[], None]) -> CsvShape:
+    """Return the shape of a file: judged when it is small, else counted. `check` is called now and then.
+
+    Raises ResultError for a small file that is malformed, and for a header that nobody can read.
+    """
+    if path.stat().st_size <= _SMALL_BYTES:
+        return check_csv(path, check)
     with path.open("rb") as file:
-        lines = _Lines(file)
-        records = csv.reader(lines, strict=True)
+        _, header, header_lines = _read_header(file)
+    lines, has_line_breaks, is_cut = _count_lines(path, check)
+    if is_cut:
+        return check_csv(path, check)
+    return CsvShape(header, lines - header_lines, has_line_breaks, is_judged=False)
+
+
+def check_csv(path: Path, check: Callable[[], None] = lambda: None) -> CsvShape:
+    """Read every field once in constant memory; raises ResultError with the line of the first fault."""
+    with path.open("rb") as file:
+        records, header, header_lines = _read_header(file)
+        rows = records.count(len(header), check)
+        has_line_breaks = records.has_inner_returns or records.lines - header_lines > rows
+    return CsvShape(header, rows, has_line_breaks, is_judged=True)
+
+
+def _read_header(file: BinaryIO) -> tuple[_Records, tuple[str, ...], int]:
+    """Return the records that follow the header, the header, and the lines it takes."""
+    records = _Records(file)
+    header = records.header()
+    if not header:
+        raise ResultError("The result has no header row: the file is empty. Run the query again.", line=1)
+    return records, tuple(header), records.lines
+
+
+def _count_lines(path: Path, check: Callable[[], None]) -> tuple[int, bool, bool]:
+    """Return the lines that end outside of quotes, whether fields may contain line breaks, whether a quote is open.
+
+    Nothing but a quote begins or ends a quoted field, and a doubled one does both: what counts is whether their
+    number before a line break is even.
+    """
+    lines, is_quoted, has_line_breaks, last = 0, False, False, b""
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            check()
+            last = chunk[-1:]
+            if last == b"\r":
+                chunk += file.read(1)
+            if not has_line_breaks and b"\r" in chunk:
+                has_line_breaks = chunk.count(b"\r") != chunk.count(b"\r\n")
+            if not is_quoted and b'"' not in chunk:
+                lines += chunk.count(b"\n")
+                continue
+            marks = (b'"' if is_quoted else b"") + chunk.translate(None, _NO_MARKS)
+            # Without the pairs that have no line break between them hardly anything is left to be split.
+            pieces = marks.replace(b'""', b"").split(b'"')
+            lines += sum(piece.count(b"\n") for piece in pieces[::2])
+            has_line_breaks = has_line_breaks or any(pieces[1::2])
+            is_quoted = len(pieces) % 2 == 0
+    return lines + (last != b"\n"), has_line_breaks, is_quoted
+
+
+class _Records:
+    """The records of a file, one after the other."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._lines = _Lines(file)
+        self._reader = csv.reader(self._lines, strict=True)
+
+    @property
+    def lines(self) -> int:
+        """Return how many lines were read."""
+        return self._lines.number
+
+    @property
+    def has_inner_returns(self) -> bool:
+        """Return whether a carriage return was read that ends no line."""
+        return self._lines.has_inner_returns
+
+    def header(self) -> list[str]:
+        """Return the first record, nothing when there is none."""
         try:
-            header = next(records, None)
+            return next(self._reader, [])
         except csv.Error as problem:
-            raise _unreadable(problem, 1, lines.number) from None
-        if not header:
-            raise ResultError("The result has no header row: the file is empty. Run the query again.", line=1)
-        header_lines = lines.number
-        rows = _count_records(records, lines, len(header))
-        has_line_breaks = lines.has_inner_returns or lines.number - header_lines > rows
-    return CsvShape(tuple(header), rows, has_line_breaks)
+            raise _unreadable(problem, 1, self.lines) from None
 
-
-def _count_records(records: _csv.Reader, lines: _Lines, width: int) -> int:
-    """Return how many records there are; each has `width` fields, and empty lines are at the end only."""
-    rows = empty_line = 0
-    began = lines.number + 1
-    try:
-        for record in records:
-            if record:
-                if empty_line:
-                    raise _malformed(empty_line, "is empty")
-                if len(record) != width:
-                    raise _malformed(began, f"has {len(record)} fields instead of {width}")
-                rows += 1
-            elif width == 1:
-                # The only field of a single column, left empty.
-                rows += 1
-            else:
-                empty_line = empty_line or began
-            began = lines.number + 1
-    except csv.Error as problem:
-        raise _unreadable(problem, began, lines.number) from None
-    return rows
+    def count(self, width: int, check: Callable[[], None]) -> int:
+        """Return how many records follow; each has `width` fields, and empty lines are at the end only."""
+        rows = empty_line = 0
+        began = self.lines + 1
+        try:
+            for record in self._reader:
+                if record:
+                    if empty_line:
+                        raise _malformed(empty_line, "is empty")
+                    if len(record) != width:
+                        raise _malformed(began, f"has {len(record)} fields instead of {width}")
+                    rows += 1
+                elif width == 1:
+                    # The only field of a single column, left empty.
+                    rows += 1
+                else:
+                    empty_line = empty_line or began
+                began = self.lines + 1
+                if rows % _CHECK_EVERY_RECORDS == 0:
+                    check()
+        except csv.Error as problem:
+            raise _unreadable(problem, began, self.lines) from None
+        return rows
 
 
 def _malformed(line: int, what: str) -> ResultError:
@@ -113,13 +191,29 @@ def _unreadable(problem: csv.Error, began: int, line: int) -> ResultError:
     return _malformed(line, "has a quote or a line break where none may be")
 
 
-def read_csv_sql(path: Path, width: int, *, has_line_breaks: bool) -> str:
-    """Return the table function that reads a checked file as texts named c0, c1, …; NULL is an unquoted nothing."""
-    names = ", ".join(f"'c{index}': 'VARCHAR'" for index in range(width))
-    # Several readers must guess where a record begins, which is certain only without line breaks in fields.
-    parallel = "false" if has_line_breaks else "true"
-    return (
-        f"read_csv({quote_text(str(path))}, columns = {{{names}}}, auto_detect = false, header = true,"
-        " delim = ',', quote = '\"', escape = '\"', nullstr = '', allow_quoted_nulls = false, strict_mode = true,"
-        f" max_line_size = {MAX_RECORD_BYTES}, buffer_size = {_BUFFER_BYTES}, parallel = {parallel})"
-    )
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file as a table of DuckDB: its columns, and the table function, which binds a type for each of them.
+
+    NULL is an unquoted nothing.
+    """
+
+    path: Path
+    names: Sequence[str]
+    has_line_breaks: bool
+
+    @property
+    def sql(self) -> str:
+        """Return the table function; it binds the type of every column."""
+        # Several readers must guess where a record begins, which is certain only without line breaks in fields; and
+        # each reserves memory for all columns.
+        parallel = "false" if self.has_line_breaks or len(self.names) > _MAX_PARALLEL_COLUMNS else "true"
+        return (
+            f"read_csv({quote_text(str(self.path))}, columns = ?, auto_detect = false, header = true, delim = ',',"
+            " quote = '\"', escape = '\"', nullstr = '', allow_quoted_nulls = false, strict_mode = true,"
+            f" max_line_size = {MAX_RECORD_BYTES}, buffer_size = {_BUFFER_BYTES}, parallel = {parallel})"
+        )
+
+    def texts(self) -> dict[str, str]:
+        """Return the type of every column when all of them are to be texts."""
+        return dict.fromkeys(self.names, "VARCHAR")

@@ -278,7 +278,7 @@ def test_long_rows_get_more_memory_instead_of_an_error(tmp_path: Path, caplog: p
         writer = csv.writer(file)
         writer.writerow(["a", "b"])
         writer.writerows([number, cell] for number in range(2100))
-    facts = convert(source, target, columns=None, memory_limit="6MB")
+    facts = convert(source, target, columns=None, memory_limit_mb=6)
     assert facts.rows == 2100
     assert "more memory" in caplog.text
     assert page(target, offset=2099).rows == (("2099", cell),)
