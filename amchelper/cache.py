@@ -17,7 +17,8 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from django.core.cache import caches
-from django.db import transaction
+
+from amchelper.commits import after_commit
 
 T = TypeVar("T")
 
@@ -65,7 +66,8 @@ class GenerationCache:
     def _close(self, names: list[str]) -> None:
         for name in names:
             caches["generations"].set(name, _CLOSED, _CLOSED_SECONDS)
-        transaction.on_commit(lambda: self._open(names))
+        # One that cannot be opened is new once the closed one has expired.
+        after_commit(lambda: self._open(names), what="open cache generations")
 
     @staticmethod
     def _open(names: list[str]) -> None:

@@ -19,6 +19,7 @@ from django.db.models import CASCADE, RESTRICT, Model, Q, QuerySet, RestrictedEr
 
 from amchelper.access import pk_of
 from amchelper.bulk import delete_gradually
+from amchelper.commits import after_commit
 from amchelper.exceptions import InvalidStateError
 from amchelper.models import User
 from amchelper.words import counted
@@ -145,7 +146,7 @@ def delete_with_dependents(rows: QuerySet[Any], *, actor: User | None) -> None:
     except RestrictedError:
         raise InvalidStateError(_STILL_NEEDED) from None
     for act in filter(None, afterwards):
-        transaction.on_commit(act, robust=True)
+        after_commit(act, what="delete dependents")
     for pk in pks:
         logger.info("%s deleted pk=%s actor=%s", rows.model._meta.verbose_name, pk, pk_of(actor))
 

@@ -31,14 +31,20 @@ def send_task(name: str, *arguments: str, expires: float = EXPIRES_SECONDS) -> N
     """Send a message to the workers, unless an equal one waits for them; it expires after that many seconds or more.
 
     `name` is the task's dotted name, because tasks are above services. Call it when everything is committed that the
-    task is to see. A queue that cannot be reached is logged and no more: the rows are the truth.
+    task is to see. A queue that cannot be reached, or a database that has no time to note the message down, is logged
+    and no more: the rows are the truth.
     """
     key = " ".join((name, *arguments))
-    seconds = PendingMessage.objects.keep_waiting(key, seconds=expires)
-    if seconds is None:
-        return
-    if not _publish(name, arguments, expires=seconds, headers={_HEADER: key}):
-        PendingMessage.objects.forget(key)
+    try:
+        seconds = PendingMessage.objects.keep_waiting(key, seconds=expires)
+        if seconds is None:
+            return
+        if not _publish(name, arguments, expires=seconds, headers={_HEADER: key}):
+            PendingMessage.objects.forget(key)
+    except DatabaseError as error:
+        if not is_busy(error):
+            raise
+        logger.warning("database busy, message left to the next tick task=%s error=%s", name, error)
 
 
 def send_for_rows(name: str, pks: Iterable[object]) -> None:
@@ -71,9 +77,11 @@ class QueuedTask(Task):
             return
         try:
             PendingMessage.objects.forget(key)
-        except DatabaseError:
+        except DatabaseError as error:
             # It expires by itself; the task may still be able to do its work.
-            logger.warning("mark of a message not removed key=%s", key, exc_info=True)
+            logger.warning(
+                "mark of a message not removed key=%s error=%s", key, error, exc_info=not is_busy(error)
+            )
 
 
 def _publish(name: str, arguments: tuple[str, ...], **options: Any) -> bool:

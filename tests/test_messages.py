@@ -23,6 +23,7 @@ from amchelper.models import MAX_PENDING_SECONDS, PendingMessage
 from amchelper.queue import EXPIRES_SECONDS, send_for_rows, send_task
 from tests.messages import caught
 from tests.race.test_executions import together
+from tests.test_try_again import failing
 
 TICK = "executions.tasks.tick_executions"
 ADMIT = "executions.tasks.admit_executions"
@@ -139,6 +140,16 @@ class PendingTests(TestCase):
             send_for_rows(TICK, range(500))
         self.assertEqual(tried.call_count, 1)
 
+    def test_busy_database_leaves_the_message_to_the_next_tick(self) -> None:
+        with caught() as messages:
+            for words in ('SELECT "pending_messages"', 'INSERT INTO "pending_messages"'):
+                with self.subTest(words), failing(words), self.assertLogs("amchelper.queue", "WARNING") as logged:
+                    send_task(TICK)
+                self.assertEqual([record.exc_info for record in logged.records], [None])
+            self.assertEqual(messages, [])
+            send_task(TICK)
+            self.assertEqual(len(messages), 1)
+
     def test_waiting_message_costs_one_read(self) -> None:
         with caught():
             send_task(TICK)
@@ -160,6 +171,14 @@ class RealTransactionTests(TransactionTestCase):
                 messages.deliver()
             send_task(TICK)
             self.assertEqual(messages, [])
+
+    def test_mark_that_a_busy_database_keeps_is_one_line(self) -> None:
+        with caught() as messages:
+            send_task(TICK)
+            busy = failing('UPDATE "pending_messages"')
+            with busy, self.assertLogs("amchelper.queue", "WARNING") as logged:
+                messages.deliver()
+        self.assertEqual([record.exc_info for record in logged.records], [False])
 
     def test_one_of_many_senders_sends(self) -> None:
         with caught() as messages:

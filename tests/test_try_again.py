@@ -55,11 +55,19 @@ def caused_by(cause: BaseException) -> OperationalError:
 
 
 @contextmanager
-def failing(words: str, error: Callable[[], Exception] = locked_error) -> Iterator[None]:
-    """Let each statement with these words end in an error."""
+def failing(
+    words: str, error: Callable[[], Exception] = locked_error, *, times: int | None = None
+) -> Iterator[None]:
+    """Let each statement with these words end in an error, or the first few."""
+    left = [times]
+    depth = len(connection.savepoint_ids)
 
     def see(execute: Any, sql: str, *args: Any) -> Any:
-        if words in sql:
+        if connection.in_atomic_block and len(connection.savepoint_ids) == depth:
+            # What runs without a transaction goes on after an error; the test's own one would keep it from that.
+            transaction.set_rollback(False)
+        if words in sql and left[0] != 0:
+            left[0] = None if left[0] is None else left[0] - 1
             raise error()
         return execute(sql, *args)
 
@@ -68,7 +76,8 @@ def failing(words: str, error: Callable[[], Exception] = locked_error) -> Iterat
             yield
     finally:
         # It never reached the database, whose transaction, the test's own, is as sound as before.
-        transaction.set_rollback(False)
+        if connection.in_atomic_block:
+            transaction.set_rollback(False)
 
 
 class BusyErrorTests(TestCase):

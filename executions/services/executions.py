@@ -6,10 +6,10 @@ import logging
 from datetime import datetime
 from uuid import UUID
 
-from django.db import transaction
 from django.utils import timezone
 
 from amchelper.access import get_to_edit, get_to_run, get_visible, pk_of
+from amchelper.commits import after_commit
 from amchelper.exceptions import InvalidStateError
 from amchelper.models import User
 from executions.models import AT_AMC, Execution, ExecutionQuerySet, ExecutionStatus
@@ -53,7 +53,7 @@ def cancel(execution: Execution, *, actor: User | None) -> Execution:
         logger.info("execution cancel requested id=%s actor=%s", execution.pk, pk_of(actor))
     current = _read_again(execution.pk, actor)
     if is_asked and current.status in AT_AMC:
-        transaction.on_commit(lambda: send_steps([current.pk]), robust=True)
+        after_commit(lambda: send_steps([current.pk]), what="send steps")
     if current.status not in (ExecutionStatus.CANCELLED, *AT_AMC):
         raise InvalidStateError(_ON_THE_WAY if current.status == ExecutionStatus.FETCHING else _ENDED)
     return current
@@ -68,7 +68,7 @@ def cancel_open(instance: AMCInstance, *, actor: User | None) -> int:
     pks = list(rows.cancellable().values_list("pk", flat=True))
     _ask_to_end(Execution.objects.filter(pk__in=pks), now)
     logger.info("executions cancel requested instance=%s count=%s actor=%s", instance.pk, len(pks), pk_of(actor))
-    transaction.on_commit(lambda: send_steps(pks), robust=True)
+    after_commit(lambda: send_steps(pks), what="send steps")
     return len(pks)
 
 
@@ -86,7 +86,7 @@ def fetch_again(execution: Execution, *, actor: User | None) -> Execution:
     if not is_begun:
         raise InvalidStateError(_NOTHING_TO_FETCH)
     logger.info("execution fetched again id=%s actor=%s", current.pk, pk_of(actor))
-    transaction.on_commit(lambda: send_steps([current.pk]), robust=True)
+    after_commit(lambda: send_steps([current.pk]), what="send steps")
     return _read_again(current.pk, actor)
 
 

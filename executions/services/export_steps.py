@@ -12,8 +12,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
+from django.db import DatabaseError
 from django.utils import timezone
 
+from amchelper.busy import RETRY_AFTER_SECONDS, is_busy
 from amchelper.disk import missing_bytes
 from amchelper.exceptions import AmcHelperError
 from amchelper.leases import Claim, LeasedQuerySet, LeaseLostError, new_token
@@ -133,11 +135,27 @@ def _advance(claim: ExportClaim) -> None:
         # Cancelled, deleted with its run, or taken over; nothing of it is left here.
         logger.info("export given up id=%s", export.pk)
     # A bug or a database in trouble: the row must not stay held, nor be tried without end.
-    except Exception:
+    except Exception as error:
+        if is_busy(error):
+            _wait_for_database(claim, error)
+            return
         logger.exception("export step failed id=%s", export.pk)
         # It may have ended before it failed.
         with suppress(LeaseLostError):
             claim.defer(backoff(export.step_attempts), rows_done=0)
+
+
+def _wait_for_database(claim: ExportClaim, error: Exception) -> None:
+    """Let go of an export that could not be written down; a busy database is no failed try of it."""
+    logger.warning("database busy export=%s error=%s", claim.row.pk, error)
+    try:
+        claim.defer(timedelta(seconds=RETRY_AFTER_SECONDS), counts=False, rows_done=0)
+    except LeaseLostError:
+        pass  # cancelled or taken over meanwhile
+    except DatabaseError as still:
+        if not is_busy(still):
+            raise
+        # It stays held until its lease ends; then it comes again.
 
 
 def _step(claim: ExportClaim) -> None:
@@ -163,7 +181,7 @@ def _step(claim: ExportClaim) -> None:
 
 
 def _store(claim: ExportClaim) -> None:
-    """Write the file, publish it, and only then tell; whoever lost the row meanwhile takes the file away again."""
+    """Write the file, publish it, and only then tell; whoever cannot takes the file away again."""
     execution, began = claim.row.execution, time.monotonic()
     facts = facts_of(execution)
     ensure_space(working_bytes(facts))
@@ -176,7 +194,8 @@ def _store(claim: ExportClaim) -> None:
         publish(path, name)
     try:
         claim.finish(**_ready(facts, name, size))
-    except LeaseLostError:
+    except (LeaseLostError, DatabaseError):
+        # No row names it; should one do so all the same, it is made again.
         remove_files(name)
         raise
     logger.info(

@@ -12,6 +12,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from amchelper.access import get_to_edit, get_visible, pk_of
+from amchelper.commits import after_commit
 from amchelper.models import User
 from amchelper.queue import send_task
 from amchelper.words import counted
@@ -70,7 +71,7 @@ def ask_for_export(execution: Execution, export_format: ExportFormat, *, actor: 
             return known
         _ensure_capacity(actor)
         export = _begin(execution, export_format, known, actor)
-        transaction.on_commit(lambda: send_task(_MAKE), robust=True)
+        after_commit(lambda: send_task(_MAKE), what="send export")
     logger.info(
         "export asked for id=%s execution=%s format=%s actor=%s",
         export.pk, execution.pk, export_format, pk_of(actor),
@@ -92,7 +93,7 @@ def has_file(export: ResultExport) -> bool:
 def remove_export_file(*, instance: ResultExport, **kwargs: Any) -> None:
     """Remove the file of a row that was deleted, by whatever act: with its run, its instance, its user, or alone."""
     if name := instance.file:
-        transaction.on_commit(lambda: remove_files(name), robust=True)
+        after_commit(lambda: remove_files(name), what="remove exported file")
 
 
 def keep_until(now: datetime) -> datetime:

@@ -12,6 +12,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from amchelper.access import get_to_run, pk_of
+from amchelper.commits import after_commit
 from amchelper.exceptions import InvalidStateError
 from amchelper.models import User
 from executions.errors import NotRunnableError
@@ -96,9 +97,9 @@ def queue_executions(executions: Sequence[Execution], *, actor: User | None) -> 
     count_usage(execution.template for execution in executions if execution.template is not None)
     # One message for all that wait for an account: only so many of them can begin.
     for account in dict.fromkeys(execution.instance.account.ref for execution in executions):
-        transaction.on_commit(partial(send_admission, account), robust=True)
+        after_commit(partial(send_admission, account), what="send admission")
     # The database's lock is not held for the log.
-    transaction.on_commit(lambda: _log_queued(executions, actor), robust=True)
+    after_commit(lambda: _log_queued(executions, actor), what="log runs")
 
 
 def run_name(template: InstanceTemplate, window: Window) -> str:

@@ -10,6 +10,7 @@ from django.db import transaction
 
 from amchelper.access import pk_of
 from amchelper.busy import BusyError
+from amchelper.commits import after_commit
 from amchelper.models import User
 from instances.errors import InvalidInstanceConfiguration
 from instances.models import AMCInstance, InstanceBrand
@@ -62,8 +63,8 @@ def replace_brands(instance: AMCInstance, names: Iterable[str], *, actor: User |
             if is_changing(instance):
                 raise BusyError(_MAPPINGS_CHANGE)
             InstanceBrand.objects.filter(pk__in=gone).update(instance=None)
-            # There may be very many mappings: they go after the commit, in small transactions.
-            transaction.on_commit(remove_detached_brands)
+            # There may be very many mappings: they go after the commit, in small transactions, or with the sweep.
+            after_commit(remove_detached_brands, what="remove detached brands")
         respelled = [b for folded, b in present.items() if folded in wanted and b.name != wanted[folded]]
         for brand in respelled:
             brand.name = wanted[brand.folded]

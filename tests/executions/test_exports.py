@@ -14,6 +14,7 @@ from django.test import override_settings
 from django.utils import timezone
 
 from amchelper import shutdown
+from amchelper.busy import RETRY_AFTER_SECONDS
 from amchelper.disk import MEGABYTE, free_bytes
 from executions.errors import ExportLimitError
 from executions.models import Execution, ExportFormat, ExportStatus, ResultExport
@@ -24,6 +25,7 @@ from executions.services.export_steps import MAX_ATTEMPTS, make_exports, tick
 from executions.services.exports import ask_for_export
 from tests.executions.export_base import ROWS, ExportTestCase
 from tests.large_results import store_run
+from tests.test_try_again import failing
 
 
 class AskingTests(ExportTestCase):
@@ -289,6 +291,38 @@ class EndingTests(ExportTestCase):
         self.assert_nothing_unfinished()
         parquet.write_bytes(whole)
         self.clock.shift(export.next_step_at - timezone.now() + timedelta(seconds=1))
+        self.assertEqual(make_exports(), 1)
+        export.refresh_from_db()
+        self.assertTrue(export.is_ready)
+
+    def test_busy_database_is_no_failed_try(self) -> None:
+        export = self.ask()
+        for words in ('"rows_done" = ', '"file" = '):
+            for _ in range(MAX_ATTEMPTS + 1):
+                with (
+                    self.subTest(words),
+                    failing(words, times=1),
+                    self.assertLogs("executions.services.export_steps", "WARNING") as logged,
+                ):
+                    self.assertEqual(make_exports(), 1)
+                self.assertEqual([record.exc_info for record in logged.records], [None])
+                export.refresh_from_db()
+                self.assertEqual((export.status, export.step_attempts), (ExportStatus.PREPARING, 0))
+                self.assert_nothing_unfinished()
+                self.clock.shift(timedelta(seconds=RETRY_AFTER_SECONDS + 1))
+        self.assertEqual(make_exports(), 1)
+        export.refresh_from_db()
+        self.assertTrue(export.is_ready)
+        self.assertEqual(len(self.exported()), 1)
+
+    def test_database_that_stays_busy_leaves_it_to_the_end_of_the_lease(self) -> None:
+        export = self.ask()
+        steps = "executions.services.export_steps"
+        with failing('"rows_done" = '), self.assertLogs(steps, "WARNING") as logged:
+            self.assertEqual(make_exports(), 1)
+        self.assertEqual([record.exc_info for record in logged.records], [None])
+        self.assertEqual(make_exports(), 0)
+        self.clock.shift(ResultExport.objects.all().lease + timedelta(seconds=1))
         self.assertEqual(make_exports(), 1)
         export.refresh_from_db()
         self.assertTrue(export.is_ready)

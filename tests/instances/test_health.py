@@ -479,7 +479,7 @@ class RunTests(LocalAmcTestCase):
 
     def test_error_of_the_queue_does_not_reach_the_page(self) -> None:
         broken = mock.patch.object(current_app, "send_task", side_effect=ZeroDivisionError)
-        logged = self.assertLogs("django.test", "ERROR")
+        logged = self.assertLogs("amchelper.commits", "ERROR")
         with broken, logged, self.captureOnCommitCallbacks(execute=True):
             batch = batches.queue_batch([self.instance.pk], actor=self.alice, trigger="list")
         self.tick(seconds=40)

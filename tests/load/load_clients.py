@@ -34,6 +34,13 @@ CLIENTS, POSTS, ROWS, RUNS, CHECKED = 20, 20, 2_000, 150, 200
 MAX_HOLD_SECONDS = 0.5
 _MINUTES_TO_END = 20.0
 _BUSY, _ATTEMPTS = 503, 60
+# How many tracebacks of a log, and how many transactions, are shown when something did not hold.
+_SHOWN = 10
+_TRACEBACK = re.compile(
+    r"^(?:(?!Traceback).*\n)?Traceback \(most recent call last\):\n(?:[ \t].*\n)*.*$", re.MULTILINE
+)
+# Seconds by the clock and of CPU time, and the statement it began with.
+Hold = tuple[float, float, str]
 _PLACES = ("amclocalus1", "amclocalus2", "amclocalde1")
 
 
@@ -83,12 +90,12 @@ def run(
             problems = [problem for person in people for problem in person.problems]
             problems += _wait_until_all_ended(site, runs, checked)
             problems += _lost(site, people)
-            problems += [
-                f"{path.name} holds a traceback" for path in site.folder.glob("*.log") if _has_traceback(path)
-            ]
-        problems += _holds(holds)
-    for problem in problems[:30]:
-        say(f"clients: {problem}")
+            tracebacks = _tracebacks(site)
+            problems += [f"{name} holds {len(found)} tracebacks" for name, found in tracebacks.items()]
+        noted = _noted_holds(holds)
+        problems += _too_long(noted)
+    if problems:
+        _explain(problems, tracebacks, noted)
     return int(bool(problems))
 
 
@@ -243,14 +250,31 @@ def _lost(site: Site, people: list[Person]) -> Iterator[str]:
         yield f"{started} runs were started, {there} are there"
 
 
-def _has_traceback(log: Path) -> bool:
-    return b"Traceback (most recent call last)" in log.read_bytes()
+def _tracebacks(site: Site) -> dict[str, list[str]]:
+    """Return the tracebacks in the servers' logs, by log, each with the line before it, which says whose it is."""
+    logs = {path.name: path.read_text(errors="replace") for path in sorted(site.folder.glob("*.log"))}
+    return {name: found for name, text in logs.items() if (found := _TRACEBACK.findall(text))}
 
 
-def _holds(folder: Path) -> Iterator[str]:
-    """Print how long the lock was held; yields what was too long."""
+def _explain(problems: list[str], tracebacks: dict[str, list[str]], holds: list[Hold]) -> None:
+    """Print what did not hold, and what helps to find out why."""
+    for problem in problems[:30]:
+        say(f"clients: {problem}")
+    for name, found in tracebacks.items():
+        for text, count in Counter(found).most_common(_SHOWN):
+            say(f"clients: {name}, {count} times:\n{text}")
+    for wall, cpu, what in holds[:_SHOWN]:
+        say(f"clients: lock held for {wall:.2f} s by the clock, {cpu:.3f} s of CPU, from {what}")
+
+
+def _noted_holds(folder: Path) -> list[Hold]:
+    """Return how long the lock was held, the longest first."""
     lines = [line.split("\t", 2) for path in folder.iterdir() for line in path.read_text().splitlines()]
-    holds = sorted(((float(wall), float(cpu), what) for wall, cpu, what in lines), reverse=True)
+    return sorted(((float(wall), float(cpu), what) for wall, cpu, what in lines), reverse=True)
+
+
+def _too_long(holds: list[Hold]) -> Iterator[str]:
+    """Print how long the lock was held; yields what was too long."""
     if not holds:
         yield "no transaction was noted"
         return

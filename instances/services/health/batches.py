@@ -15,6 +15,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from amchelper.access import pk_of
+from amchelper.commits import after_commit
 from amchelper.exceptions import InvalidStateError
 from amchelper.leases import CLOCK_SKEW_LIMIT, Claim, LeaseLostError, new_token
 from amchelper.models import User
@@ -63,8 +64,8 @@ def queue_batch(
         chosen, actor=actor, trigger=trigger, slot=slot, sent_at=now, finished_at=None if chosen else now
     )
     if chosen:
-        # Robust: the batch is recorded, and the next tick sends it again, whatever is wrong with the queue.
-        transaction.on_commit(lambda: send_for_rows(_ADVANCE_TASK, [batch.pk]), robust=True)
+        # The batch is recorded, and the next tick sends it again, whatever is wrong with the queue.
+        after_commit(lambda: send_for_rows(_ADVANCE_TASK, [batch.pk]), what="send health batch")
     return batch
 
 
