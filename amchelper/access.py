@@ -70,6 +70,15 @@ class OwnedQuerySet(models.QuerySet[M]):
         )
 
 
+def missing_reference(row: models.Model) -> str:
+    """Return what kind of row a new one refers to that is not there any more; empty when all of them are."""
+    for field in row._meta.concrete_fields:
+        model, pk = field.related_model, getattr(row, field.attname)
+        if pk is not None and isinstance(model, type) and not model._base_manager.filter(pk=pk).exists():
+            return str(model._meta.verbose_name)
+    return ""
+
+
 def pk_of(actor: User | None) -> str:
     """Return what logs name an actor by: the user's key, or "system" for what the product does by itself."""
     return str(actor.pk) if actor else "system"

@@ -14,8 +14,8 @@ from functools import reduce
 from operator import or_
 from typing import Any
 
-from django.db import models, transaction
-from django.db.models import CASCADE, RESTRICT, Model, Q, QuerySet, RestrictedError
+from django.db import IntegrityError, models, transaction
+from django.db.models import CASCADE, RESTRICT, Model, Q, QuerySet
 
 from amchelper.access import pk_of
 from amchelper.bulk import delete_gradually
@@ -143,7 +143,8 @@ def delete_with_dependents(rows: QuerySet[Any], *, actor: User | None) -> None:
             raise InvalidStateError(" ".join(obstacles))
     try:
         delete_gradually(locked)
-    except RestrictedError:
+    except IntegrityError:
+        # RestrictedError too; or a row that refers to one of these was written between two statements.
         raise InvalidStateError(_STILL_NEEDED) from None
     for act in filter(None, afterwards):
         after_commit(act, what="delete dependents")

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
+from django.db.models import Model
+
+from amchelper.access import missing_reference
 from executions.errors import ErrorCode, NotRunnableError
 from instances.models import AmazonConnection, AMCInstance, Health, Status
 from planning.windows import Window, check_window
 from templates_app.models import InstanceTemplate
 from templates_app.services.drafts import remarks_on_length
+from templates_app.services.templates import hold_templates
 from templates_app.sql.fillings import byte_length
 
 
@@ -40,6 +44,17 @@ class StartVerdict:
         return self.action != StartAction.TRY
 
 
+_GONE = (
+    "The {noun} was deleted at this moment, so nothing was started or saved. Reload the page to see what is there."
+)
+_PUT_AWAY = (
+    "The template was archived or is being deleted at this moment, so nothing was started or saved. Reload the page "
+    "to see which."
+)
+INSTANCE_PUT_AWAY = (
+    "The instance was disabled or is being deleted at this moment, so nothing was started. Reload its page to see "
+    "which."
+)
 # By hand, and by plan. A reason stands here once; where the two columns differ, docs/decisions.md says why.
 _ACTIONS: dict[ErrorCode, tuple[StartAction, StartAction]] = {
     ErrorCode.TEMPLATE_ARCHIVED: (StartAction.REFUSE, StartAction.SKIP),
@@ -90,6 +105,26 @@ def ensure_startable(
     """Raise NotRunnableError with the first reason that keeps a run by hand from starting."""
     if verdict := blocking_verdict(instance, template, window, now=now):
         raise NotRunnableError(verdict.message, reason=verdict.code)
+
+
+def hold_for_start(row: Model, templates: Iterable[InstanceTemplate]) -> None:
+    """Keep the templates that `row`, not written yet, is about until this transaction ends.
+
+    Raises NotRunnableError for one that was deleted or put away since it was read. Whatever deletes an instance puts
+    its templates away first.
+    """
+    wanted = {template.pk for template in templates}
+    held = hold_templates(wanted)
+    if wanted - held.keys():
+        raise gone_error(row) or NotRunnableError(_GONE.format(noun="template"))
+    if any(held.values()):
+        raise NotRunnableError(_PUT_AWAY, reason=ErrorCode.TEMPLATE_ARCHIVED)
+
+
+def gone_error(row: Model) -> NotRunnableError | None:
+    """Return the error for a row that cannot be written because what it refers to was deleted; None for none."""
+    noun = missing_reference(row)
+    return NotRunnableError(_GONE.format(noun=noun)) if noun else None
 
 
 def _reasons(

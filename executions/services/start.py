@@ -11,21 +11,24 @@ from uuid import UUID, uuid4
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from amchelper.access import get_to_run, pk_of
+from amchelper.access import MissingRowError, get_to_run, pk_of
 from amchelper.commits import after_commit
 from amchelper.exceptions import InvalidStateError
 from amchelper.models import User
-from executions.errors import NotRunnableError
+from executions.errors import ErrorCode, NotRunnableError
 from executions.models import Execution, Trigger
 from executions.services.executions import get_execution_to_run
 from executions.services.queue import send_admission
-from executions.services.readiness import ensure_startable
+from executions.services.readiness import INSTANCE_PUT_AWAY, ensure_startable, gone_error, hold_for_start
+from instances.models import AMCInstance
 from planning.naming import MAX_LENGTH, execution_name
 from planning.windows import Window
 from templates_app.models import InstanceTemplate
-from templates_app.services.templates import count_usage
+from templates_app.services.templates import count_usage, hold_templates
 
 logger = logging.getLogger(__name__)
+
+_TEMPLATE_DELETED = "The template was deleted. Run the same SQL again instead."
 
 
 def start_execution(
@@ -88,13 +91,22 @@ def make_execution(
 def queue_executions(executions: Sequence[Execution], *, actor: User | None) -> None:
     """Write new runs and count them, and tell the workers once that is committed; call it in a transaction.
 
-    A few statements, however many there are. Raises IntegrityError for a submission key that exists.
+    A few statements, however many there are. Raises NotRunnableError for a template that was deleted or archived since
+    it was read, IntegrityError for a submission key that exists.
     """
+    templates = [execution.template for execution in executions if execution.template is not None]
+    if templates:
+        hold_for_start(executions[0], templates)
+    _write(executions, templates, actor)
+
+
+def _write(executions: Sequence[Execution], templates: Sequence[InstanceTemplate], actor: User | None) -> None:
+    """Write new runs of templates that are held."""
     for execution in executions:
         execution.name = execution.name[:MAX_LENGTH]
         execution.complete()
     Execution.objects.bulk_create(executions)
-    count_usage(execution.template for execution in executions if execution.template is not None)
+    count_usage(templates)
     # One message for all that wait for an account: only so many of them can begin.
     for account in dict.fromkeys(execution.instance.account.ref for execution in executions):
         after_commit(partial(send_admission, account), what="send admission")
@@ -123,15 +135,7 @@ def run_again(execution: Execution, *, actor: User, as_is: bool, submission_key:
     """
     old = get_execution_to_run(actor, execution.pk)
     if not as_is:
-        if old.template is None:
-            raise NotRunnableError("The template was deleted. Run the same SQL again instead.")
-        return start_execution(
-            actor=actor,
-            template=old.template,
-            window=old.window,
-            trigger=Trigger.RERUN,
-            submission_key=submission_key,
-        )
+        return _run_template_again(old, actor, submission_key)
     if (first := _submitted(actor, submission_key)) is not None:
         return first
     ensure_startable(old.instance, None, old.window, now=timezone.now())
@@ -145,7 +149,22 @@ def run_again(execution: Execution, *, actor: User, as_is: bool, submission_key:
         **{field: getattr(old, field) for field in copied},
         **_window_fields(old.window),
     )
-    return _queue(again, submission_key, actor)
+    return _queue(again, submission_key, actor, as_is=True)
+
+
+def _run_template_again(old: Execution, actor: User, submission_key: UUID | None) -> Execution:
+    if old.template is None:
+        raise NotRunnableError(_TEMPLATE_DELETED)
+    try:
+        return start_execution(
+            actor=actor,
+            template=old.template,
+            window=old.window,
+            trigger=Trigger.RERUN,
+            submission_key=submission_key,
+        )
+    except MissingRowError:
+        raise NotRunnableError(_TEMPLATE_DELETED) from None
 
 
 def _submitted(actor: User, key: UUID | None) -> Execution | None:
@@ -158,18 +177,35 @@ def _submitted(actor: User, key: UUID | None) -> Execution | None:
     return found
 
 
-def _queue(execution: Execution, submission_key: UUID | None, actor: User) -> Execution:
-    """Write one new run; the same submission a moment earlier counts instead."""
+def _queue(execution: Execution, submission_key: UUID | None, actor: User, *, as_is: bool = False) -> Execution:
+    """Write one new run; the same submission a moment earlier counts instead.
+
+    Raises NotRunnableError where what it needs was deleted or put away since it was read.
+    """
     execution.submission_key = submission_key or uuid4()
     try:
         with transaction.atomic():
-            queue_executions([execution], actor=actor)
-    except IntegrityError:
-        first = _submitted(actor, submission_key)
-        if first is None:
-            raise
-        return first
+            if as_is:
+                _queue_as_is(execution, actor)
+            else:
+                queue_executions([execution], actor=actor)
+    except (IntegrityError, NotRunnableError) as error:
+        if (first := _submitted(actor, submission_key)) is not None:
+            return first
+        if isinstance(error, IntegrityError) and (gone := gone_error(execution)):
+            raise gone from None
+        raise
     return execution
+
+
+def _queue_as_is(execution: Execution, actor: User) -> None:
+    """Write a run of SQL that was copied: its template may be archived or gone, its instance not."""
+    template = execution.template
+    if template is not None and not hold_templates([template.pk]):
+        execution.template = template = None
+    if not AMCInstance.objects.filter(pk=execution.instance_id, is_active=True).exists():
+        raise gone_error(execution) or NotRunnableError(INSTANCE_PUT_AWAY, reason=ErrorCode.INSTANCE_DISABLED)
+    _write([execution], [template] if template is not None else [], actor)
 
 
 def _log_queued(executions: Sequence[Execution], actor: User | None) -> None:

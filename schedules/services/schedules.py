@@ -18,7 +18,7 @@ from amchelper.exceptions import InvalidStateError
 from amchelper.models import User
 from executions.errors import ErrorCode, NotRunnableError
 from executions.models import Execution, Trigger
-from executions.services.readiness import ensure_startable
+from executions.services.readiness import ensure_startable, gone_error, hold_for_start
 from executions.services.start import start_execution
 from planning.recurrence import Recurrence
 from planning.windows import DEFAULT_LAG_DAYS, Window, WindowError, check_window, rolling_window
@@ -148,13 +148,16 @@ def create_schedule(
     )
     try:
         with transaction.atomic():
+            hold_for_start(schedule, [current])
             schedule.save(force_insert=True)
-    except IntegrityError:
+    except (IntegrityError, NotRunnableError) as error:
         # The same submission arrived at the same moment, and the other one was first.
         made = Schedule.objects.filter(submission_key=key, created_by=creator).first()
-        if made is None:
-            raise
-        return made
+        if made is not None:
+            return made
+        if isinstance(error, IntegrityError) and (gone := gone_error(schedule)):
+            raise gone from None
+        raise
     _log("created", schedule, actor)
     return schedule
 
@@ -165,7 +168,7 @@ def update_schedule(
     """Change a schedule as it was saved at `seen`; returns it as it is then.
 
     Slots up to now belong to the old plan, the new one starts now. A paused schedule stays paused. Raises
-    StaleScheduleError, NotRunnableError, Http404.
+    StaleScheduleError, DeletedScheduleError, NotRunnableError, Http404.
     """
     now = timezone.now()
     with transaction.atomic():
@@ -183,12 +186,16 @@ def update_schedule(
         }
         if not _editable(actor).filter(pk=current.pk, updated_at=seen).update(**changed):
             raise StaleScheduleError(STALE)
+        saved = _editable(actor).with_relations().get(pk=current.pk)
     _log("updated", schedule, actor)
-    return _editable(actor).with_relations().get(pk=schedule.pk)
+    return saved
 
 
 def pause(*, schedule: Schedule, actor: User | None) -> None:
-    """Start no more slots until `resume`, claimed ones neither; raises InvalidStateError and Http404."""
+    """Start no more slots until `resume`, claimed ones neither.
+
+    Raises InvalidStateError, DeletedScheduleError and Http404.
+    """
     rows = _editable(actor).filter(pk=schedule.pk)
     # `planned_until` stays: resuming records what was missed since.
     if rows.active().update(
@@ -200,14 +207,14 @@ def pause(*, schedule: Schedule, actor: User | None) -> None:
         _log("paused", schedule, actor)
         return
     if not rows.exists():
-        raise MissingRowError(_NOUN)
+        raise _gone(actor, schedule)
     raise InvalidStateError("This schedule is paused already.")
 
 
 def resume(*, schedule: Schedule, actor: User | None) -> None:
     """Go on from now: what was missed meanwhile is recorded, not run.
 
-    Raises InvalidStateError, Http404, and NotRunnableError while its runs would only be skipped.
+    Raises InvalidStateError, DeletedScheduleError, Http404, and NotRunnableError while its runs would only be skipped.
     """
     now = timezone.now()
     with transaction.atomic():
@@ -229,9 +236,9 @@ def resume(*, schedule: Schedule, actor: User | None) -> None:
 
 
 def delete_schedule(*, schedule: Schedule, actor: User | None) -> None:
-    """Take a schedule away; its slots and runs stay. Raises Http404."""
+    """Take a schedule away; its slots and runs stay. Raises DeletedScheduleError, Http404."""
     if not _editable(actor).filter(pk=schedule.pk).update(deleted_at=timezone.now(), next_run_at=None):
-        raise MissingRowError(_NOUN)
+        raise _gone(actor, schedule)
     _log("deleted", schedule, actor)
 
 
@@ -268,11 +275,19 @@ def _editable(actor: User | None) -> ScheduleQuerySet:
 
 
 def _lock(actor: User | None, schedule: Schedule) -> Schedule:
-    """Read the schedule as it is, for a change in this transaction; raises Http404."""
+    """Read the schedule as it is, for a change in this transaction; raises DeletedScheduleError, Http404."""
     found = _editable(actor).select_for_update(of=("self",)).filter(pk=schedule.pk).first()
     if found is None:
-        raise MissingRowError(_NOUN)
+        raise _gone(actor, schedule)
     return found
+
+
+def _gone(actor: User | None, schedule: Schedule) -> Exception:
+    """Return the error for a schedule that the actor may not, or no longer, change."""
+    rows = Schedule.objects.with_relations()
+    seen = rows if actor is None else rows.visible_to(actor)
+    deleted = seen.deleted().filter(pk=schedule.pk).first()
+    return DeletedScheduleError(deleted) if deleted is not None else MissingRowError(_NOUN)
 
 
 def _log(done: str, schedule: Schedule, actor: User | None) -> None:

@@ -183,6 +183,10 @@ def _start_safely(batch: SlotBatch, now: dt.datetime) -> int:
         if is_busy(error):
             # One by one would wait for the database as often as there are slots. They stay held, and come again.
             raise
+        if isinstance(error, NotRunnableError) and len(slots) == 1:
+            # Its template was put away since it was judged; when it comes again it is judged as it is then.
+            logger.info("slot not started slot=%s why=%s", batch.pks[0], error.message)
+            return 0
         if len(slots) > 1:
             logger.warning("slots not started together count=%s", len(slots), exc_info=True)
             return sum(_start_safely(SlotBatch(batch.token, [slot.pk]), now) for slot in slots)

@@ -115,10 +115,7 @@ class RunWizard(NamedUrlSessionWizardView):  # type: ignore[misc]  # the library
             if f"{_STORED}{_PREFIX}{self.key}" not in request.session:
                 raise
             # It was there when this wizard began.
-            message = f"This {error.noun} was deleted while you were planning its run."
-            raise MissingRowError(
-                error.noun, message, "Nothing was started or saved. Choose another one."
-            ) from None
+            raise _deleted_meanwhile(error) from None
         return super().dispatch(request, *args, **kwargs)
 
     def get_prefix(self, request: Any, *args: Any, **kwargs: Any) -> str:
@@ -197,6 +194,8 @@ class RunWizard(NamedUrlSessionWizardView):  # type: ignore[misc]  # the library
             return super(NamedUrlSessionWizardView, self).render_done(
                 form, **{**kwargs, "step": self.done_step_name}
             )
+        except MissingRowError as error:
+            raise _deleted_meanwhile(error) from None
         except AmcHelperError as error:
             messages.error(self.request, error.message)
             self._keep("review")
@@ -310,6 +309,11 @@ class RunWizard(NamedUrlSessionWizardView):  # type: ignore[misc]  # the library
             "changed_from": old,
             "diff": side_by_side(old.sql_query, self.template.sql_query) if old is not None else [],
         }
+
+
+def _deleted_meanwhile(error: MissingRowError) -> MissingRowError:
+    message = f"This {error.noun} was deleted while you were planning its run."
+    return MissingRowError(error.noun, message, "Nothing was started or saved. Choose another one.")
 
 
 def preview_of_form(form: BaseForm, lag_days: int) -> WindowPreview | RecurrencePreview | None:

@@ -10,12 +10,12 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Case, F, Value, When
 from django.http import Http404
 from django.utils import timezone
 
-from amchelper.access import MissingRowError, get_to_edit, get_to_run, get_visible, pk_of
+from amchelper.access import MissingRowError, get_to_edit, get_to_run, get_visible, missing_reference, pk_of
 from amchelper.models import User
 from instances.models import AMCInstance
 from templates_app.errors import IncompleteTemplateError, StaleTemplateError
@@ -88,13 +88,24 @@ def get_template_to_edit(user: User, instance_pk: UUID, template_id: str) -> Ins
 def create_template(
     *, actor: User | None, instance: AMCInstance, content: Content, note: str = ""
 ) -> InstanceTemplate:
-    """Save a new template; raises IncompleteTemplateError. What the system makes belongs to the instance's owner."""
+    """Save a new template; what the system makes belongs to the instance's owner.
+
+    Raises IncompleteTemplateError, and Http404 when the instance was deleted meanwhile.
+    """
     template = InstanceTemplate(user=actor or instance.user, instance=instance)
-    with transaction.atomic():
-        _fill(template, content)
-        template.save(force_insert=True)
-        _add_version(template, actor, note)
-        forget(template)
+    # Before the lock is taken: finishing long SQL takes a while.
+    _fill(template, content)
+    try:
+        with transaction.atomic():
+            template.save(force_insert=True)
+            _add_version(template, actor, note)
+            forget(template)
+    except IntegrityError:
+        if noun := missing_reference(template):
+            raise MissingRowError(
+                noun, f"The {noun} was deleted meanwhile, so the template was not saved."
+            ) from None
+        raise
     _log("created", template, actor)
     return template
 
@@ -142,16 +153,26 @@ def set_archived(template: InstanceTemplate, *, actor: User | None, archived: bo
     _log("archived" if archived else "brought back", template, actor)
 
 
-def count_usage(templates: Iterable[InstanceTemplate]) -> None:
-    """Count a run of each template that is given; two statements however many there are.
+def hold_templates(pks: Iterable[UUID]) -> dict[UUID, bool]:
+    """Keep templates from being changed or deleted until this transaction ends.
 
-    Call it in the transaction that creates the runs, so that both happen or neither.
+    Returns those that are there, with whether each is archived: so is one that is being deleted, by itself or with its
+    instance.
+    """
+    rows = InstanceTemplate.objects.filter(pk__in=set(pks))
+    # In one order, or two workers that hold the same templates could wait for each other.
+    held = rows.select_for_update(no_key=True).order_by("pk").values_list("pk", "archived_at")
+    return {pk: archived_at is not None for pk, archived_at in held}
+
+
+def count_usage(templates: Iterable[InstanceTemplate]) -> None:
+    """Count a run of each template that is given, in one statement however many there are.
+
+    Call it in the transaction that creates the runs, so that both happen or neither, and that holds the templates.
     """
     templates = list(templates)
     runs = Counter(template.pk for template in templates)
     used = InstanceTemplate.objects.filter(pk__in=runs)
-    # In one order, or two workers that count the same templates could wait for each other.
-    list(used.select_for_update(no_key=True).order_by("pk").values_list("pk"))
     times = Case(*(When(pk=pk, then=Value(count)) for pk, count in runs.items()), default=Value(0))
     used.update(usage_count=F("usage_count") + times)
     forget(*{template.pk: template for template in templates}.values())

@@ -6,18 +6,24 @@ import datetime as dt
 from typing import Any
 from uuid import uuid4
 
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from amchelper.dependents import delete_with_dependents
 from executions.models import Execution, ExecutionStatus
+from executions.services import start
 from instances.models import AMCInstance
 from schedules.models import Schedule, ScheduleSlot
 from schedules.presenters.schedule_lists import calendar_days
+from schedules.services import schedules as services
 from schedules.services.schedules import create_schedule, delete_schedule, pause
 from schedules.services.steps import sync_slots
+from schedules.views import schedules as views
+from templates_app.models import InstanceTemplate
 from tests.factories import InstanceFactory
+from tests.race.test_deletions import right_after
 from tests.schedules.base import NOW, ScheduleTestCase, make_template, values
 
 
@@ -289,6 +295,40 @@ class ScheduleEditTests(ScheduleTestCase):
         self.assertContains(page, "was deleted, so nothing was changed")
         self.assertContains(page, 'value="Typed with care"')
         self.assertNotEqual(Schedule.objects.get().name, "Typed with care")
+
+    def test_schedule_deleted_while_the_form_is_saved_keeps_what_was_typed(self) -> None:
+        schedule = self.schedule()
+        form = self.form(schedule, name="Typed with care")
+        with right_after(views, "read_seen", lambda: delete_schedule(schedule=schedule, actor=self.alice)):
+            page = self.client.post(url("update", schedule.schedule_id), form)
+        self.assertContains(page, "was deleted, so nothing was changed")
+        self.assertContains(page, 'value="Typed with care"')
+        self.assertNotEqual(Schedule.objects.get().name, "Typed with care")
+
+    def test_action_on_a_schedule_deleted_in_the_same_moment_leads_to_its_history(self) -> None:
+        for action in ("pause", "delete"):
+            schedule = self.schedule(name=f"Plan to {action}")
+            with (
+                self.subTest(action),
+                right_after(
+                    services,
+                    "get_schedule_to_edit",
+                    lambda one=schedule: delete_schedule(schedule=one, actor=None),
+                ),
+            ):
+                page = self.client.post(url(action, schedule.schedule_id), follow=True)
+                self.assertContains(page, f"Plan to {action} was deleted, so nothing was changed or started.")
+
+    def test_run_by_hand_of_a_template_deleted_in_the_same_moment_starts_nothing(self) -> None:
+        schedule = self.schedule()
+        rows = InstanceTemplate.objects.filter(pk=self.template.pk)
+        for module, name in ((services, "get_schedule_to_run"), (start, "make_execution")):
+            with self.subTest(name), transaction.atomic():
+                with right_after(module, name, lambda: delete_with_dependents(rows, actor=None)):
+                    page = self.client.post(url("run", schedule.schedule_id), {"key": str(uuid4())}, follow=True)
+                self.assertEqual(page.status_code, 404)
+                self.assertFalse(Execution.objects.exists())
+                transaction.set_rollback(True)
 
     def test_untouched_page_saves_the_same_values(self) -> None:
         for number, wanted in enumerate(

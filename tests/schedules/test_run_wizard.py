@@ -14,12 +14,16 @@ from django.test import override_settings
 from amchelper.dependents import delete_with_dependents
 from amchelper.limits import RUNS, spend
 from executions.models import Execution
+from executions.services import start
 from executions.services.start import start_execution
 from instances.models import AmazonConnection, AMCInstance, InstanceBrand
 from planning.windows import Window
 from schedules.models import Schedule
+from schedules.services import schedules
+from schedules.views import wizard
 from templates_app.models import InstanceTemplate
 from templates_app.services.templates import Content, set_archived, update_template
+from tests.race.test_deletions import right_after
 from tests.templates_app.test_template_pages import TemplateTestCase
 from tests.test_try_again import failing
 
@@ -353,6 +357,25 @@ class RunWizardTests(TemplateTestCase):
         self.client.force_login(self.charlie)
         page = self.client.get(self.address + "review/")
         self.assertNotContains(page, "was deleted while", status_code=404)
+
+    def test_template_deleted_in_the_very_moment_of_the_start_is_said(self) -> None:
+        for kind, to_review, module, name in (
+            ("read", self.to_review, wizard, "spend"),
+            ("write", self.to_review, start, "make_execution"),
+            ("plan", self.to_recurring_review, schedules, "_plannable_template"),
+        ):
+            with self.subTest(kind):
+                self.saved = self.template(name=kind)
+                self.address = self.client.get(self.run_url())["Location"].removesuffix("template/")
+                to_review()
+                rows = InstanceTemplate.objects.filter(pk=self.saved.pk)
+                with right_after(module, name, lambda rows=rows: delete_with_dependents(rows, actor=None)):
+                    answer: Any = self.post("review", name="My own", agreed_version=1)
+                page = self.client.get(answer["Location"]) if answer.status_code == 302 else answer
+                self.assertContains(
+                    page, "This template was deleted while you were planning its run.", status_code=404
+                )
+        self.assertEqual((Execution.objects.count(), Schedule.objects.count()), (0, 0))
 
     def test_instance_deleted_meanwhile_is_said_with_a_way_on(self) -> None:
         self.to_review()

@@ -12,7 +12,7 @@ from executions.errors import NotRunnableError
 from executions.models import Execution, Trigger
 from instances.models import AmazonConnection, AMCInstance
 from planning.windows import Window
-from schedules.errors import StaleScheduleError
+from schedules.errors import DeletedScheduleError, StaleScheduleError
 from schedules.models import Schedule, ScheduleSlot
 from schedules.services.schedules import (
     ScheduleValues,
@@ -274,7 +274,7 @@ class DeleteTests(ScheduleTestCase):
         self.assertEqual(ScheduleSlot.objects.visible_to(self.alice).count(), 1)
         for door in ("runnable_by", "editable_by"):
             self.assertFalse(getattr(Schedule.objects, door)(self.alice).exists())
-        with self.assertRaises(Http404):
+        with self.assertRaises(DeletedScheduleError):
             delete_schedule(schedule=schedule, actor=self.alice)
 
 
