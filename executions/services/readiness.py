@@ -100,11 +100,23 @@ def blocking_verdict(
 
 
 def ensure_startable(
-    instance: AMCInstance, template: InstanceTemplate | None, window: Window | None = None, *, now: datetime
+    instance: AMCInstance,
+    template: InstanceTemplate | None,
+    window: Window | None = None,
+    *,
+    now: datetime,
+    also: NotRunnableError | None = None,
 ) -> None:
-    """Raise NotRunnableError with the first reason that keeps a run by hand from starting."""
-    if verdict := blocking_verdict(instance, template, window, now=now):
-        raise NotRunnableError(verdict.message, reason=verdict.code)
+    """Raise NotRunnableError with all that keeps a run by hand from starting, and what the caller found (`also`).
+
+    Its reason is that of the first.
+    """
+    verdicts = start_verdicts(instance, template, window, now=now)
+    errors = [NotRunnableError(one.message, reason=one.code) for one in verdicts if one.is_blocking]
+    if also is not None:
+        errors.append(also)
+    if errors:
+        raise NotRunnableError(" ".join(error.message for error in errors), reason=errors[0].reason)
 
 
 def hold_for_start(row: Model, templates: Iterable[InstanceTemplate]) -> None:

@@ -88,7 +88,7 @@ class InstanceForm(forms.ModelForm):
         return instance_id
 
     def clean_brands(self) -> tuple[str, ...]:
-        """Return clean brand names, or name the one that cannot be."""
+        """Return clean brand names, or name those that cannot be."""
         try:
             return tuple(clean_names(self.cleaned_data["brands"].split(",")))
         except InvalidInstanceConfiguration as error:

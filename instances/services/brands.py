@@ -12,6 +12,7 @@ from amchelper.access import pk_of
 from amchelper.busy import BusyError
 from amchelper.commits import after_commit
 from amchelper.models import User
+from amchelper.words import pluralized
 from instances.errors import InvalidInstanceConfiguration
 from instances.models import AMCInstance, InstanceBrand
 from instances.models.instance import BrandQuerySet
@@ -21,6 +22,8 @@ logger = logging.getLogger(__name__)
 
 MAX_LENGTH = 100
 _SHOWN_OF_A_LONG_NAME = 40
+# More names than these make no sentence.
+_MAX_NAMED = 10
 _MAPPINGS_CHANGE = "Mappings of this instance are being saved at this moment, perhaps to a brand that you remove."
 
 
@@ -32,20 +35,27 @@ def fold(name: str) -> str:
 def clean_names(names: Iterable[str]) -> list[str]:
     """Trim names, collapse white space inside, drop empty ones and keep the first spelling of each.
 
-    Raises InvalidInstanceConfiguration naming the brand that is too long.
+    Raises InvalidInstanceConfiguration naming the brands that are too long.
     """
     by_folded: dict[str, str] = {}
+    too_long: list[str] = []
     for raw in names:
         name = " ".join(unicodedata.normalize("NFC", raw).split())
         if not name:
             continue
         if len(name) > MAX_LENGTH:
-            raise InvalidInstanceConfiguration(
-                f"“{name[:_SHOWN_OF_A_LONG_NAME]}…” has {len(name)} characters; a brand has at most {MAX_LENGTH}.",
-                field="brands",
-            )
+            too_long.append(name)
         by_folded.setdefault(fold(name), name)
+    if too_long:
+        raise InvalidInstanceConfiguration(_say_too_long(list(dict.fromkeys(too_long))), field="brands")
     return list(by_folded.values())
+
+
+def _say_too_long(names: list[str]) -> str:
+    shown = [f"“{name[:_SHOWN_OF_A_LONG_NAME]}…” has {len(name)} characters" for name in names[:_MAX_NAMED]]
+    if more := len(names) - len(shown):
+        shown.append(f"{more:,} more {pluralized(more, 'is', 'are')} too long")
+    return f"{', '.join(shown)}; a brand has at most {MAX_LENGTH}."
 
 
 def replace_brands(instance: AMCInstance, names: Iterable[str], *, actor: User | None) -> None:

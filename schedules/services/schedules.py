@@ -136,7 +136,9 @@ def create_schedule(
         return made
     current = _plannable_template(creator, template.pk)
     now = timezone.now()
-    first = _first_slot(values, now)
+    first, problem = _plan(values, now)
+    # What could not run now is not planned either.
+    ensure_startable(current.instance, current, now=now, also=problem)
     schedule = Schedule(
         created_by=creator,
         instance=current.instance,
@@ -175,7 +177,9 @@ def update_schedule(
         current = _lock(actor, schedule)
         if current.updated_at != seen:
             raise StaleScheduleError(STALE)
-        first = _first_slot(values, now)
+        first, problem = _plan(values, now)
+        if problem is not None:
+            raise problem
         close_past_slots(current, now)
         changed = {
             **values.fields(),
@@ -221,8 +225,8 @@ def resume(*, schedule: Schedule, actor: User | None) -> None:
         current = _lock(actor, schedule)
         if current.status != ScheduleStatus.PAUSED:
             raise InvalidStateError("This schedule is active already.")
-        ensure_startable(current.instance, current.template, now=now)
-        first = _first_slot(ScheduleValues.of(current), now)
+        first, problem = _plan(ScheduleValues.of(current), now)
+        ensure_startable(current.instance, current.template, now=now, also=problem)
         close_past_slots(current, now)
         Schedule.objects.filter(pk=current.pk).update(
             status=ScheduleStatus.ACTIVE,
@@ -244,10 +248,13 @@ def delete_schedule(*, schedule: Schedule, actor: User | None) -> None:
 
 def run_now(*, actor: User, schedule: Schedule, submission_key: UUID | None = None) -> Execution:
     """Run a schedule once by hand, with today's window; the plan stays. Raises what `start_execution` raises."""
+    now = timezone.now()
     try:
-        window = ScheduleValues.of(schedule).window_at(timezone.now())
-    except WindowError as problem:
-        raise NotRunnableError(str(problem), reason=ErrorCode.WINDOW_REFUSED) from problem
+        window = ScheduleValues.of(schedule).window_at(now)
+    except WindowError as error:
+        problem = NotRunnableError(str(error), reason=ErrorCode.WINDOW_REFUSED)
+        ensure_startable(schedule.instance, schedule.template, now=now, also=problem)
+        raise problem from error
     return start_execution(
         actor=actor,
         template=schedule.template,
@@ -295,22 +302,26 @@ def _log(done: str, schedule: Schedule, actor: User | None) -> None:
 
 
 def _plannable_template(creator: User, pk: UUID) -> InstanceTemplate:
-    """Read the template again; what could not run now is not planned either. Raises NotRunnableError."""
+    """Read the template again, with what decides whether it may run; raises Http404, PermissionDenied."""
     rows = InstanceTemplate.objects.select_related("instance__account__connection")
-    template = get_to_run(rows, creator, "template", pk=pk)
-    ensure_startable(template.instance, template, now=timezone.now())
-    return template
+    return get_to_run(rows, creator, "template", pk=pk)
 
 
-def _first_slot(values: ScheduleValues, now: dt.datetime) -> dt.datetime:
-    """Return the first slot of a schedule that can be saved; raises NotRunnableError."""
+def _plan(values: ScheduleValues, now: dt.datetime) -> tuple[dt.datetime | None, NotRunnableError | None]:
+    """Return the first slot of a schedule that can be saved, and else all that is wrong with it."""
+    problems = []
     if not values.name.strip():
-        raise NotRunnableError("Give the schedule a name.")
+        problems.append("Give the schedule a name.")
     if len(values.name) > MAX_NAME:
-        raise NotRunnableError(f"The name has {len(values.name)} characters; the most is {MAX_NAME}.")
+        problems.append(f"The name has {len(values.name)} characters; the most is {MAX_NAME}.")
     if values.lag_days < 0 or values.missed_policy not in MissedPolicy.values:
-        raise NotRunnableError("Choose a lag of 0 days or more, and what happens to missed runs.")
-    return plan_first_slot(values, now)
+        problems.append("Choose a lag of 0 days or more, and what happens to missed runs.")
+    first = None
+    try:
+        first = plan_first_slot(values, now)
+    except NotRunnableError as error:
+        problems.append(error.message)
+    return first, NotRunnableError(" ".join(problems)) if problems else None
 
 
 def plan_first_slot(values: ScheduleValues, now: dt.datetime) -> dt.datetime:

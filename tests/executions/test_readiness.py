@@ -81,6 +81,21 @@ class ReadinessTests(CastTestCase):
         assert verdict is not None
         self.assertEqual((verdict.action, verdict.code), (REFUSE, ErrorCode.INSTANCE_PENDING))
 
+    def test_all_that_stands_against_a_start_is_told_at_once(self) -> None:
+        instance = self.world(
+            archived=True,
+            login=AmazonConnection.Status.RECONNECT_REQUIRED,
+            is_active=False,
+            status=Status.INACTIVE,
+        )
+        old = Window(date(2020, 1, 1), date(2020, 1, 31), "UTC")
+        with self.assertRaises(NotRunnableError) as caught:
+            ensure_startable(instance, self.template, old, now=NOW, also=NotRunnableError("Give it a name."))
+        said = caught.exception.message
+        words = ("is archived", "is disabled", "is not connected", "13 months", "Give it a name.")
+        self.assertEqual(sorted(words, key=said.index), list(words))
+        self.assertEqual(caught.exception.reason, ErrorCode.TEMPLATE_ARCHIVED)
+
     def test_warnings_stop_nobody_by_hand(self) -> None:
         ensure_startable(self.world(health_status=Health.UNHEALTHY), self.template, WINDOW, now=NOW)
         with self.assertRaises(NotRunnableError) as caught:

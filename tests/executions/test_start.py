@@ -6,6 +6,7 @@ import uuid
 from datetime import date, timedelta
 
 from django.http import Http404
+from django.urls import reverse
 from django.utils import timezone
 
 from amchelper.exceptions import InvalidStateError
@@ -13,7 +14,7 @@ from executions.errors import NotRunnableError
 from executions.models import Execution, ExecutionStatus, Trigger
 from executions.services.executions import get_execution
 from executions.services.start import run_again, start_execution
-from instances.models import AmazonConnection, Event, InstanceBrand
+from instances.models import AmazonConnection, AMCInstance, Event, InstanceBrand
 from planning.windows import Window
 from templates_app.models import InstanceTemplate
 from templates_app.services.templates import Content, set_archived, update_template
@@ -66,6 +67,19 @@ class StartTests(ExecutionTestCase):
     def test_login_that_is_not_connected_is_refused(self) -> None:
         AmazonConnection.objects.update(status=AmazonConnection.Status.RECONNECT_REQUIRED)
         self.assert_refused("Reconnect it under Connections")
+
+    def test_page_tells_all_reasons_at_once(self) -> None:
+        old = self.start()
+        set_archived(self.template, actor=self.alice, archived=True)
+        AmazonConnection.objects.update(status=AmazonConnection.Status.RECONNECT_REQUIRED)
+        AMCInstance.objects.update(is_active=False, status="INACTIVE")
+        both = ("is disabled", "Reconnect it")
+        for what, words in (("template", ("is archived", *both)), ("same", both)):
+            address = reverse("executions:execution-again", args=[old.pk])
+            page = self.client.post(address, {"what": what}, follow=True)
+            for word in words:
+                self.assertContains(page, word)
+        self.assertEqual(Execution.objects.count(), 1)
 
     def test_window_that_cannot_run_is_refused(self) -> None:
         today = timezone.now().date()

@@ -28,6 +28,16 @@ class BrandTests(CastTestCase):
         with self.assertRaisesMessage(InvalidInstanceConfiguration, "“Longname"):
             clean_names(["Fine", "Longname" * 20])
 
+    def test_all_names_that_are_too_long_are_told_at_once(self) -> None:
+        names = ["Fine", "First" * 30, "Second" * 30, "First" * 30]
+        said = "“FirstFirstFirstFirstFirstFirstFirstFirst…” has 150 characters, “SecondSecond"
+        with self.assertRaisesMessage(InvalidInstanceConfiguration, said) as caught:
+            clean_names(names)
+        self.assertTrue(caught.exception.message.endswith("has 180 characters; a brand has at most 100."))
+        many = [f"{number:03}" * 40 for number in range(25)]
+        with self.assertRaisesMessage(InvalidInstanceConfiguration, ", 15 more are too long; a brand has at most"):
+            clean_names(many)
+
     def test_names_that_differ_in_case_or_white_space_are_one_in_the_first_spelling(self) -> None:
         for typed, kept in (
             (["Foo", "foo"], ["Foo"]),

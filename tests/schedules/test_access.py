@@ -154,5 +154,5 @@ class ScheduleAccessTests(ScheduleTestCase):
         saved = update_schedule(schedule=self.planned, actor=None, values=values(name="New"), seen=seen)
         self.assertEqual((saved.name, saved.status), ("New", "ACTIVE"))
         delete_schedule(schedule=self.planned, actor=None)
-        with self.assertRaises(Http404):
+        with self.assertRaises(DeletedScheduleError):
             pause(schedule=self.planned, actor=None)

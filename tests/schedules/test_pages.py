@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -313,7 +314,7 @@ class ScheduleEditTests(ScheduleTestCase):
                 right_after(
                     services,
                     "get_schedule_to_edit",
-                    lambda one=schedule: delete_schedule(schedule=one, actor=None),
+                    partial(delete_schedule, schedule=schedule, actor=None),
                 ),
             ):
                 page = self.client.post(url(action, schedule.schedule_id), follow=True)

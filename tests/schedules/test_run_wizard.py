@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import date
+from functools import partial
 from typing import Any
 
 import time_machine
@@ -339,10 +340,16 @@ class RunWizardTests(TemplateTestCase):
     def test_recurrence_on_a_disabled_instance_is_not_saved_and_loses_nothing(self) -> None:
         self.to_recurring_review(days="60")
         AMCInstance.objects.update(is_active=False, status="INACTIVE")
+        AmazonConnection.objects.update(status=AmazonConnection.Status.RECONNECT_REQUIRED)
         refused = self.post("review", name="My own plan", agreed_version=1)
         self.assertFalse(Schedule.objects.exists())
         page = self.client.get(refused["Location"])
-        for said in ("The instance is disabled. Enable it", "My own plan", "60 days"):
+        for said in (
+            "The instance is disabled. Enable it",
+            "is not connected. Reconnect it",
+            "My own plan",
+            "60 days",
+        ):
             self.assertContains(page, said)
 
     def test_template_deleted_meanwhile_is_said_with_a_way_on(self) -> None:
@@ -369,7 +376,7 @@ class RunWizardTests(TemplateTestCase):
                 self.address = self.client.get(self.run_url())["Location"].removesuffix("template/")
                 to_review()
                 rows = InstanceTemplate.objects.filter(pk=self.saved.pk)
-                with right_after(module, name, lambda rows=rows: delete_with_dependents(rows, actor=None)):
+                with right_after(module, name, partial(delete_with_dependents, rows, actor=None)):
                     answer: Any = self.post("review", name="My own", agreed_version=1)
                 page = self.client.get(answer["Location"]) if answer.status_code == 302 else answer
                 self.assertContains(

@@ -264,6 +264,28 @@ class PauseTests(ScheduleTestCase):
         self.assertEqual(Schedule.objects.get().status, "PAUSED")
 
 
+class ReasonTests(ScheduleTestCase):
+    def test_all_that_stands_against_a_plan_is_told_at_once(self) -> None:
+        AMCInstance.objects.update(is_active=False, status="INACTIVE")
+        set_archived(self.template, actor=self.alice, archived=True)
+        words = ["is archived", "is disabled", "Give the schedule a name.", "No run would ever come"]
+        with self.assertRaises(NotRunnableError) as caught:
+            self.schedule(name=" ", end=dt.date(2020, 1, 1))
+        said = caught.exception.message
+        self.assertEqual(sorted(words, key=said.index), words)
+
+    def test_run_by_hand_tells_the_window_beside_the_rest(self) -> None:
+        schedule = self.schedule()
+        AMCInstance.objects.update(is_active=False, status="INACTIVE")
+        Schedule.objects.update(
+            window_kind="FIXED", fixed_start=dt.date(2020, 1, 1), fixed_end=dt.date(2020, 1, 9)
+        )
+        schedule = Schedule.objects.with_relations().get()
+        with self.assertRaisesMessage(NotRunnableError, "is disabled") as caught:
+            run_now(actor=self.alice, schedule=schedule)
+        self.assertIn("13 months", caught.exception.message)
+
+
 class DeleteTests(ScheduleTestCase):
     def test_history_stays_and_nothing_starts(self) -> None:
         schedule = self.schedule()
