@@ -26,6 +26,18 @@ def batches(items: Sequence[T], size: int = BATCH) -> Iterator[Sequence[T]]:
     return (items[start : start + size] for start in range(0, len(items), size))
 
 
+def keys_in_batches(rows: models.QuerySet[Any], size: int = BATCH) -> Iterator[list[Any]]:
+    """Return the keys of rows in order, so many at a time; each batch is read when it is asked for.
+
+    However many rows there are, a batch is all that is held, and no statement reads again what one before has read.
+    """
+    in_order = rows.order_by("pk").values_list("pk", flat=True)
+    keys = list(in_order[:size])
+    while keys:
+        yield keys
+        keys = list(in_order.filter(pk__gt=keys[-1])[:size])
+
+
 def weighed(items: Sequence[T], weight: Callable[[T], int], most: int, size: int = BATCH) -> Iterator[list[T]]:
     """Return the items in order, at most `size` at a time, and of no more weight than `most`; each at least alone."""
     batch: list[T] = []

@@ -5,23 +5,16 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.db import connection
-from django.db.migrations.executor import MigrationExecutor
 from django.test import TransactionTestCase
 
+from amchelper.bulk import BATCH
 from instances.models import AMCInstance
 from tests.factories import InstanceFactory
+from tests.migrations import migrate, migrate_all
+from tests.transactions import recorded_transactions
 
 CHECKED = datetime(2026, 11, 3, 10, tzinfo=UTC)
 SINCE = CHECKED - timedelta(days=3)
-
-
-def migrate(name: str = "") -> Any:
-    """Bring the app's tables to a migration, or the newest; returns the models as they were then."""
-    executor = MigrationExecutor(connection)
-    target = ("instances", name) if name else executor.loader.graph.leaf_nodes("instances")[0]
-    executor.migrate([target])
-    return executor.loader.project_state([target]).apps
 
 
 class SettledHealthTests(TransactionTestCase):
@@ -33,14 +26,30 @@ class SettledHealthTests(TransactionTestCase):
         }
         keys = {name: InstanceFactory.create(health_status=None).pk for name in rows}
         try:
-            before = migrate("0002_settled_health").get_model("instances", "AMCInstance").objects
+            before = migrate("instances", "0002_settled_health").get_model("instances", "AMCInstance").objects
             for name, fields in rows.items():
                 before.filter(pk=keys[name]).update(health_settled=None, **fields)
         finally:
-            migrate()
+            migrate_all()
         after = {name: AMCInstance.objects.get(pk=pk) for name, pk in keys.items()}
         self.assertEqual(
             {name: (row.health_settled, row.health_since) for name, row in after.items()},
             {"lasting": ("ERROR", SINCE), "without since": ("HEALTHY", CHECKED), "never checked": (None, None)},
         )
         self.assertTrue(all(row.is_health_settled for row in after.values()))
+
+    def test_many_are_filled_in_batches(self) -> None:
+        first = InstanceFactory.create(health_status=None)
+        InstanceFactory.create_batch(BATCH, account=first.account, user=first.user, health_status=None)
+        try:
+            before = migrate("instances", "0002_settled_health").get_model("instances", "AMCInstance").objects
+            before.update(health_settled=None, health_status="HEALTHY", health_since=SINCE)
+            with recorded_transactions() as log:
+                migrate("instances", "0003_settled_health_filled")
+            written = [one.rows for one in log if any("amc_instances" in said for said in one.statements)]
+            self.assertEqual([rows for rows in written if rows], [BATCH, 1])
+        finally:
+            migrate_all()
+        self.assertEqual(
+            AMCInstance.objects.filter(health_settled="HEALTHY", health_since=SINCE).count(), BATCH + 1
+        )
