@@ -112,6 +112,11 @@ FORM_RENDERER = "django.forms.renderers.TemplatesSetting"
 CRISPY_ALLOWED_TEMPLATE_PACKS = "bootstrap5"
 CRISPY_TEMPLATE_PACK = "bootstrap5"
 
+# --- Servers of this deployment -------------------------------------------------------------------
+# A server that does not answer must not hold a page or a worker for ever: PostgreSQL, Redis, the broker.
+CONNECT_TIMEOUT_SECONDS = env.int("CONNECT_TIMEOUT_SECONDS", default=5)
+SOCKET_TIMEOUT_SECONDS = env.int("SOCKET_TIMEOUT_SECONDS", default=15)
+
 # --- Database -------------------------------------------------------------------------------------
 DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{VAR_DIR / 'amchelper.sqlite3'}")}
 # Who waits longer for a lock is told that the database is busy; no transaction of ours is that long.
@@ -127,16 +132,33 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
 else:
     DATABASES["default"]["CONN_MAX_AGE"] = env.int("CONN_MAX_AGE", default=60)
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
-    DATABASES["default"].setdefault("OPTIONS", {}).setdefault(
-        "options",
-        f"-c lock_timeout={DATABASE_LOCK_TIMEOUT_SECONDS}s -c statement_timeout={DATABASE_STATEMENT_TIMEOUT_SECONDS}s",
-    )
+    DATABASES["default"]["OPTIONS"] = {
+        "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+        # A statement may take long; a server that is gone is noticed by what it does not acknowledge, and while we
+        # wait for it by the probes.
+        "tcp_user_timeout": SOCKET_TIMEOUT_SECONDS * 1000,
+        "keepalives_idle": SOCKET_TIMEOUT_SECONDS,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "options": (
+            f"-c lock_timeout={DATABASE_LOCK_TIMEOUT_SECONDS}s"
+            f" -c statement_timeout={DATABASE_STATEMENT_TIMEOUT_SECONDS}s"
+        ),
+        # What DATABASE_URL says counts.
+        **DATABASES["default"].get("OPTIONS", {}),
+    }
 
 # --- Cache ----------------------------------------------------------------------------------------
 CACHES = {"default": env.cache_url("CACHE_URL", default="locmemcache://")}
 if CACHES["default"]["BACKEND"].endswith("LocMemCache"):
     # Django keeps 300 by default: a few hundred instances would throw each other out.
     CACHES["default"].setdefault("OPTIONS", {}).setdefault("MAX_ENTRIES", 5_000)
+elif CACHES["default"]["BACKEND"] == "django.core.cache.backends.redis.RedisCache":
+    CACHES["default"]["OPTIONS"] = {
+        "socket_connect_timeout": CONNECT_TIMEOUT_SECONDS,
+        "socket_timeout": SOCKET_TIMEOUT_SECONDS,
+        **CACHES["default"].get("OPTIONS", {}),
+    }
 # Generations tell every process which cached values are dead (amchelper/cache.py), so they must be
 # shared: in the database while the values themselves are in local memory.
 CACHES["generations"] = (
@@ -201,8 +223,28 @@ if CELERY_BROKER_URL.startswith("filesystem"):
     }
     for folder in ("queue", "control"):
         (VAR_DIR / "broker" / folder).mkdir(parents=True, exist_ok=True)
+elif CELERY_BROKER_URL.startswith("amqp"):
+    CELERY_BROKER_TRANSPORT_OPTIONS = {
+        "read_timeout": SOCKET_TIMEOUT_SECONDS,
+        "write_timeout": SOCKET_TIMEOUT_SECONDS,
+    }
 else:
-    CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 3600}
+    CELERY_BROKER_TRANSPORT_OPTIONS = {
+        "visibility_timeout": 3600,
+        "socket_connect_timeout": CONNECT_TIMEOUT_SECONDS,
+        "socket_timeout": SOCKET_TIMEOUT_SECONDS,
+        "socket_keepalive": True,
+    }
+CELERY_BROKER_CONNECTION_TIMEOUT = CONNECT_TIMEOUT_SECONDS
+# RabbitMQ and its workers notice within two of these that the other one is gone.
+CELERY_BROKER_HEARTBEAT = 30
+# A second try for a connection that the server closed meanwhile; what is not sent then, the ticks send.
+CELERY_TASK_PUBLISH_RETRY_POLICY = {
+    "max_retries": 1,
+    "interval_start": 0,
+    "interval_step": 0.2,
+    "interval_max": 0.2,
+}
 
 # --- Signing in -----------------------------------------------------------------------------------
 AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]

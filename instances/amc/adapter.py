@@ -10,9 +10,9 @@ from typing import Any
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, Timeout
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
-from urllib3.util.connection import allowed_gai_family
+from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 
+from instances.amc.lookups import addresses_of
 from instances.amc.time_limits import ensure_time, seconds_left
 
 
@@ -95,13 +95,10 @@ class _LimitedConnection(HTTPConnection):
     def _new_conn(self) -> socket.socket:
         """Connect to the host's addresses in turn; urllib3 would give each the whole timeout, whatever is left."""
         name, timeout = self._dns_host, self.timeout
-        try:
-            found = socket.getaddrinfo(name, self.port, allowed_gai_family(), socket.SOCK_STREAM)
-        except (OSError, UnicodeError):
-            return super()._new_conn()  # which says it in urllib3's words
+        found = self._addresses(name, timeout and seconds_left(timeout))
         failure: Exception = NewConnectionError(self, "no address")
         try:
-            for address in dict.fromkeys(str(row[4][0]) for row in found):
+            for address in found:
                 self._dns_host, self.timeout = address, timeout and seconds_left(timeout)
                 if self.timeout == 0:
                     raise ConnectTimeoutError(self, "the time limit has run out") from failure
@@ -111,7 +108,18 @@ class _LimitedConnection(HTTPConnection):
                     failure = error
             raise failure
         finally:
-            self._dns_host = name
+            self._dns_host, self.timeout = name, timeout
+
+    def _addresses(self, name: str, seconds: float | None) -> list[str]:
+        """Look the host up; raises urllib3's errors."""
+        try:
+            return addresses_of(name, self.port, seconds)
+        except socket.gaierror as error:
+            raise NameResolutionError(self.host, self, error) from error
+        except TimeoutError as error:
+            raise ConnectTimeoutError(self, f"Looking up {self.host} took more than {seconds} s.") from error
+        except (OSError, UnicodeError) as error:
+            raise NewConnectionError(self, f"Failed to look up {self.host}: {error}") from error
 
 
 class _LimitedTlsConnection(_LimitedConnection, HTTPSConnection):

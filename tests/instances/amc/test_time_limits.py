@@ -7,7 +7,9 @@ import json
 import socket
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from contextvars import copy_context
 from typing import Any
 
@@ -235,6 +237,67 @@ def test_addresses_that_do_not_answer_share_the_limit(monkeypatch: pytest.Monkey
         for each in waiting:
             each.close()
     assert len(tried) == 1
+
+
+@contextmanager
+def silent_resolver(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """Let name servers not answer until the end; gives the names that were asked for."""
+    asked: list[str] = []
+    resolve, end = socket.getaddrinfo, threading.Event()
+
+    def wait(host: Any, port: Any, *args: Any, **kwargs: Any) -> list[Any]:
+        if host != "localhost":
+            return resolve(host, port, *args, **kwargs)
+        asked.append(host)
+        end.wait()
+        return resolve("127.0.0.1", port, *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", wait)
+    try:
+        yield asked
+    finally:
+        end.set()
+
+
+def test_lookup_that_hears_nothing_ends_with_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    with raw_server(GOOD) as server, silent_resolver(monkeypatch) as asked:
+        address = server.url.replace("127.0.0.1", "localhost")
+        for _ in range(3):
+            asking = client(local_url=address, policy=PATIENT)
+            with asking, time_limit(SECONDS), pytest.raises(AmcSlowError):
+                asking.get_instance(INSTANCE)
+        # However many ask, one thread waits for the name servers.
+        assert asked == ["localhost"]
+        assert [thread.name for thread in threading.enumerate()].count("lookup localhost") == 1
+        assert server.requests == []
+
+
+def test_lookup_that_hears_nothing_ends_with_the_connect_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    hasty = RetryPolicy(tries=1, max_wait_seconds=0, connect_timeout=SECONDS, read_timeout=60)
+    with raw_server(GOOD) as server, silent_resolver(monkeypatch):
+        asking = client(local_url=server.url.replace("127.0.0.1", "localhost"), policy=hasty)
+        with asking, pytest.raises(AmcTimeoutError):
+            asking.get_instance(INSTANCE)
+
+
+def test_lookup_is_asked_anew_once_the_one_before_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    with (
+        raw_server(GOOD) as server,
+        client(local_url=server.url.replace("127.0.0.1", "localhost"), policy=PATIENT) as asking,
+    ):
+        with silent_resolver(monkeypatch), time_limit(SECONDS), pytest.raises(AmcSlowError):
+            asking.get_instance(INSTANCE)
+        assert asking.get_instance(INSTANCE).instance_id == "amcexample"
+
+
+def test_host_that_does_not_exist_is_no_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: Any, **kwargs: Any) -> list[Any]:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    hasty = RetryPolicy(tries=1, max_wait_seconds=0, connect_timeout=30, read_timeout=30)
+    with client(local_url="http://localhost:1", policy=hasty) as asking, pytest.raises(AmcUnavailableError):
+        asking.get_instance(INSTANCE)
 
 
 PART = b"name,reach\n" + b"row,1\n" * 100
