@@ -23,6 +23,7 @@ from instances.models import AmazonConnection, AMCAccount
 from instances.services import amazon
 from local_amc.server import LocalAmcServer
 from tests.factories import AccountFactory, ConnectionFactory, UserFactory
+from tests.serving import PATIENCE
 
 # Apps whose rows belong to somebody.
 BUSINESS_APPS = ("instances", "templates_app", "executions", "schedules")
@@ -142,7 +143,7 @@ class LocalAmcTestCase(CastTestCase):
             method=method,
             headers={"Content-Type": "application/json"},
         )
-        with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310  as above
+        with urllib.request.urlopen(request, timeout=PATIENCE) as response:  # noqa: S310  as above
             text = response.read()
         return json.loads(text) if text else None
 

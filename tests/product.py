@@ -1,13 +1,13 @@
-"""A whole product on this machine: web, worker, beat and local AMC, all real processes, on free ports."""
+"""The product as the Procfile starts it, in a folder and on ports of its own: web, worker, beat and a local AMC."""
 
 from __future__ import annotations
 
 import os
-import signal
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -15,119 +15,169 @@ from pathlib import Path
 import requests
 
 from tests import clock
-from tests.serving import free_port, wait_for
+from tests.campaign.processes import Process
+from tests.serving import PATIENCE, free_port
 from tests.shared_data import build_data
 
 ROOT = Path(__file__).resolve().parents[1]
 EMAIL, PASSWORD = "alice@example.com", "correct horse battery"
+EVERYTHING = ("amc", "web", "worker", "beat")
+# One user, a superuser.
+CREATE_ALICE = (
+    f"from amchelper.models import User;User.objects.create_superuser('{EMAIL}', '{PASSWORD}', name='Alice')"
+)
+# What a process says when it takes work.
+_READY = {"web": b"Booting worker", "worker": b" ready.\n", "beat": b"beat: Starting", "amc": b"listens on http"}
 
 
-@dataclass(frozen=True)
+@dataclass
 class Product:
-    """Where the running product is, and its processes by name."""
+    """Where the running product is; everything it writes is below `folder`, and `said` is what the set-up printed."""
 
-    url: str
-    amc_url: str
+    folder: Path
+    port: int
+    amc_port: int
     environment: dict[str, str]
-    clock: Path
-    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    processes: dict[str, Process] = field(default_factory=dict)
+    said: str = ""
 
-    def manage(self, *args: str) -> subprocess.CompletedProcess[str]:
+    @property
+    def url(self) -> str:
+        """Return where its pages are."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def amc_url(self) -> str:
+        """Return where the local AMC is."""
+        return f"http://127.0.0.1:{self.amc_port}"
+
+    @property
+    def var(self) -> Path:
+        """Return the folder of its database, queue and files."""
+        return self.folder / "var"
+
+    @property
+    def system_temporary(self) -> Path:
+        """Return the folder that stands for the system's temporary files."""
+        return self.folder / "system-tmp"
+
+    def manage(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a management command beside the running product."""
         return subprocess.run(
-            [sys.executable, "manage.py", *args],
-            cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=120, check=False,
+            [sys.executable, "manage.py", *arguments],
+            cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=PATIENCE, check=False,
         )  # fmt: skip
 
     def pass_time(self, time: timedelta) -> None:
         """Move all clocks on, ours and the local AMC's; never back, because leases and beats remember the time."""
-        clock.move(self.clock, float(self.clock.read_text()) + time.total_seconds())
+        file = Path(self.environment["TEST_CLOCK"])
+        clock.move(file, float(file.read_text()) + time.total_seconds())
 
     def control(self, path: str, **body: str | int) -> None:
         """Call a control route of the local AMC."""
-        requests.post(f"{self.amc_url}/__control/{path}", json=body, timeout=10).raise_for_status()
+        requests.post(f"{self.amc_url}/__control/{path}", json=body, timeout=PATIENCE).raise_for_status()
 
     def statuses_at_amc(self) -> list[str]:
         """Return where every run at the local AMC is."""
-        found = requests.get(f"{self.amc_url}/__control/executions", timeout=10).json()
+        found = requests.get(f"{self.amc_url}/__control/executions", timeout=PATIENCE).json()
         return [run["status"] for run in found["executions"]]
 
 
 @contextmanager
 def running_product(
-    var_dir: Path, *, days_passed: int = 0, settings: Mapping[str, str] | None = None
+    folder: Path,
+    *names: str,
+    setup: str = CREATE_ALICE,
+    days_passed: int = 0,
+    settings: Mapping[str, str] | None = None,
 ) -> Iterator[Product]:
-    """Start everything with a database of its own in `var_dir` and one user, a superuser; ends it with the block.
+    """Start the named processes of the Procfile, or all, on a database of their own in which `setup` (Python) ran.
 
-    The clock may be moved on by `days_passed`. `settings` are variables of the environment.
+    The clock may be moved on by `days_passed`. `settings` are variables of the environment. What the processes logged
+    is in `<name>.log` of the folder, and its end is shown when something goes wrong.
     """
-    port, amc_port = free_port(), free_port()
-    url, amc_url = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{amc_port}"
-    environment = {**_environment(var_dir, url, amc_url), **(settings or {})}
-    product = Product(url, amc_url, clock.environment(var_dir / "clock", environment), var_dir / "clock")
-    clock.move(product.clock, 0)
-    _prepare(product)
-    store = var_dir / "local_amc"
-    store.mkdir()
-    (store / "data").symlink_to(build_data(days=days_passed))
-    log = (var_dir / "processes.log").open("wb")
-    for name, command in _commands(var_dir, store, port, amc_port).items():
-        product.processes[name] = subprocess.Popen(
-            [sys.executable, *command], cwd=ROOT, env=product.environment, stdout=log, stderr=log
-        )
-    try:
-        wait_for(f"{amc_url}/amc/accounts", product.processes["amc"])
-        wait_for(f"{url}/accounts/login/", product.processes["web"])
-        yield product
-    finally:
-        _stop(product)
-        log.close()
-        sys.stdout.write((var_dir / "processes.log").read_text()[-4000:])
+    product = Product(folder, free_port(), free_port(), {})
+    product.environment = _environment(product, days_passed) | dict(settings or {})
+    product.system_temporary.mkdir()
+    product.said = _prepare(product, setup)
+    with ExitStack() as stack:
+        for name in names or EVERYTHING:
+            if name == "amc":
+                _make_store(product, days_passed)
+            log = folder / f"{name}.log"
+            environment = product.environment
+            process = Process(name, _command(name, product), log, ready=_READY[name], environment=environment)
+            stack.callback(process.stop)
+            process.start()
+            product.processes[name] = process
+        for process in product.processes.values():
+            process.wait_until_ready()
+        try:
+            yield product
+        except BaseException:
+            for process in product.processes.values():
+                sys.stdout.write(f"--- {process.name}\n{process.tail(40)}\n")
+            raise
 
 
-def _environment(var_dir: Path, url: str, amc_url: str) -> dict[str, str]:
-    return {
-        **{name: value for name, value in os.environ.items() if not name.startswith(("DJANGO_", "DATABASE"))},
+def _environment(product: Product, days_passed: int) -> dict[str, str]:
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.endswith("_URL") and not name.startswith(("DJANGO_", "DATABASE"))
+    }
+    own = {
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "DJANGO_SETTINGS_MODULE": "amchelper.settings",
         "READ_DOT_ENV": "false",
         "DEBUG": "true",
-        "SECRET_KEY": "browser-tests-only-" + "x" * 40,
+        "SECRET_KEY": "whole-product-tests-only-" + "x" * 40,
         "FERNET_KEYS": "YnJvd3Nlci10ZXN0cy1vbmx5LTMyLWJ5dGVzLWtleSE=",
-        "SITE_URL": url,
+        "SITE_URL": product.url,
         "AMAZON_CLIENT_ID": "amzn1.application-oa2-client.local",
         "AMAZON_CLIENT_SECRET": "local-secret",
-        "LOCAL_AMC_URL": amc_url,
-        "VAR_DIR": str(var_dir),
+        "LOCAL_AMC_URL": product.amc_url,
+        "VAR_DIR": str(product.var),
+        "TMPDIR": str(product.system_temporary),
+        "PYTHONUNBUFFERED": "1",
     }
+    if not days_passed:
+        return {**kept, **own}
+    file = product.folder / "clock"
+    clock.move(file, 0)
+    return clock.environment(file, {**kept, **own})
 
 
-def _prepare(product: Product) -> None:
-    create = (
-        f"from amchelper.models import User;User.objects.create_superuser('{EMAIL}', '{PASSWORD}', name='Alice')"
-    )
-    for command in (("migrate", "--verbosity", "0"), ("shell", "-c", create)):
+def _prepare(product: Product, setup: str) -> str:
+    """Make the database; returns what the set-up printed."""
+    said = ""
+    for command in (("migrate", "--verbosity", "0"), ("shell", "--verbosity", "0", "-c", setup)):
         done = product.manage(*command)
         if done.returncode:
             raise RuntimeError(done.stderr)
+        said = done.stdout
+    return said
 
 
-def _commands(var_dir: Path, store: Path, port: int, amc_port: int) -> dict[str, list[str]]:
-    return {
-        "amc": ["-m", "local_amc", "--port", str(amc_port), "--store", str(store), "--control", "--speed", "0.2"],
-        "web": ["-m", "gunicorn", "amchelper.wsgi", "--bind", f"127.0.0.1:{port}", "--workers", "1",
-                "--threads", "8"],
-        "worker": ["-m", "celery", "-A", "amchelper", "worker", "--pool", "threads", "--concurrency", "4",
-                   "--without-gossip", "--without-mingle", "--without-heartbeat"],
-        "beat": ["-m", "celery", "-A", "amchelper", "beat", "--schedule", str(var_dir / "beat")],
-    }  # fmt: skip
+def _make_store(product: Product, days_passed: int) -> None:
+    store = product.folder / "local_amc"
+    store.mkdir()
+    (store / "data").symlink_to(build_data(days=max(days_passed, 1)))
 
 
-def _stop(product: Product) -> None:
-    for process in reversed(product.processes.values()):
-        process.send_signal(signal.SIGTERM)
-    for process in product.processes.values():
-        try:
-            process.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            process.kill()
+def _command(name: str, product: Product) -> tuple[str, ...]:
+    """Return the Procfile's command on another port, and talkative enough to say when it is ready."""
+    lines = (ROOT / "Procfile").read_text().splitlines()
+    line = next(line.partition(": ")[2] for line in lines if line.startswith(f"{name}:"))
+    changed = {
+        "127.0.0.1:8000": f"127.0.0.1:{product.port}",
+        "--port 8700": f"--port {product.amc_port} --store {product.folder / 'local_amc'}",
+        "--speed 1": "--speed 0.2",
+    }
+    if name != "amc":
+        changed |= {"warning": "info", "WARNING": "INFO"}
+    for old, new in changed.items():
+        line = line.replace(old, new)
+    if name == "beat":
+        line += f" --schedule {product.folder / 'beat'}"
+    return tuple(shlex.split(line))

@@ -13,12 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.serving import PATIENCE
 from tests.shared_data import DATA
 
 CELERY = (sys.executable, "-m", "celery", "--quiet", "-A", "amchelper")
 WORKER = ("--pool", "threads", "--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "INFO")
-# Two cores start several Python processes at once.
-_LONGEST_START_SECONDS = 90.0
 
 
 class Process:
@@ -85,7 +84,7 @@ class Process:
         assert self.exit_code is None, f"{self.name} ended by itself:\n{self.tail()}"
         if self._ready in self.said():
             return True
-        is_late = time.monotonic() > self._started_at + _LONGEST_START_SECONDS
+        is_late = time.monotonic() > self._started_at + PATIENCE
         assert not is_late, f"{self.name} did not start:\n{self.tail()}"
         return False
 
@@ -144,7 +143,7 @@ class LocalAmc:
             method=method,
             headers={"Content-Type": "application/json"},
         )
-        with urllib.request.urlopen(request, timeout=60) as response:  # noqa: S310  as above
+        with urllib.request.urlopen(request, timeout=PATIENCE) as response:  # noqa: S310  as above
             return json.loads(response.read())
 
     def result(self, execution_id: str) -> bytes:

@@ -17,7 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,9 +25,7 @@ from uuid import uuid4
 
 import requests
 
-from tests.campaign.processes import LocalAmc
-from tests.load.site import Site, running_site
-from tests.shared_data import build_data
+from tests.product import Product, running_product
 
 CLIENTS, POSTS, ROWS, RUNS, CHECKED = 20, 20, 2_000, 150, 200
 # CPU time of the thread that holds the lock: by the clock it also waits for a core on a busy machine.
@@ -36,9 +34,7 @@ _MINUTES_TO_END = 20.0
 _BUSY, _ATTEMPTS = 503, 60
 # How many tracebacks of a log, and how many transactions, are shown when something did not hold.
 _SHOWN = 10
-_TRACEBACK = re.compile(
-    r"^(?:(?!Traceback).*\n)?Traceback \(most recent call last\):\n(?:[ \t].*\n)*.*$", re.MULTILINE
-)
+_TRACEBACK = re.compile(r"^Traceback \(most recent call last\):\n(?:[ \t].*\n)*.*$", re.MULTILINE)
 # Seconds by the clock and of CPU time, and the statement it began with.
 Hold = tuple[float, float, str]
 _PLACES = ("amclocalus1", "amclocalus2", "amclocalde1")
@@ -63,21 +59,19 @@ def run(
     clients: int = CLIENTS, posts: int = POSTS, rows: int = ROWS, runs: int = RUNS, checked: int = CHECKED
 ) -> int:
     """Let so many people act at once; returns 0 when nothing was lost and nobody saw an error."""
-    build_data()
-    with tempfile.TemporaryDirectory(prefix="amc-load-") as name, _local_amc(Path(name)) as amc:
+    with tempfile.TemporaryDirectory(prefix="amc-load-") as name:
         holds = Path(name) / "holds"
         holds.mkdir()
         setup = f"from tests.load.load_clients import prepare; prepare({clients}, {checked})"
-        environment = {
+        settings = {
             "DJANGO_SETTINGS_MODULE": "tests.load.settings",
             "HOLDS_DIR": str(holds),
-            "LOCAL_AMC_URL": amc.url,
             "HEALTH_CHECK_INTERVAL_MINUTES": "1440",
             # Nobody saves that fast; what is measured is the database.
             "UPLOADS_PER_MINUTE": "0",
         }
-        with running_site(setup, "web", "worker", "beat", **environment) as (site, said):
-            people = [Person(**row) for row in json.loads(said.splitlines()[-1])]
+        with running_product(Path(name), setup=setup, settings=settings) as site:
+            people = [Person(**row) for row in json.loads(site.said.splitlines()[-1])]
             for file in holds.iterdir():
                 file.unlink()
             began = time.monotonic()
@@ -150,7 +144,7 @@ def asins_of(person: Person, post: int, rows: int) -> list[str]:
     return [f"B{person.number:02d}{post:03d}{row:04d}" for row in range(rows)]
 
 
-def _act(site: Site, person: Person, posts: int, rows: int, runs: int) -> None:
+def _act(site: Product, person: Person, posts: int, rows: int, runs: int) -> None:
     """Save, start runs in between, and ask for checks once."""
     with requests.Session() as browser:
         browser.cookies.set("sessionid", person.session)
@@ -171,7 +165,13 @@ def _act(site: Site, person: Person, posts: int, rows: int, runs: int) -> None:
 
 
 def _send(
-    site: Site, browser: requests.Session, person: Person, path: str, form: dict[str, str], *, htmx: bool = False
+    site: Product,
+    browser: requests.Session,
+    person: Person,
+    path: str,
+    form: dict[str, str],
+    *,
+    htmx: bool = False,
 ) -> bool:
     """Post until it is accepted, each time what the answer kept; returns whether it was."""
     headers = {"HX-Request": "true"} if htmx else {}
@@ -213,12 +213,12 @@ def _answers(people: list[Person]) -> dict[str, int]:
     return dict(sorted(total.items()))
 
 
-def _rows(site: Site, statement: str) -> list[Any]:
-    with closing(sqlite3.connect(f"file:{site.folder}/var/amchelper.sqlite3?mode=ro", uri=True)) as database:
+def _rows(site: Product, statement: str) -> list[Any]:
+    with closing(sqlite3.connect(f"file:{site.var}/amchelper.sqlite3?mode=ro", uri=True)) as database:
         return database.execute(statement).fetchall()
 
 
-def _wait_until_all_ended(site: Site, runs: int, checked: int) -> Iterator[str]:
+def _wait_until_all_ended(site: Product, runs: int, checked: int) -> Iterator[str]:
     """Wait for the workers; yields what did not end as it should."""
     end = time.monotonic() + _MINUTES_TO_END * 60
     while time.monotonic() < end:
@@ -235,7 +235,7 @@ def _wait_until_all_ended(site: Site, runs: int, checked: int) -> Iterator[str]:
         yield f"{checks} batches of checks did not end; {probes} probes of {checked} were stored"
 
 
-def _lost(site: Site, people: list[Person]) -> Iterator[str]:
+def _lost(site: Product, people: list[Person]) -> Iterator[str]:
     """Yield what was accepted and is not there, or there and was not sent."""
     rows = _rows(site, "SELECT brand_id, COUNT(DISTINCT asin), COUNT(*) FROM brand_asins GROUP BY brand_id")
     stored = {brand: (distinct, total) for brand, distinct, total in rows}
@@ -250,8 +250,8 @@ def _lost(site: Site, people: list[Person]) -> Iterator[str]:
         yield f"{started} runs were started, {there} are there"
 
 
-def _tracebacks(site: Site) -> dict[str, list[str]]:
-    """Return the tracebacks in the servers' logs, by log, each with the line before it, which says whose it is."""
+def _tracebacks(site: Product) -> dict[str, list[str]]:
+    """Return the tracebacks in the servers' logs, by log."""
     logs = {path.name: path.read_text(errors="replace") for path in sorted(site.folder.glob("*.log"))}
     return {name: found for name, text in logs.items() if (found := _TRACEBACK.findall(text))}
 
@@ -288,16 +288,6 @@ def _too_long(holds: list[Hold]) -> Iterator[str]:
     for wall, cpu, what in holds:
         if cpu >= MAX_HOLD_SECONDS:
             yield f"the lock was held for {cpu:.2f} s of CPU time ({wall:.2f} s) from {what}"
-
-
-@contextmanager
-def _local_amc(folder: Path) -> Iterator[LocalAmc]:
-    (folder / "store").mkdir()
-    amc = LocalAmc(folder / "store")
-    try:
-        yield amc
-    finally:
-        amc.stop()
 
 
 def say(line: str) -> None:

@@ -10,6 +10,7 @@ import os
 import re
 import socket
 import sqlite3
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,7 +21,7 @@ from uuid import UUID
 
 import requests
 
-from tests.load.site import Site, running_site
+from tests.product import Product, running_product
 
 ROWS = 1_000_000
 CLIENTS = 8
@@ -92,9 +93,12 @@ def run() -> int:
 def exports_under_load(rows: int, *, is_whole: bool = False) -> Figures:
     """Ask, leave, stand still and give up on a result of so many rows; `is_whole` waits until readers are dropped."""
     figures = Figures()
-    with running_site(_SETUP.format(rows=rows), "web", "worker") as (site, said):
-        found = re.search(r"run (\S+) session (\S+)", said)
-        assert found is not None, said
+    with (
+        tempfile.TemporaryDirectory(prefix="amc-load-") as folder,
+        running_product(Path(folder), "web", "worker", setup=_SETUP.format(rows=rows)) as site,
+    ):
+        found = re.search(r"run (\S+) session (\S+)", site.said)
+        assert found is not None, site.said
         clients = Clients(site, run_pk=found[1], session=found[2])
         figures.pages_before = [page_seconds(site) for _ in range(_PAGES_BEFORE if is_whole else 1)]
         with watched(site, figures):
@@ -113,7 +117,7 @@ def exports_under_load(rows: int, *, is_whole: bool = False) -> Figures:
 class Clients:
     """Browsers of one person, who is signed in."""
 
-    def __init__(self, site: Site, run_pk: str, session: str) -> None:
+    def __init__(self, site: Product, run_pk: str, session: str) -> None:
         self._site, self._page, self._session = site, f"/runs/{run_pk}/", session
         self._browser = requests.Session()
         self._browser.cookies.set("sessionid", session)
@@ -199,7 +203,7 @@ class Clients:
 
     def _exports(self) -> list[tuple[str, int, bool]]:
         """Return key, rows written and whether a worker is at it, of every export."""
-        with closing(sqlite3.connect(self._site.folder / "var" / "amchelper.sqlite3")) as database:
+        with closing(sqlite3.connect(self._site.var / "amchelper.sqlite3")) as database:
             rows = database.execute("SELECT id, rows_done, leased_by != '' FROM result_exports").fetchall()
         return [(str(UUID(pk)), int(done), bool(held)) for pk, done, held in rows]
 
@@ -211,7 +215,7 @@ class Clients:
 
 
 @contextmanager
-def watched(site: Site, figures: Figures) -> Iterator[None]:
+def watched(site: Product, figures: Figures) -> Iterator[None]:
     """Open the sign-in page again and again, and note how long it takes."""
     is_over = threading.Event()
 
@@ -228,42 +232,42 @@ def watched(site: Site, figures: Figures) -> Iterator[None]:
         watcher.join()
 
 
-def page_seconds(site: Site) -> float:
+def page_seconds(site: Product) -> float:
     """Open the sign-in page as somebody new and return how long it took."""
     began = time.perf_counter()
     requests.get(f"{site.url}/accounts/login/", timeout=60).raise_for_status()
     return time.perf_counter() - began
 
 
-def idle_share(site: Site) -> float:
+def idle_share(site: Product) -> float:
     """Return how many cores the web processes use while nobody asks for anything."""
     before = _cpu_seconds(site.processes["web"].pid)
     time.sleep(_IDLE_SECONDS)
     return (_cpu_seconds(site.processes["web"].pid) - before) / _IDLE_SECONDS
 
 
-def left_behind(site: Site) -> Iterator[str]:
+def left_behind(site: Product) -> Iterator[str]:
     """Return what lies around, or is still open, that belongs to no file anybody can have."""
-    var = site.folder / "var"
+    var = site.var
     end = time.monotonic() + 60
     while (found := [*_files(site, var), *_deleted_but_open(site)]) and time.monotonic() < end:
         time.sleep(0.5)
     yield from (f"left behind: {path}" for path in found)
 
 
-def _files(site: Site, var: Path) -> list[str]:
+def _files(site: Product, var: Path) -> list[str]:
     lying = [*(var / "tmp").glob("*"), *(var / "results" / "incoming").glob("*"), *var.rglob("*.xlsx")]
     return [str(path) for path in (*lying, *site.system_temporary.glob("*"))]
 
 
-def _deleted_but_open(site: Site) -> list[str]:
+def _deleted_but_open(site: Product) -> list[str]:
     """Return files of results that a process holds open although they have no name any more."""
     found = []
     for process in site.processes.values():
         for pid in _family(process.pid):
             for descriptor in Path(f"/proc/{pid}/fd").iterdir():
                 target = os.readlink(descriptor) if descriptor.is_symlink() else ""
-                if target.startswith((str(site.folder / "var" / "tmp"), str(site.folder / "var" / "results"))):
+                if target.startswith((str(site.var / "tmp"), str(site.var / "results"))):
                     found.append(f"{process.name} holds {target}")
     return found
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import sys
 import tempfile
 import threading
@@ -18,6 +17,7 @@ from pathlib import Path
 import requests
 
 from instances.management.commands.seed_demo import EMAIL, PASSWORD
+from tests.campaign.processes import Process
 from tests.product import Product, running_product
 
 POSTS, CLIENTS = 1_000, 4
@@ -125,7 +125,7 @@ def _send(product: Product, number: int) -> Counter[int]:
 
 
 @contextmanager
-def watched(process: subprocess.Popen[bytes]) -> Iterator[list[int]]:
+def watched(process: Process) -> Iterator[list[int]]:
     """Lend a list whose only item is the largest memory of a process and its children so far, in MB."""
     peak, is_over = [0], threading.Event()
 

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import requests
 
 from local_amc.fixtures import CLIENT_ID, CLIENT_SECRET, US
+from tests.serving import PATIENCE
 
 INSTANCE = "amclocalus1"
 # When it is in the tests, so that data of the months before are there whenever they run.
@@ -36,7 +37,7 @@ class Api:
             "client_id": CLIENT_ID,
             "client_secret": CLIENT_SECRET,
         }
-        token = self.session.post(f"{url}/auth/o2/token", data=form, timeout=10).json()["access_token"]
+        token = self.session.post(f"{url}/auth/o2/token", data=form, timeout=PATIENCE).json()["access_token"]
         self.session.headers.update(
             {
                 "Authorization": f"Bearer {token}",
@@ -51,7 +52,7 @@ class Api:
     ) -> requests.Response:
         """Call a reporting path of an instance."""
         return self.session.request(
-            method, f"{self.url}/amc/reporting/{instance}/{path}", json=body, params=query, timeout=60
+            method, f"{self.url}/amc/reporting/{instance}/{path}", json=body, params=query, timeout=PATIENCE
         )
 
     def get(self, path: str, *, instance: str = INSTANCE, **query: Any) -> Any:
@@ -92,7 +93,7 @@ class Api:
         done = self.run(sql, instance=instance, **body)
         assert done["status"] == "SUCCEEDED", done
         [link] = self.links(done, instance=instance)
-        return read_csv(requests.get(link, timeout=10))[1:]
+        return read_csv(requests.get(link, timeout=PATIENCE))[1:]
 
 
 def read_csv(response: requests.Response) -> list[list[str]]:
@@ -101,7 +102,7 @@ def read_csv(response: requests.Response) -> list[list[str]]:
     return list(csv.reader(io.StringIO(response.content.decode(), newline="")))
 
 
-def wait_until(read: Callable[[], T], is_enough: Callable[[T], bool], seconds: float = 60) -> T:
+def wait_until(read: Callable[[], T], is_enough: Callable[[T], bool], seconds: float = PATIENCE) -> T:
     """Read again and again until it is enough, and return that; fails after `seconds` with what was read last."""
     deadline = time.monotonic() + seconds
     while not is_enough(found := read()):

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import requests
 
 from local_amc.server import LocalAmcServer
+from tests.serving import PATIENCE
 
 CLIENT_ID = "amzn1.application-oa2-client.local"
 CLIENT = {"client_id": CLIENT_ID, "client_secret": "local-secret"}
@@ -39,7 +40,7 @@ class LocalAmcTests(unittest.TestCase):
     def refresh(self, login: str = "healthy", **changed: Any) -> requests.Response:
         form = {"grant_type": "refresh_token", "refresh_token": f"Atzr|local-{login}", **CLIENT, **changed}
         form = {name: value for name, value in form.items() if value is not None}
-        return self.session.post(f"{self.amc.url}/auth/o2/token", data=form, timeout=10)
+        return self.session.post(f"{self.amc.url}/auth/o2/token", data=form, timeout=PATIENCE)
 
     def headers(
         self, entity: str = "ENTITYLOCALUS1", marketplace: str = US, login: str = "healthy"

@@ -24,6 +24,7 @@ import requests
 
 from amc_facts.tables import TABLES
 from local_amc.server import LocalAmcServer
+from tests.serving import PATIENCE
 
 CLIENT_ID = "amzn1.application-oa2-client.local"
 JUDGED_TIERS = ("usecase", "apidoc")
@@ -114,7 +115,7 @@ class Shell:
             "client_id": CLIENT_ID,
             "client_secret": "local-secret",
         }
-        token = self.session.post(f"{amc.url}/auth/o2/token", data=form, timeout=10).json()["access_token"]
+        token = self.session.post(f"{amc.url}/auth/o2/token", data=form, timeout=PATIENCE).json()["access_token"]
         self.session.headers.update(
             {
                 "Authorization": f"Bearer {token}",
@@ -129,22 +130,24 @@ class Shell:
         parameters = body.pop("inputParameters", None) or declared(sql)
         workflow = {"sqlQuery": sql, "inputParameters": parameters, **body.pop("workflow", {})}
         base = f"{self.amc.url}/amc/reporting/{instance}/workflowExecutions"
-        response = self.session.post(base, json={"workflow": workflow, **_window(self.amc), **body}, timeout=120)
+        response = self.session.post(
+            base, json={"workflow": workflow, **_window(self.amc), **body}, timeout=PATIENCE
+        )
         if response.status_code != 200:
             return str(response.status_code), response.json()["details"], []
         address = f"{base}/{response.json()['workflowExecutionId']}"
-        execution = self.session.get(address, timeout=30).json()
+        execution = self.session.get(address, timeout=PATIENCE).json()
         while execution["status"] in ("PENDING", "RUNNING"):
             time.sleep(0.05)
-            execution = self.session.get(address, timeout=30).json()
+            execution = self.session.get(address, timeout=PATIENCE).json()
         rows = self.download(address) if execution["status"] == "SUCCEEDED" else []
         return execution["status"], execution.get("statusReason", ""), rows
 
     def download(self, address: str) -> list[list[str]]:
         """Return all parts of a result, header once."""
         rows: list[list[str]] = []
-        for url in self.session.get(f"{address}/downloadUrls", timeout=30).json()["downloadUrls"]:
-            part = requests.get(url, timeout=60)
+        for url in self.session.get(f"{address}/downloadUrls", timeout=PATIENCE).json()["downloadUrls"]:
+            part = requests.get(url, timeout=PATIENCE)
             part.raise_for_status()
             lines = list(csv.reader(io.StringIO(part.content.decode())))
             rows += lines if not rows else lines[1:]

@@ -5,6 +5,7 @@ from typing import Any
 
 from local_amc.fixtures import build_instances
 from tests.local_amc.client import CA, DE, JP, US, LocalAmcTests
+from tests.serving import PATIENCE
 
 UNAUTHORIZED = {"code": "401", "details": "Unauthorized"}
 FORBIDDEN = {"code": "403", "details": "Unauthorized request."}
@@ -91,7 +92,7 @@ class ShapeTests(LocalAmcTests):
             ("GET", "/amc/audiences/connections"), ("GET", "/amc/instances/"), ("GET", "//amc//accounts"),
             ("POST", "/amc/advertiserData/amclocalus1"), ("PUT", "/amc/reporting/amclocalus1/workflowExecutions"),
         ):  # fmt: skip
-            response = self.session.request(method, self.amc.url + path, headers=headers, timeout=10)
+            response = self.session.request(method, self.amc.url + path, headers=headers, timeout=PATIENCE)
             self.assertEqual(response.status_code, 404, path)
             self.assertEqual(sorted(response.json()), ["code", "details"])
 

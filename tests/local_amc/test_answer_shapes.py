@@ -11,6 +11,7 @@ from jsonschema import Draft202012Validator
 
 from local_amc.server import LocalAmcServer
 from tests.local_amc.api import SQL, Api
+from tests.serving import PATIENCE
 
 TEXT, NUMBER, FLAG = {"type": "string"}, {"type": "integer"}, {"type": "boolean"}
 TIME = {"type": "string", "pattern": r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?Z$"}
@@ -198,9 +199,9 @@ def test_every_answer_of_the_administration_api(api: Api) -> None:
         ("instances/amclocalus1", _object("instance", instance=INSTANCE)),
         ("instances/amclocalus1/advertisers", ADVERTISERS),
     ):
-        response = api.session.get(f"{api.url}/amc/{path}", timeout=60)
+        response = api.session.get(f"{api.url}/amc/{path}", timeout=PATIENCE)
         assert (path, problems(response, shape)) == (path, [])
-    refused = api.session.get(f"{api.url}/amc/instances/unknown", timeout=60)
+    refused = api.session.get(f"{api.url}/amc/instances/unknown", timeout=PATIENCE)
     assert problems(refused, ERROR) == []
 
 
@@ -208,8 +209,8 @@ def test_a_result_that_breaks_off_is_told_by_its_length(server: LocalAmcServer, 
     [link] = api.links(api.run())
     server.arm("truncated_body", route="result", count=1)
     with pytest.raises(requests.exceptions.ChunkedEncodingError):
-        requests.get(link, timeout=60)
-    assert requests.get(link, timeout=60).status_code == 200
+        requests.get(link, timeout=PATIENCE)
+    assert requests.get(link, timeout=PATIENCE).status_code == 200
 
 
 @pytest.mark.parametrize(

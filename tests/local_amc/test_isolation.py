@@ -10,6 +10,7 @@ import requests
 from local_amc.fixtures import CA, DE, JP, US
 from local_amc.server import LocalAmcServer
 from tests.local_amc.api import CONSTANT, Api
+from tests.serving import PATIENCE
 
 PATHS: list[tuple[str, str]] = [
     ("GET", "workflows"), ("POST", "workflows"), ("GET", "workflows/weekly_spend.v2"), ("PUT", "workflows/w"),
@@ -70,7 +71,7 @@ class TestEveryCall:
                 "Amazon-Advertising-API-MarketplaceId": marketplace,
             }
             response = api.session.request(
-                method, f"{server.url}/amc/reporting/{instance}/{path}", headers=headers, json={}, timeout=10
+                method, f"{server.url}/amc/reporting/{instance}/{path}", headers=headers, json={}, timeout=PATIENCE
             )
             assert (response.status_code, response.json()["details"]) == FORBIDDEN
 
@@ -96,7 +97,7 @@ def test_workflows_schedules_and_runs_belong_to_an_instance(server: LocalAmcServ
     assert api.rejection("GET", f"{path}/downloadUrls", **other) == missing
     assert api.get("workflowExecutions", workflowId="shared", **other)["executions"] == []
     elsewhere = link.replace("/results/amclocalus1/", "/results/amclocalus2/")
-    assert requests.get(elsewhere, timeout=10).status_code == 403
+    assert requests.get(elsewhere, timeout=PATIENCE).status_code == 403
     assert api.get("workflows", **other)["workflows"] == api.get("schedules", **other)["schedules"] == []
     assert api.rejection("POST", "workflowExecutions", {"workflowId": "weekly_spend.v2"}, **other)[0] == 400
     # The same names may exist in both.

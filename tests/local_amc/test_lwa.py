@@ -6,6 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 import requests
 
 from tests.local_amc.client import CHALLENGE, CLIENT, CLIENT_ID, REDIRECT_URI, VERIFIER, LocalAmcTests
+from tests.serving import PATIENCE
 
 ASKED = {
     "client_id": CLIENT_ID,
@@ -21,11 +22,11 @@ ASKED = {
 class ConsentTests(LocalAmcTests):
     def page(self, **changed: str) -> requests.Response:
         url = f"{self.amc.url}/ap/oa"
-        return self.session.get(url, params={**ASKED, **changed}, allow_redirects=False, timeout=10)
+        return self.session.get(url, params={**ASKED, **changed}, allow_redirects=False, timeout=PATIENCE)
 
     def answer(self, **changed: str) -> requests.Response:
         form = {**ASKED, "login": "healthy", "answer": "allow", **changed}
-        return self.session.post(f"{self.amc.url}/ap/oa", data=form, allow_redirects=False, timeout=10)
+        return self.session.post(f"{self.amc.url}/ap/oa", data=form, allow_redirects=False, timeout=PATIENCE)
 
     def back(self, response: requests.Response) -> dict[str, str]:
         self.assertEqual(response.status_code, 302)
@@ -38,7 +39,7 @@ class ConsentTests(LocalAmcTests):
             "grant_type": "authorization_code", "code": code, "redirect_uri": REDIRECT_URI,
             "code_verifier": VERIFIER, **CLIENT, **changed,
         }  # fmt: skip
-        return self.session.post(f"{self.amc.url}/auth/o2/token", data=form, timeout=10)
+        return self.session.post(f"{self.amc.url}/auth/o2/token", data=form, timeout=PATIENCE)
 
     def test_page_names_the_application_and_offers_both_logins(self) -> None:
         response = self.page(state='"><script>')
@@ -47,7 +48,7 @@ class ConsentTests(LocalAmcTests):
             self.assertIn(text, response.text)
         self.assertNotIn("<script>", response.text)
         self.assertNotIn("style=", response.text)
-        style = self.session.get(f"{self.amc.url}/consent.css", timeout=10)
+        style = self.session.get(f"{self.amc.url}/consent.css", timeout=PATIENCE)
         self.assertEqual((style.status_code, style.headers["Content-Type"]), (200, "text/css; charset=utf-8"))
 
     def test_foreign_return_address_never_redirects(self) -> None:
@@ -125,7 +126,7 @@ class ConsentTests(LocalAmcTests):
 class TokenTests(LocalAmcTests):
     def test_json_body_works_too(self) -> None:
         body = {"grant_type": "refresh_token", "refresh_token": "Atzr|local-healthy", **CLIENT}
-        response = self.session.post(f"{self.amc.url}/auth/o2/token", json=body, timeout=10)
+        response = self.session.post(f"{self.amc.url}/auth/o2/token", json=body, timeout=PATIENCE)
         self.assertEqual(response.json()["refresh_token"], "Atzr|local-healthy")
 
     def test_rejections(self) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.local_amc.api import Api
+from tests.serving import PATIENCE
 
 ECHO = "SELECT CUSTOM_PARAMETER('p') AS v FROM (VALUES (1)) AS one(x)"
 MISSING: Any = object()
@@ -161,7 +162,7 @@ def test_saved_defaults_and_values_of_a_run(api: Api) -> None:
         done = api.read(answer)
         assert done["parameterValues"] == values
         [link] = api.links(done)
-        assert api.session.get(link, headers={"Authorization": None}, timeout=10).text == f"v\n[{text}]\n"
+        assert api.session.get(link, headers={"Authorization": None}, timeout=PATIENCE).text == f"v\n[{text}]\n"
 
 
 def test_array_contains_takes_what_is_in_the_array(api: Api) -> None:

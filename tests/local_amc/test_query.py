@@ -16,6 +16,7 @@ import time_machine
 from local_amc.query import main
 from local_amc.server import LocalAmcServer
 from tests.local_amc.api import NOON, SQL, Api
+from tests.serving import PATIENCE
 from tests.shared_data import DATA, STORE
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -48,7 +49,7 @@ def rows(sql: str, *options: str, store: Path = STORE) -> list[list[str]]:
 def shell(*arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "local_amc", "query", "--store", str(STORE), *arguments],
-        cwd=ROOT, input=text, capture_output=True, text=True, timeout=60, check=False,
+        cwd=ROOT, input=text, capture_output=True, text=True, timeout=PATIENCE, check=False,
         env={**os.environ, "COLUMNS": "80"},
     )  # fmt: skip
 
@@ -227,6 +228,6 @@ class TestShell:
             f'"{sys.executable}" -m local_amc query --store "{STORE}" "{SQL}" | true; echo ${{PIPESTATUS[0]}}'
         )
         done = subprocess.run(
-            ["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+            ["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False
         )
         assert (done.stdout, done.stderr) == ("0\n", "")

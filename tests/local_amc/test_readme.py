@@ -15,6 +15,7 @@ import requests
 from local_amc import control
 from local_amc.faults import NAMES, PLACES, ROUTES, VARIANTS
 from local_amc.server import LocalAmcServer
+from tests.serving import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "local_amc" / "README.md").read_text()
@@ -56,7 +57,7 @@ def test_every_control_route_has_an_example_that_works(server: LocalAmcServer) -
         body = json.loads(words[words.index("-d") + 1]) if "-d" in words else None
         method = words[words.index("-X") + 1] if "-X" in words else "POST" if body else "GET"
         url = f"http://{words[-1]}".replace("http://127.0.0.1:8700", server.url)
-        response = requests.request(method, url, json=body, timeout=10)
+        response = requests.request(method, url, json=body, timeout=PATIENCE)
         assert response.status_code == 200, (line, response.text)
         called.add(url.rpartition("/")[2])
     assert called == {route for _, route in control._ACTIONS}

@@ -10,6 +10,7 @@ import requests
 
 from local_amc.server import LocalAmcServer
 from tests.local_amc.api import CONSTANT, SQL, Api, read_csv
+from tests.serving import PATIENCE
 
 BODY = {"workflow": {"workflowId": "app-run-1", "sqlQuery": CONSTANT}}
 SINCE = {"minCreationTime": "2020-01-01T00:00:00"}
@@ -87,7 +88,7 @@ def test_created_although_the_answer_is_504(server: LocalAmcServer, api: Api) ->
     assert (answer.status_code, answer.json()) == (504, {"message": "Endpoint request timed out"})
     [found] = api.get("workflowExecutions", workflowId="app-run-1")["executions"]
     assert (found["status"], posts(server), len(created(server))) == ("SUCCEEDED", 1, 1)
-    assert read_csv(requests.get(api.links(found)[0], timeout=10)) == [["x"], ["1"], ["2"], ["3"]]
+    assert read_csv(requests.get(api.links(found)[0], timeout=PATIENCE)) == [["x"], ["1"], ["2"], ["3"]]
 
 
 def test_created_hidden_and_the_answer_is_lost(server: LocalAmcServer, api: Api) -> None:
@@ -323,23 +324,23 @@ class TestDownloads:
     ) -> None:
         [link] = api.links(api.run())
         server.arm(fault, count=1)
-        answer = requests.get(link, timeout=10)
+        answer = requests.get(link, timeout=PATIENCE)
         assert (answer.status_code, f"<Code>{code}</Code>" in answer.text) == (status, True)
-        assert requests.get(link, timeout=10).status_code == 200
+        assert requests.get(link, timeout=PATIENCE).status_code == 200
 
     def test_truncated(self, server: LocalAmcServer, api: Api) -> None:
         [link] = api.links(api.run())
         server.arm("download_truncated", count=1)
-        with requests.get(link, stream=True, timeout=10) as answer:
+        with requests.get(link, stream=True, timeout=PATIENCE) as answer:
             assert answer.headers["Content-Length"] == "8"
             with pytest.raises(requests.exceptions.ChunkedEncodingError):
                 _ = answer.content
-        assert requests.get(link, timeout=10).text == "x\n1\n2\n3\n"
+        assert requests.get(link, timeout=PATIENCE).text == "x\n1\n2\n3\n"
 
     def test_gzip_without_a_word(self, server: LocalAmcServer, api: Api) -> None:
         [link] = api.links(api.run())
         server.arm("download_gzip", count=1)
-        answer = requests.get(link, timeout=10)
+        answer = requests.get(link, timeout=PATIENCE)
         assert "Content-Encoding" not in answer.headers
         assert answer.content[:2] == b"\x1f\x8b"
 
@@ -347,7 +348,7 @@ class TestDownloads:
         server.control("POST", "options", {"rows_per_part": 1})
         links = api.links(api.run())
         server.arm("download_header_mismatch")
-        assert [read_csv(requests.get(link, timeout=10))[0] for link in links] == [
+        assert [read_csv(requests.get(link, timeout=PATIENCE))[0] for link in links] == [
             ["x"],
             ["another_x"],
             ["another_x"],
@@ -361,6 +362,6 @@ class TestDownloads:
     ) -> None:
         [link] = api.links(api.run())
         server.arm(fault, route="result", count=1, **fields)
-        answer = requests.get(link, timeout=10)
+        answer = requests.get(link, timeout=PATIENCE)
         assert answer.status_code == {"server_error": 503, "throttle": 429, "slow": 200}[fault]
         assert fired(server) == [1]

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from local_amc.server import LocalAmcServer
 from tests.local_amc.api import CONSTANT, Api
+from tests.serving import PATIENCE
 
 WORKFLOW = {
     "workflowId": "good",
@@ -118,11 +119,11 @@ def test_control_routes_refuse_too(
     for place in places(body):
         for value in ODD:
             wrong = changed(body, place, value)
-            response = requests.request(method, f"{server.url}/__control/{route}", json=wrong, timeout=10)
+            response = requests.request(method, f"{server.url}/__control/{route}", json=wrong, timeout=PATIENCE)
             assert response.status_code in (200, 400), (place, value, response.text)
             assert response.status_code == 200 or response.json()["error"]
             # Whatever was taken, the server still answers.
-            assert api.session.get(f"{server.url}/amc/accounts", timeout=10).status_code in (200, 401), (
+            assert api.session.get(f"{server.url}/amc/accounts", timeout=PATIENCE).status_code in (200, 401), (
                 place,
                 value,
             )
@@ -133,7 +134,9 @@ def test_the_token_endpoint_refuses_too(server: LocalAmcServer) -> None:
     form = {"grant_type": "refresh_token", "refresh_token": "r", "client_id": "c", "client_secret": "s"}
     for place in places(form):
         for value in ODD:
-            response = requests.post(f"{server.url}/auth/o2/token", json=changed(form, place, value), timeout=10)
+            response = requests.post(
+                f"{server.url}/auth/o2/token", json=changed(form, place, value), timeout=PATIENCE
+            )
             assert response.status_code in (400, 401), (place, value, response.text)
             assert response.json()["error"]
 
@@ -153,7 +156,7 @@ def test_texts_that_are_no_json_object(api: Api, method: str, path: str, body: d
         f"{api.url}/amc/reporting/amclocalus1/{path}",
         data=text.encode("utf-8", "surrogateescape"),
         headers={"Content-Type": "application/json"},
-        timeout=10,
+        timeout=PATIENCE,
     )
     assert (response.status_code, response.json()["code"]) == (400, "400")
     assert response.json()["details"] == "The request body is not a JSON object"
@@ -169,7 +172,7 @@ def test_a_body_of_another_type_is_415(api: Api) -> None:
                 f"{api.url}/amc/reporting/amclocalus1/{path}",
                 data=json.dumps(body).encode(),
                 headers={"Content-Type": kind},
-                timeout=10,
+                timeout=PATIENCE,
             )
             assert (response.status_code, response.json()["code"]) == (415, "415"), (path, kind)
 
@@ -178,7 +181,9 @@ def test_vendor_types_are_taken(api: Api) -> None:
     for number, kind in enumerate(("application/json; charset=utf-8", "application/vnd.amcworkflows.v1+json")):
         body = json.dumps({**WORKFLOW, "workflowId": f"w{number}"}).encode()
         url = f"{api.url}/amc/reporting/amclocalus1/workflows"
-        assert api.session.post(url, data=body, headers={"Content-Type": kind}, timeout=10).status_code == 200
+        assert (
+            api.session.post(url, data=body, headers={"Content-Type": kind}, timeout=PATIENCE).status_code == 200
+        )
 
 
 JSON = st.recursive(

@@ -17,6 +17,7 @@ import pytest
 import requests
 
 from tests.local_amc.api import SQL, Api, read_csv, wait_until
+from tests.serving import PATIENCE
 from tests.shared_data import DATA
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,14 +43,14 @@ class Program:
         self.errors = ""
 
     def control(self, method: str, route: str, body: Any = None) -> Any:
-        response = requests.request(method, f"{self.url}/__control/{route}", json=body, timeout=30)
+        response = requests.request(method, f"{self.url}/__control/{route}", json=body, timeout=PATIENCE)
         assert response.status_code == 200, response.text
         return response.json()
 
     def end(self, number: signal.Signals) -> int:
         """Send a signal and give the exit code."""
         self.child.send_signal(number)
-        _, self.errors = self.child.communicate(timeout=30)
+        _, self.errors = self.child.communicate(timeout=PATIENCE)
         return self.child.returncode
 
 
@@ -73,7 +74,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 
 def rows_of(link: str) -> list[list[str]]:
-    return read_csv(requests.get(link, timeout=10))
+    return read_csv(requests.get(link, timeout=PATIENCE))
 
 
 def states(api: Api) -> dict[str, str]:
@@ -93,7 +94,7 @@ def test_all_is_there_after_a_kill_and_open_runs_go_on(start: Start) -> None:
     done = api.create(SQL, workflow={"workflowId": "done"}, **WINDOW)
     wait_until(lambda: states(api)["done"], "SUCCEEDED".__eq__)
     [link] = api.links(done)
-    content = requests.get(link, timeout=10).text
+    content = requests.get(link, timeout=PATIENCE).text
     first.control("POST", "faults", {"fault": "exec_stuck", "count": 2})
     for name in ("stopped", "stuck"):
         key = api.create(workflow={"workflowId": name})["workflowExecutionId"]
@@ -114,7 +115,7 @@ def test_all_is_there_after_a_kill_and_open_runs_go_on(start: Start) -> None:
     assert {path: again.get(path) for path in before} == before
     assert again.read(done) == kept
     moved = link.replace(first.url, second.url)
-    assert requests.get(moved, timeout=10).text == content
+    assert requests.get(moved, timeout=PATIENCE).text == content
     ended = wait_until(lambda: states(again), lambda found: all(found[f"open-{n}"] in CLOSED for n in (1, 2, 3)))
     # A fault holds this one for ever, in whichever state.
     assert ended.pop("stuck") in ("PENDING", "RUNNING")
@@ -164,7 +165,7 @@ def test_32_callers_at_once_get_their_own_results(start: Start) -> None:
         assert api.get(f"workflows/{key}")["workflowId"] == key
         listed = api.get("workflowExecutions", workflowId=key)["executions"]
         assert [found["workflowExecutionId"] for found in listed] == [mine["workflowExecutionId"]]
-        return read_csv(requests.get(api.links(mine)[0], timeout=30))
+        return read_csv(requests.get(api.links(mine)[0], timeout=PATIENCE))
 
     with ThreadPoolExecutor(32) as pool:
         assert list(pool.map(work, range(32))) == [[["v"], [str(number)]] for number in range(32)]
@@ -189,14 +190,14 @@ def test_two_servers_on_the_same_data(start: Start) -> None:
 def test_one_store_belongs_to_one_server(start: Start) -> None:
     first = start()
     second = start()
-    _, errors = second.child.communicate(timeout=30)
+    _, errors = second.child.communicate(timeout=PATIENCE)
     assert (second.child.returncode, second.url) == (1, "")
     assert re.search(r"Another local AMC uses .*store\. Stop it, or choose another --store\.", errors)
     assert "Traceback" not in errors
     # A kill leaves nothing behind that would have to be cleared away.
     assert first.end(signal.SIGKILL) == -signal.SIGKILL
     third = start()
-    assert requests.get(f"{third.url}/amc/accounts", timeout=10).status_code == 401
+    assert requests.get(f"{third.url}/amc/accounts", timeout=PATIENCE).status_code == 401
 
 
 @pytest.mark.parametrize(
@@ -213,7 +214,7 @@ def test_wrong_options_are_explained(options: tuple[str, ...], code: int, words:
     store = () if "--store" in options else ("--store", str(tmp_path))
     done = subprocess.run(
         [sys.executable, "-m", "local_amc", "--port", "0", *store, *options],
-        cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
+        cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False,
     )  # fmt: skip
     assert (done.returncode, words in done.stderr) == (code, True), done.stderr
     assert "Traceback" not in done.stderr

@@ -14,6 +14,7 @@ import requests
 
 from local_amc.server import LocalAmcServer
 from tests.local_amc.api import NOON, SQL, Api, read_csv
+from tests.serving import PATIENCE
 
 NUMBERS = "SELECT x, CAST(x AS VARCHAR) AS y FROM (VALUES (1), (2), (3), (4), (5), (6), (7)) AS numbers(x)"
 
@@ -36,7 +37,7 @@ class TestLinks:
         assert {name: values for name, values in parse_qs(parts.query).items() if name == "X-Amz-Expires"} == {
             "X-Amz-Expires": ["600"]
         }
-        response = requests.get(link, timeout=10)
+        response = requests.get(link, timeout=PATIENCE)
         assert (response.headers["Content-Type"], response.text) == ("text/csv", "x\n1\n2\n3\n")
         assert response.headers["Content-Length"] == str(len(response.content))
 
@@ -44,7 +45,7 @@ class TestLinks:
         done = api.run()
         links = [api.links(done)[0] for _ in range(3)]
         assert len(set(links)) == 3
-        assert {requests.get(link, timeout=10).text for link in links} == {"x\n1\n2\n3\n"}
+        assert {requests.get(link, timeout=PATIENCE).text for link in links} == {"x\n1\n2\n3\n"}
 
     def test_a_link_dies_after_ten_minutes(self, server: LocalAmcServer, api: Api) -> None:
         server.control("POST", "clock", {"set": "2026-11-20T12:00:00.2Z"})
@@ -52,12 +53,12 @@ class TestLinks:
         done = api.run()
         [link] = api.links(done)
         server.control("POST", "clock", {"advance": 590})
-        assert requests.get(link, timeout=10).status_code == 200
+        assert requests.get(link, timeout=PATIENCE).status_code == 200
         server.control("POST", "clock", {"advance": 11})
-        dead = requests.get(link, timeout=10)
+        dead = requests.get(link, timeout=PATIENCE)
         assert code(dead) == (403, "AccessDenied")
         assert "Request has expired" in dead.text
-        assert requests.get(api.links(done)[0], timeout=10).status_code == 200
+        assert requests.get(api.links(done)[0], timeout=PATIENCE).status_code == 200
 
     def test_a_changed_link_is_refused(self, api: Api) -> None:
         first, second = api.run(), api.run(NUMBERS)
@@ -72,14 +73,14 @@ class TestLinks:
             link + "&x=1",
             path,
         ):
-            assert code(requests.get(changed, timeout=10)) == (403, "SignatureDoesNotMatch"), changed
+            assert code(requests.get(changed, timeout=PATIENCE)) == (403, "SignatureDoesNotMatch"), changed
         # Only the first of two values counts, for the signature and for the time.
-        assert requests.get(link + "&X-Amz-Expires=99999", timeout=10).status_code == 200
+        assert requests.get(link + "&X-Amz-Expires=99999", timeout=PATIENCE).status_code == 200
 
     def test_a_token_beside_the_signature_is_refused(self, api: Api) -> None:
         [link] = api.links(api.run())
         for value in (str(api.session.headers["Authorization"]), "Basic x"):
-            response = requests.get(link, headers={"Authorization": value}, timeout=10)
+            response = requests.get(link, headers={"Authorization": value}, timeout=PATIENCE)
             assert code(response) == (400, "InvalidArgument")
 
     def test_no_link_before_success(self, server: LocalAmcServer, api: Api) -> None:
@@ -95,13 +96,13 @@ class TestLinks:
         [link] = api.links(api.run())
         server.reset()
         server.control("POST", "clock", {"set": NOON})
-        assert code(requests.get(link, timeout=10)) == (404, "NoSuchKey")
+        assert code(requests.get(link, timeout=PATIENCE)) == (404, "NoSuchKey")
 
     def test_metadata_says_what_ran(self, api: Api) -> None:
         done = api.run(NUMBERS)
         path = f"workflowExecutions/{done['workflowExecutionId']}/downloadUrls"
         [link] = api.get(path)["metadataDownloadUrls"]
-        response = requests.get(link, timeout=10)
+        response = requests.get(link, timeout=PATIENCE)
         assert response.headers["Content-Type"] == "application/json"
         assert json.loads(response.content) == {
             "workflowId": done["workflowId"],
@@ -110,7 +111,7 @@ class TestLinks:
             "rows": 7,
         }
         bearer = {"Authorization": "Bearer x"}
-        assert code(requests.get(link, headers=bearer, timeout=10)) == (400, "InvalidArgument")
+        assert code(requests.get(link, headers=bearer, timeout=PATIENCE)) == (400, "InvalidArgument")
 
 
 class TestParts:
@@ -119,7 +120,7 @@ class TestParts:
     )
     def test_every_part_has_the_header(self, server: LocalAmcServer, api: Api, size: int, rows: list[int]) -> None:
         server.control("POST", "options", {"rows_per_part": size})
-        parts = [read_csv(requests.get(link, timeout=10)) for link in api.links(api.run(NUMBERS))]
+        parts = [read_csv(requests.get(link, timeout=PATIENCE)) for link in api.links(api.run(NUMBERS))]
         assert [part[0] for part in parts] == [["x", "y"]] * len(rows)
         assert [len(part) - 1 for part in parts] == rows
         assert [int(row[0]) for part in parts for row in part[1:]] == [1, 2, 3, 4, 5, 6, 7]
@@ -132,7 +133,7 @@ class TestParts:
     def test_an_empty_result_is_one_header(self, api: Api) -> None:
         done = api.run("SELECT x FROM (VALUES (1)) AS t(x) WHERE x > 1")
         [link] = api.links(done)
-        assert (done["status"], requests.get(link, timeout=10).text) == ("SUCCEEDED", "x\n")
+        assert (done["status"], requests.get(link, timeout=PATIENCE).text) == ("SUCCEEDED", "x\n")
 
 
 class TestText:
@@ -150,7 +151,7 @@ class TestText:
     )  # fmt: skip
     def test_values(self, api: Api, expression: str, text: str) -> None:
         [link] = api.links(api.run(f"SELECT {expression} AS v FROM (VALUES (1)) AS t(x)"))
-        assert requests.get(link, timeout=10).content.decode() == f"v\n{text}\n"
+        assert requests.get(link, timeout=PATIENCE).content.decode() == f"v\n{text}\n"
 
     @pytest.mark.parametrize(
         ("style", "text"),
@@ -165,13 +166,13 @@ class TestText:
     def test_the_format_of_the_workflow(self, api: Api, style: dict[str, Any], text: str) -> None:
         sql = "SELECT x AS a, 'it''s, \"x\"' AS b FROM (VALUES (1)) AS t(x)"
         [link] = api.links(api.run(sql, workflow={"outputFormat": style}))
-        assert requests.get(link, timeout=10).content.decode() == text
+        assert requests.get(link, timeout=PATIENCE).content.decode() == text
 
     def test_headers_are_lower_case_and_unnamed_ones_numbered(self, api: Api) -> None:
         done = api.run("SELECT Campaign, SUM(clicks), COUNT(*) AS N FROM dsp_clicks GROUP BY 1")
         assert [column["name"] for column in done["outputColumns"]] == ["campaign", "expr$1", "n"]
         [link] = api.links(done)
-        assert read_csv(requests.get(link, timeout=10))[0] == ["campaign", "expr$1", "n"]
+        assert read_csv(requests.get(link, timeout=PATIENCE))[0] == ["campaign", "expr$1", "n"]
 
     def test_the_same_run_gives_the_same_rows(self, api: Api) -> None:
         window = {

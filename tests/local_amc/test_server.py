@@ -22,6 +22,7 @@ from werkzeug.test import Client
 
 from local_amc.fixtures import CLIENT_ID, CLIENT_SECRET
 from local_amc.server import LocalAmc, LocalAmcServer
+from tests.serving import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[2]
 US = "ATVPDKIKX0DER"
@@ -41,7 +42,7 @@ class Peer:
             "client_secret": CLIENT_SECRET,
             **changes,
         }
-        return requests.post(f"{self.url}/auth/o2/token", data=fields, timeout=10)
+        return requests.post(f"{self.url}/auth/o2/token", data=fields, timeout=PATIENCE)
 
     def headers(self, entity: str = "ENTITYLOCALUS1", marketplace: str = US, **changes: str) -> dict[str, str]:
         token = changes.pop("token", "") or self.token().json()["access_token"]
@@ -54,10 +55,10 @@ class Peer:
         }
 
     def get(self, path: str, headers: dict[str, str] | None = None, **params: str) -> requests.Response:
-        return requests.get(self.url + path, headers=headers or self.headers(), params=params, timeout=10)
+        return requests.get(self.url + path, headers=headers or self.headers(), params=params, timeout=PATIENCE)
 
     def control(self, method: str, route: str, body: dict[str, Any] | None = None) -> requests.Response:
-        return requests.request(method, f"{self.url}/__control/{route}", json=body, timeout=10)
+        return requests.request(method, f"{self.url}/__control/{route}", json=body, timeout=PATIENCE)
 
 
 @pytest.fixture(scope="module")
@@ -273,7 +274,7 @@ class TestControl:
     def test_requests_are_remembered_without_secrets(self, peer: Peer) -> None:
         peer.get("/amc/instances/amclocalus1", nextToken="Atza|in-the-wrong-place")
         fields = {"refresh_token": "Atzr|local-healthy", "nested": {"client_secret": CLIENT_SECRET}}
-        requests.post(f"{peer.url}/auth/o2/token", json=fields, timeout=10)
+        requests.post(f"{peer.url}/auth/o2/token", json=fields, timeout=PATIENCE)
         text = peer.control("GET", "requests").text
         assert "/amc/instances/amclocalus1" in text
         assert "ENTITYLOCALUS1" in text
@@ -312,7 +313,7 @@ class TestControl:
 
     def test_pages_in_a_browser_are_refused(self, peer: Peer) -> None:
         headers = {"Origin": "http://evil.example.com"}
-        assert requests.post(f"{peer.url}/__control/reset", headers=headers, timeout=10).status_code == 403
+        assert requests.post(f"{peer.url}/__control/reset", headers=headers, timeout=PATIENCE).status_code == 403
 
     def test_only_this_machine_may_control(self) -> None:
         client = Client(LocalAmc(has_control=True))
@@ -322,13 +323,13 @@ class TestControl:
 
     def test_closed_without_the_flag(self) -> None:
         with LocalAmcServer(has_control=False) as closed:
-            answer = requests.post(f"{closed.url}/__control/reset", timeout=10)
+            answer = requests.post(f"{closed.url}/__control/reset", timeout=PATIENCE)
         assert answer.status_code == 404
 
 
 class TestConnections:
     def test_one_connection_serves_many_requests(self, server: LocalAmcServer) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE)
         sockets = set()
         for body in (None, b"grant_type=x", None):
             connection.request("POST" if body else "GET", "/auth/o2/token" if body else "/amc/accounts", body)
@@ -340,7 +341,7 @@ class TestConnections:
 
     def test_64_connections_are_served_at_once(self, peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
         headers = peer.headers()
-        answer, everybody = LocalAmc.__call__, threading.Barrier(64, timeout=60)
+        answer, everybody = LocalAmc.__call__, threading.Barrier(64, timeout=PATIENCE)
 
         def answer_together(app: LocalAmc, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
             # A caller that is not served beside the others keeps all waiting until the barrier breaks.
@@ -354,7 +355,7 @@ class TestConnections:
 
     def test_a_stopped_server_answers_no_client(self) -> None:
         with LocalAmcServer() as amc:
-            connection = http.client.HTTPConnection("127.0.0.1", amc.port, timeout=10)
+            connection = http.client.HTTPConnection("127.0.0.1", amc.port, timeout=PATIENCE)
             connection.request("GET", "/amc/accounts")
             connection.getresponse().read()
 
@@ -385,7 +386,7 @@ class TestProgram:
         process, url = self.start(tmp_path)
         headers = Peer(url).headers()
         process.send_signal(signal.SIGTERM)
-        _, errors = process.communicate(timeout=15)
+        _, errors = process.communicate(timeout=PATIENCE)
         assert process.returncode == 0
         assert "Traceback" not in errors
         # One line per request, and nothing in it that opens a door.
@@ -396,7 +397,7 @@ class TestProgram:
             assert Peer(url).get("/amc/accounts", headers).status_code == 200
         finally:
             process.send_signal(signal.SIGINT)
-            process.communicate(timeout=15)
+            process.communicate(timeout=PATIENCE)
         assert process.returncode == 0
 
     def test_taken_port_is_explained(self, tmp_path: Path) -> None:
@@ -404,7 +405,7 @@ class TestProgram:
             taken.bind(("127.0.0.1", 0))
             taken.listen()
             process, _ = self.start(tmp_path, taken.getsockname()[1])
-            _, errors = process.communicate(timeout=15)
+            _, errors = process.communicate(timeout=PATIENCE)
         assert process.returncode == 1
         assert "Choose another --port" in errors
         assert "Traceback" not in errors
