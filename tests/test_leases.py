@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import time_machine
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from amchelper.leases import CLOCK_SKEW_LIMIT, RESEND_AFTER, Claim, LeaseLostError, new_token
@@ -172,6 +175,19 @@ class HoldingTests(LeaseTests):
             claim.heartbeat(always=True)
             self.assertIsNone(self.claim("another"))
         self.assertEqual(self.until(), timezone.now() + LEASE)
+
+    def test_heartbeat_writes_the_lease_and_nothing_else(self) -> None:
+        claim = self.held()
+        for act, columns in (
+            (lambda: claim.heartbeat(always=True), ["lease_until"]),
+            (lambda: claim.extend(timedelta(minutes=5)), ["lease_until"]),
+            (lambda: claim.defer(timedelta()), ["sent_at", "next_step_at", "lease_until", "leased_by"]),
+        ):
+            with CaptureQueriesContext(connection) as done:
+                act()
+            [statement] = [query["sql"] for query in done.captured_queries]
+            written = statement.partition(" SET ")[2].partition(" WHERE ")[0]
+            self.assertEqual(re.findall(r'"(\w+)" = ', written), columns)
 
     def test_heartbeat_soon_after_the_last_one_writes_nothing(self) -> None:
         claim = self.held()
