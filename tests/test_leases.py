@@ -178,11 +178,12 @@ class HoldingTests(LeaseTests):
 
     def test_heartbeat_writes_the_lease_and_nothing_else(self) -> None:
         claim = self.held()
-        for act, columns in (
+        acts: tuple[tuple[Callable[[], None], list[str]], ...] = (
             (lambda: claim.heartbeat(always=True), ["lease_until"]),
             (lambda: claim.extend(timedelta(minutes=5)), ["lease_until"]),
             (lambda: claim.defer(timedelta()), ["sent_at", "next_step_at", "lease_until", "leased_by"]),
-        ):
+        )
+        for act, columns in acts:
             with CaptureQueriesContext(connection) as done:
                 act()
             [statement] = [query["sql"] for query in done.captured_queries]

@@ -8,10 +8,10 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from amchelper.access import get_to_edit, get_visible, pk_of
+from amchelper.access import MissingRowError, get_to_edit, get_visible, pk_of
 from amchelper.commits import after_commit
 from amchelper.models import User
 from amchelper.queue import send_task
@@ -60,9 +60,19 @@ def waiting_before(export: ResultExport) -> int:
 def ask_for_export(execution: Execution, export_format: ExportFormat, *, actor: User) -> ResultExport:
     """Have a file made of a result, once for all who ask; returns the one that is there or on its way.
 
-    Raises ResultError for a result that cannot be read or does not fit, ExportLimitError when too many are open.
+    Raises ResultError for a result that cannot be read or does not fit, ExportLimitError when too many are open,
+    Http404 for a run that was deleted meanwhile.
     """
     ensure_fits(facts_of(execution))
+    try:
+        return _ask(execution, export_format, actor)
+    except IntegrityError:
+        if not Execution.objects.filter(pk=execution.pk).exists():
+            raise MissingRowError("run", "This run was deleted meanwhile.") from None
+        raise
+
+
+def _ask(execution: Execution, export_format: ExportFormat, actor: User) -> ResultExport:
     with transaction.atomic():
         # Else two requests of one user could both be the last one allowed.
         User.objects.select_for_update(no_key=True).filter(pk=actor.pk).values_list("pk").first()

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from unittest import mock
 
+from django.conf import settings
 from django.core.cache import caches
 from django.db import IntegrityError
-from django.test import TransactionTestCase
+from django.test import TransactionTestCase, override_settings
 
 from amchelper.access import MissingRowError
 from amchelper.dependents import delete_with_dependents
 from amchelper.models import User
 from executions.errors import NotRunnableError
-from executions.models import Execution
-from executions.services import start
+from executions.models import Execution, ExportFormat, ResultExport
+from executions.services import exports, start
 from executions.services.start import run_again, start_execution
 from instances.models import AMCInstance
 from schedules.errors import DeletedScheduleError
@@ -29,6 +31,7 @@ from templates_app.services import templates
 from templates_app.services.templates import Content, create_template, set_archived
 from tests.executions.base import SQL, window
 from tests.factories import AccountFactory, InstanceFactory, UserFactory
+from tests.large_results import store_run
 from tests.messages import caught
 from tests.schedules.base import values
 
@@ -196,6 +199,19 @@ class DeletionRaceTests(TransactionTestCase):
         ):
             run_now(actor=self.alice, schedule=schedule)
         self.assertEqual(Execution.objects.count(), 0)
+
+    def test_file_of_a_run_that_goes_is_not_asked_for(self) -> None:
+        folder = self.enterContext(tempfile.TemporaryDirectory(prefix="amc-results-"))
+        results = {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": folder}}
+        storages = {**settings.STORAGES, "results": results}
+        self.enterContext(override_settings(RESULTS_DIR=folder, STORAGES=storages))
+        run = store_run(self.template, 10)
+        with (
+            right_after(exports, "ensure_fits", lambda: Execution.objects.filter(pk=run.pk).delete()),
+            self.assertRaisesMessage(MissingRowError, "This run was deleted meanwhile."),
+        ):
+            exports.ask_for_export(run, ExportFormat.XLSX, actor=self.alice)
+        self.assertEqual(ResultExport.objects.count(), 0)
 
     def test_template_of_an_instance_that_goes_is_not_saved(self) -> None:
         content = Content(name="Late", source_sql=SQL)
