@@ -25,7 +25,6 @@ CLOCK_SKEW_LIMIT = timedelta(hours=1)
 RESEND_AFTER = timedelta(seconds=30)
 # A heartbeat writes once this share of the lease has passed.
 _HEARTBEAT_SHARE = 1 / 6
-_MAX_EXTENSION = timedelta(minutes=50)
 
 
 class LeaseLostError(Exception):
@@ -122,10 +121,6 @@ class Claim(Generic[M]):
         passed = time.monotonic() - self._beat_at
         if always or fields or passed >= self._lease.total_seconds() * _HEARTBEAT_SHARE:
             self._hold(timezone.now() + self._lease, fields)
-
-    def extend(self, duration: timedelta) -> None:
-        """Hold on for a long piece of work that cannot say it is alive; raises LeaseLostError."""
-        self._hold(timezone.now() + self._lease + min(duration, _MAX_EXTENSION), {})
 
     def finish(self, **fields: Any) -> None:
         """Write what a step brought and let go; raises LeaseLostError."""

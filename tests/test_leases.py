@@ -180,7 +180,6 @@ class HoldingTests(LeaseTests):
         claim = self.held()
         acts: tuple[tuple[Callable[[], None], list[str]], ...] = (
             (lambda: claim.heartbeat(always=True), ["lease_until"]),
-            (lambda: claim.extend(timedelta(minutes=5)), ["lease_until"]),
             (lambda: claim.defer(timedelta()), ["sent_at", "next_step_at", "lease_until", "leased_by"]),
         )
         for act, columns in acts:
@@ -198,17 +197,6 @@ class HoldingTests(LeaseTests):
             claim.heartbeat(waiting_for="something")
         self.row.refresh_from_db()
         self.assertEqual((self.row.waiting_for, claim.row.waiting_for), ("something", "something"))
-
-    def test_extension_holds_longer_but_not_for_ever(self) -> None:
-        claim = self.held()
-        claim.extend(timedelta(minutes=10))
-        self.assertEqual(self.until(), timezone.now() + LEASE + timedelta(minutes=10))
-        claim.extend(timedelta(days=1))
-        until = self.until()
-        assert until is not None
-        # What is longer would look like a wrong clock's.
-        self.assertLess(until, timezone.now() + LEASE + CLOCK_SKEW_LIMIT)
-        self.assertFalse(self.is_due())
 
 
 class LettingGoTests(LeaseTests):
@@ -239,7 +227,6 @@ class LettingGoTests(LeaseTests):
         another = self.held("another")
         writes: tuple[Callable[[], object], ...] = (
             lambda: late.heartbeat(always=True),
-            lambda: late.extend(timedelta(minutes=1)),
             lambda: late.finish(status=ExecutionStatus.FAILED),
             lambda: late.defer(timedelta()),
         )

@@ -23,6 +23,13 @@ class ResultTimeoutError(ResultError):
     http_status = 503
 
 
+class ConversionTimeoutError(ResultError):
+    """A result could not be made into a table in the time for it."""
+
+    code = "conversion_timeout"
+    http_status = 503
+
+
 class ResultMemoryError(ResultError):
     """A question to a result needs more memory than it may have."""
 

@@ -20,7 +20,7 @@ from amchelper.disk import missing_bytes
 from amchelper.exceptions import AmcHelperError
 from amchelper.leases import Claim, LeasedQuerySet, LeaseLostError, new_token
 from amchelper.queue import send_task
-from amchelper.shutdown import is_stopping
+from amchelper.shutdown import StopRequestedError, ensure_running, is_stopping
 from executions.errors import DiskFullError
 from executions.models import ExportStatus, ResultExport
 from executions.results.columns import ResultFacts
@@ -41,10 +41,6 @@ _MAKE = "executions.tasks.make_exports"
 _NO_SPACE = "Ask again later, or download the result as CSV."
 # Writing a spreadsheet takes a whole core: one at a time per process leaves the other threads to the runs.
 _making = threading.Lock()
-
-
-class StopRequestedError(Exception):
-    """The worker was asked to stop while it made an export."""
 
 
 class ExportClaim(Claim[ResultExport]):
@@ -224,7 +220,6 @@ class _Watch:
         if now < self._tell_at:
             return
         self._tell_at = now + _TELL_EVERY_SECONDS
-        if is_stopping():
-            raise StopRequestedError
+        ensure_running()
         ensure_space()
         self._claim.heartbeat(rows_done=rows)

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import logging
+import time
 from datetime import timedelta
+from pathlib import Path
 
+from django.db import DatabaseError
 from django.utils import timezone
 
+from amchelper.busy import is_busy
 from amchelper.exceptions import AmcHelperError, UndecryptableError
+from amchelper.shutdown import StopRequestedError, ensure_running
 from executions.errors import DiskFullError, ErrorCode, NotStoredError
 from executions.models import ExecutionStatus
 from executions.results.columns import ResultFacts
 from executions.results.conversion import convert
+from executions.results.errors import ConversionTimeoutError
+from executions.results.watching import run_watched
 from executions.services.claims import ExecutionClaim
 from executions.services.disk_space import ensure_space, is_full, report_shortage
 from executions.services.result_files import incoming_files, publish, result_name
@@ -37,8 +44,9 @@ _DISK = (DiskFullError, NotStoredError)
 _WAITS = (*_DISK, AmcLaterError, AmcAuthError, AmcCredentialsError, AmcForbiddenError, UndecryptableError)
 # Of the usual waits: half a minute or so.
 _WAITING_ATTEMPTS = 3
-# A slow disk converts more than this in a second.
-_BYTES_PER_SECOND = 5_000_000
+# A busy machine with a slow disk converts more than this in a second, however wide the result is.
+_BYTES_PER_SECOND = 500_000
+_LEAST_CONVERSION_SECONDS = 300.0
 # The CSV, and the Parquet file made of it.
 _FILES = 2
 _NOT_FETCHED = "AMC finished the run, but its result could not be fetched."
@@ -51,6 +59,10 @@ def fetch(claim: ExecutionClaim, client: AmcClient) -> bool:
         return _give_up(claim, "Workers stopped while they fetched it.")
     try:
         facts = _store(claim, client)
+    except StopRequestedError:
+        # The next worker begins anew: nothing of it was told yet.
+        claim.defer(timedelta(), counts=False)
+        return False
     except OSError as error:
         raise _refused_by_disk(claim, error) from error
     claim.finish(
@@ -75,7 +87,7 @@ def fetching_failed(claim: ExecutionClaim, error: AmcHelperError) -> bool:
             error.message += " The result waits at AMC meanwhile."
             return claim.reschedule(error, space_delay(waited), counts=False)
         return claim.reschedule(error, delay_after(error, _WAITING_ATTEMPTS), counts=False)
-    if isinstance(error, AmcTooLargeError):
+    if isinstance(error, (AmcTooLargeError, ConversionTimeoutError)):
         return _give_up(claim, error.message)
     return _try_again(claim, error)
 
@@ -85,6 +97,7 @@ def _store(claim: ExecutionClaim, client: AmcClient) -> ResultFacts:
     execution = claim.row
 
     def progress(written: int) -> None:
+        ensure_running()
         claim.heartbeat()
         # Of a packed result nobody knows the size before.
         ensure_space()
@@ -100,15 +113,41 @@ def _store(claim: ExecutionClaim, client: AmcClient) -> ResultFacts:
                 progress=progress,
                 announce=lambda size: ensure_space(_FILES * size),
             )
-        # A conversion cannot say that it is alive.
-        size = csv.stat().st_size
-        ensure_space(size)
-        claim.extend(timedelta(seconds=size / _BYTES_PER_SECOND))
-        facts = convert(csv, parquet, columns=[OutputColumn(**column) for column in execution.output_columns])
+        facts = _convert(claim, csv, parquet)
         claim.heartbeat(always=True)
         publish(csv, result_name(execution.pk, "csv"))
         publish(parquet, result_name(execution.pk, "parquet"))
     return facts
+
+
+def _convert(claim: ExecutionClaim, csv: Path, parquet: Path) -> ResultFacts:
+    """Make the table, holding the row meanwhile; a stop, a lost lease and too long a time end the work at once."""
+    size = csv.stat().st_size
+    ensure_space(size)
+    seconds = conversion_seconds(size)
+    ends_at = time.monotonic() + seconds
+    declared = [OutputColumn(**column) for column in claim.row.output_columns]
+
+    def pulse() -> None:
+        ensure_running()
+        try:
+            claim.heartbeat()
+        except DatabaseError as error:
+            # The lease lasts for some more beats.
+            if not is_busy(error):
+                raise
+        if time.monotonic() > ends_at:
+            raise ConversionTimeoutError(
+                f"It could not be made into a table in {seconds / 60:.0f} minutes. Fetch it again when less is going"
+                " on, or select fewer columns and run it again."
+            )
+
+    return run_watched(lambda stop: convert(csv, parquet, columns=declared, stop=stop), pulse)
+
+
+def conversion_seconds(size: int) -> float:
+    """Return how long a CSV of so many bytes may take to become a table."""
+    return max(_LEAST_CONVERSION_SECONDS, size / _BYTES_PER_SECOND)
 
 
 def _refused_by_disk(claim: ExecutionClaim, error: OSError) -> AmcHelperError:
