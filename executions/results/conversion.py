@@ -8,6 +8,7 @@ import os
 import uuid
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -102,7 +103,6 @@ class _Conversion:
         self._source = Source(csv_path, names, shape.has_line_breaks)
         self._declared = _declared(shape.header, declared)
         self._memory_mb = len(names) // _COLUMNS_PER_MB
-        self._is_quick = shape.rows * len(names) <= _QUICK_CELLS
 
     def run(self, memory_limit_mb: int) -> tuple[ResultColumn, ...]:
         """Choose the types and write the file; returns its columns."""
@@ -122,16 +122,27 @@ class _Conversion:
 
     def _write(self, memory_limit_mb: int) -> tuple[ResultColumn, ...]:
         columns = self._columns()
-        files, limit = (self._csv_path, self._target), f"{memory_limit_mb}MB"
         try:
-            with open_files(*files, memory_limit=limit, stop=self._stop, is_quick=self._is_quick) as connection:
-                rows = self._fill(connection, columns)
+            if len(columns) <= _MAX_CHECKED_COLUMNS:
+                with self._open(memory_limit_mb) as connection:
+                    rows = self._fill(connection, columns)
+            else:
+                # Each gives back the memory that so many columns took.
+                with self._open(memory_limit_mb) as connection:
+                    self._settle(connection, columns)
+                with self._open(memory_limit_mb) as connection:
+                    rows = self._copy(connection, columns, is_settled=True)
         except (duckdb.InvalidInputException, duckdb.ConversionException) as problem:
             # What two readers disagree about, such as a row of more than 2 MB; DuckDB's first line names the place.
             raise _UnlikeError(str(problem).partition("\n")[0][:200]) from problem
         if rows != self._shape.rows:
             raise _UnlikeError(f"{rows} rows were found instead of {self._shape.rows}")
         return self._describe(columns)
+
+    def _open(self, memory_limit_mb: int) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
+        is_quick = self._shape.rows * len(self._source.names) <= _QUICK_CELLS
+        files, limit = (self._csv_path, self._target), f"{memory_limit_mb}MB"
+        return open_files(*files, memory_limit=limit, stop=self._stop, is_quick=is_quick)
 
     def _columns(self) -> list[Column]:
         """Return the columns before anything of them was looked at."""
@@ -142,17 +153,23 @@ class _Conversion:
         return columns
 
     def _fill(self, connection: duckdb.DuckDBPyConnection, columns: Sequence[Column]) -> int:
-        """Write the file with the types that fit every value; returns the number of its rows."""
-        sampled = sample(connection, self._source, columns, self._stop.check)
-        if self._shape.rows > sampled:
-            if len(columns) <= _MAX_CHECKED_COLUMNS:
-                try:
-                    return self._copy(connection, columns, is_settled=False)
-                except (duckdb.InvalidInputException, duckdb.ConversionException):
-                    # A value does not fit, or the file is malformed, which the next reading finds out.
-                    logger.info("result has values unlike its first ones rows=%s", self._shape.rows)
-            settle(connection, self._source, columns, self._stop.check)
+        """Write the file with the types that fit every value; returns the number of its rows.
+
+        Most often the first rows tell the types, so that one more reading is enough.
+        """
+        if sample(connection, self._source, columns, self._stop.check) >= self._shape.rows:
+            return self._copy(connection, columns, is_settled=True)
+        try:
+            return self._copy(connection, columns, is_settled=False)
+        except (duckdb.InvalidInputException, duckdb.ConversionException):
+            # A value does not fit, or the file is malformed, which the next reading finds out.
+            logger.info("result has values unlike its first ones rows=%s", self._shape.rows)
+        settle(connection, self._source, columns, self._stop.check)
         return self._copy(connection, columns, is_settled=True)
+
+    def _settle(self, connection: duckdb.DuckDBPyConnection, columns: Sequence[Column]) -> None:
+        if sample(connection, self._source, columns, self._stop.check) < self._shape.rows:
+            settle(connection, self._source, columns, self._stop.check)
 
     def _copy(self, connection: duckdb.DuckDBPyConnection, columns: Sequence[Column], *, is_settled: bool) -> int:
         types, replaced = {}, []

@@ -139,8 +139,9 @@ def test_records_that_are_only_counted_are_as_many(
 def test_faults_deep_in_a_file_are_told_with_their_line(
     tmp_path: Path, counted: None, fault: bytes, words: str, after: bytes
 ) -> None:
-    if fault == b"\n" and not after:
-        pytest.skip("an empty line at the end is none")
+    if fault == b"\n":
+        # At the end it would be none.
+        after = after or b"1,2\n"
     path = tmp_path / "r.csv"
     path.write_bytes(b"a,b\n" + b"1,2\n" * MANY + fault + after)
     with pytest.raises(ResultError, match=words):
