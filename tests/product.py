@@ -73,9 +73,10 @@ class Product:
         file = Path(self.environment["TEST_CLOCK"])
         clock.move(file, float(file.read_text()) + time.total_seconds())
 
-    def control(self, path: str, **body: str | int) -> None:
+    def control(self, path: str, *, method: str = "POST", **body: str | int) -> None:
         """Call a control route of the local AMC."""
-        requests.post(f"{self.amc_url}/__control/{path}", json=body, timeout=PATIENCE).raise_for_status()
+        address = f"{self.amc_url}/__control/{path}"
+        requests.request(method, address, json=body, timeout=PATIENCE).raise_for_status()
 
     def statuses_at_amc(self) -> list[str]:
         """Return where every run at the local AMC is."""

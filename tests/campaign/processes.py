@@ -57,6 +57,11 @@ class Process:
         if self._child is not None:
             self._child.wait()
 
+    def terminate(self) -> None:
+        """Ask it to end, without waiting for that."""
+        if self._child is not None:
+            self._child.terminate()
+
     def stop(self) -> None:
         """Ask it to end, and kill it when it does not."""
         if self._child is None:
