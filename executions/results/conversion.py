@@ -18,7 +18,7 @@ from executions.results.columns import METADATA_KEY, ResultColumn, ResultFacts, 
 from executions.results.connection import open_files, quote_name, quote_text
 from executions.results.errors import ResultError, ResultMemoryError
 from executions.results.inference import Column, sample, settle
-from executions.results.source import CsvShape, Source, check_csv, glance
+from executions.results.source import CsvShape, CsvTable, check_csv, glance
 from executions.results.watching import Stop
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class _Conversion:
     ) -> None:
         self._csv_path, self._target, self._shape, self._stop = csv_path, target, shape, stop
         names = unique_names(shape.header)
-        self._source = Source(csv_path, names, shape.has_line_breaks)
+        self._table = CsvTable(csv_path, names, shape.has_line_breaks)
         self._declared = _declared(shape.header, declared)
         self._memory_mb = len(names) // _COLUMNS_PER_MB
 
@@ -110,9 +110,7 @@ class _Conversion:
             return self._write(memory_limit_mb + self._memory_mb)
         except ResultMemoryError:
             # Rows so long that two thousand of them, the least DuckDB handles, are too many.
-            logger.warning(
-                "result needs more memory columns=%s rows=%s", len(self._source.names), self._shape.rows
-            )
+            logger.warning("result needs more memory columns=%s rows=%s", len(self._table.names), self._shape.rows)
         try:
             return self._write(_LARGE_MEMORY_LIMIT_MB + self._memory_mb)
         except ResultMemoryError:
@@ -140,14 +138,14 @@ class _Conversion:
         return self._describe(columns)
 
     def _open(self, memory_limit_mb: int) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
-        is_quick = self._shape.rows * len(self._source.names) <= _QUICK_CELLS
+        is_quick = self._shape.rows * len(self._table.names) <= _QUICK_CELLS
         files, limit = (self._csv_path, self._target), f"{memory_limit_mb}MB"
         return open_files(*files, memory_limit=limit, stop=self._stop, is_quick=is_quick)
 
     def _columns(self) -> list[Column]:
         """Return the columns before anything of them was looked at."""
         columns = []
-        for place, (name, declared) in enumerate(zip(self._source.names, self._declared, strict=True)):
+        for place, (name, declared) in enumerate(zip(self._table.names, self._declared, strict=True)):
             is_typed = place < MAX_TYPED_COLUMNS
             columns.append(Column.of(name, (declared.data_type if declared else None) if is_typed else "STRING"))
         return columns
@@ -157,19 +155,19 @@ class _Conversion:
 
         Most often the first rows tell the types, so that one more reading is enough.
         """
-        if sample(connection, self._source, columns, self._stop.check) >= self._shape.rows:
+        if sample(connection, self._table, columns, self._stop.check) >= self._shape.rows:
             return self._copy(connection, columns, is_settled=True)
         try:
             return self._copy(connection, columns, is_settled=False)
         except (duckdb.InvalidInputException, duckdb.ConversionException):
             # A value does not fit, or the file is malformed, which the next reading finds out.
             logger.info("result has values unlike its first ones rows=%s", self._shape.rows)
-        settle(connection, self._source, columns, self._stop.check)
+        settle(connection, self._table, columns, self._stop.check)
         return self._copy(connection, columns, is_settled=True)
 
     def _settle(self, connection: duckdb.DuckDBPyConnection, columns: Sequence[Column]) -> None:
-        if sample(connection, self._source, columns, self._stop.check) < self._shape.rows:
-            settle(connection, self._source, columns, self._stop.check)
+        if sample(connection, self._table, columns, self._stop.check) < self._shape.rows:
+            settle(connection, self._table, columns, self._stop.check)
 
     def _copy(self, connection: duckdb.DuckDBPyConnection, columns: Sequence[Column], *, is_settled: bool) -> int:
         types, replaced = {}, []
@@ -180,7 +178,7 @@ class _Conversion:
         values = f"* REPLACE ({', '.join(replaced)})" if replaced else "*"
         said = quote_text(pack_columns(self._describe(columns), csv_bytes=self._csv_path.stat().st_size))
         written = connection.execute(
-            f"COPY (SELECT {values} FROM {self._source.sql}) TO {quote_text(str(self._target))} (FORMAT parquet,"
+            f"COPY (SELECT {values} FROM {self._table.sql}) TO {quote_text(str(self._target))} (FORMAT parquet,"
             f" ROW_GROUP_SIZE {self._group_rows()}, USE_TMP_FILE false, KV_METADATA {{{METADATA_KEY}: {said}}})",
             [types],
         ).fetchone()

@@ -13,7 +13,7 @@ from amchelper.spreadsheets import guard_sql
 from executions.results.columns import Kind, open_result, unique_names
 from executions.results.connection import open_files, quote_name
 from executions.results.errors import ResultError
-from executions.results.source import Source, check_csv
+from executions.results.source import CsvTable, check_csv
 
 BATCH_ROWS = 2_048
 _CHUNK_BYTES = 256 * 1024
@@ -56,10 +56,10 @@ def _from_csv(path: Path) -> Generator[bytes]:
     shape = check_csv(path)
     names = unique_names(shape.header)
     fields = [guarded_sql(quote_name(name)) for name in names]
-    source = Source(path, names, shape.has_line_breaks)
+    table = CsvTable(path, names, shape.has_line_breaks)
     with open_files(path, memory_limit=_MEMORY_LIMIT) as connection:
         yield _BOM
-        yield from _records(connection, shape.header, fields, source.sql, [source.texts()], is_safe=True)
+        yield from _records(connection, shape.header, fields, table.sql, [table.texts()], is_safe=True)
 
 
 def _from_parquet(path: Path, *, is_safe: bool) -> Generator[bytes]:

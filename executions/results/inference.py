@@ -17,7 +17,7 @@ import duckdb
 
 from executions.results.columns import Kind
 from executions.results.connection import quote_name
-from executions.results.source import Source
+from executions.results.source import CsvTable
 
 # Of the first rows so many values are looked at, and never fewer rows: in a wide result most columns begin empty.
 _SAMPLE_VALUES = 50_000
@@ -171,7 +171,7 @@ class Column:
 
 
 def sample(
-    connection: duckdb.DuckDBPyConnection, source: Source, columns: Sequence[Column], check: Callable[[], None]
+    connection: duckdb.DuckDBPyConnection, table: CsvTable, columns: Sequence[Column], check: Callable[[], None]
 ) -> int:
     """Look at the first rows, and drop the kinds that do not fit them; returns how many rows those may be.
 
@@ -183,12 +183,12 @@ def sample(
     for start in range(0, len(undecided), _COLUMNS_PER_SAMPLE):
         check()
         group = undecided[start : start + _COLUMNS_PER_SAMPLE]
-        _sample(connection, source, group, rows)
+        _sample(connection, table, group, rows)
     return rows
 
 
 def settle(
-    connection: duckdb.DuckDBPyConnection, source: Source, columns: Sequence[Column], check: Callable[[], None]
+    connection: duckdb.DuckDBPyConnection, table: CsvTable, columns: Sequence[Column], check: Callable[[], None]
 ) -> None:
     """Look at all rows: whatever kind is left afterwards fits every value."""
     undecided = [column for column in columns if column.kinds]
@@ -196,11 +196,11 @@ def settle(
         tried = [(column, column.kinds) for column in undecided]
         for start in range(0, len(undecided), _COLUMNS_PER_PASS):
             check()
-            _settle(connection, source, undecided[start : start + _COLUMNS_PER_PASS])
+            _settle(connection, table, undecided[start : start + _COLUMNS_PER_PASS])
         undecided = [column for column, kinds in tried if column.kinds and column.kinds[0] is not kinds[0]]
 
 
-def _sample(connection: duckdb.DuckDBPyConnection, source: Source, columns: Sequence[Column], rows: int) -> None:
+def _sample(connection: duckdb.DuckDBPyConnection, table: CsvTable, columns: Sequence[Column], rows: int) -> None:
     wanted = {(kind, kind is Kind.DOUBLE and column.is_double) for column in columns for kind in column.kinds}
     asked = sorted(wanted)
     misfits = ", ".join(_misfit_sql(_fits_sql(kind, "v", is_double=is_double), "v") for kind, is_double in asked)
@@ -209,8 +209,8 @@ def _sample(connection: duckdb.DuckDBPyConnection, source: Source, columns: Sequ
         f"SELECT place, {_seen_sql('v', 'text')}, {misfits} FROM ("
         f"SELECT text, nullif(text, '') AS v, place FROM ("
         f"SELECT unnest(cells) AS text, unnest(range({len(columns)})::UTINYINT[]) AS place"
-        f" FROM (SELECT [{cells}] AS cells FROM {source.sql} LIMIT {rows}))) GROUP BY place",
-        [source.texts()],
+        f" FROM (SELECT [{cells}] AS cells FROM {table.sql} LIMIT {rows}))) GROUP BY place",
+        [table.texts()],
     ).fetchall()
     for place, *seen in found:
         column, answers = columns[place], zip(asked, seen[_FIGURES:], strict=True)
@@ -220,9 +220,9 @@ def _sample(connection: duckdb.DuckDBPyConnection, source: Source, columns: Sequ
         column.note(seen[:_FIGURES], misfit)
 
 
-def _settle(connection: duckdb.DuckDBPyConnection, source: Source, columns: Sequence[Column]) -> None:
+def _settle(connection: duckdb.DuckDBPyConnection, table: CsvTable, columns: Sequence[Column]) -> None:
     selected = ", ".join(_figures_sql(column) for column in columns)
-    answers = connection.execute(f"SELECT {selected} FROM {source.sql}", [source.texts()]).fetchone() or ()
+    answers = connection.execute(f"SELECT {selected} FROM {table.sql}", [table.texts()]).fetchone() or ()
     for column, start in zip(columns, range(0, len(answers), _FIGURES + 1), strict=True):
         *seen, is_misfit = answers[start : start + _FIGURES + 1]
         column.note(seen, set(column.kinds[:1]) if is_misfit else set())

@@ -192,7 +192,7 @@ def _unreadable(problem: csv.Error, began: int, line: int) -> ResultError:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class CsvTable:
     """A file as a table of DuckDB: its columns, and the table function, which binds a type for each of them.
 
     NULL is an unquoted nothing.
