@@ -17,7 +17,7 @@ import duckdb
 from executions.results.columns import METADATA_KEY, ResultColumn, ResultFacts, pack_columns, unique_names
 from executions.results.connection import open_files, quote_name, quote_text
 from executions.results.errors import ResultError, ResultMemoryError
-from executions.results.inference import Column, sample, settle
+from executions.results.inference import TextColumn, sample, settle
 from executions.results.source import CsvShape, CsvTable, check_csv, glance
 from executions.results.watching import Stop
 
@@ -142,15 +142,17 @@ class _Conversion:
         files, limit = (self._csv_path, self._target), f"{memory_limit_mb}MB"
         return open_files(*files, memory_limit=limit, stop=self._stop, is_quick=is_quick)
 
-    def _columns(self) -> list[Column]:
+    def _columns(self) -> list[TextColumn]:
         """Return the columns before anything of them was looked at."""
         columns = []
         for place, (name, declared) in enumerate(zip(self._table.names, self._declared, strict=True)):
             is_typed = place < MAX_TYPED_COLUMNS
-            columns.append(Column.of(name, (declared.data_type if declared else None) if is_typed else "STRING"))
+            columns.append(
+                TextColumn.of(name, (declared.data_type if declared else None) if is_typed else "STRING")
+            )
         return columns
 
-    def _fill(self, connection: duckdb.DuckDBPyConnection, columns: Sequence[Column]) -> int:
+    def _fill(self, connection: duckdb.DuckDBPyConnection, columns: Sequence[TextColumn]) -> int:
         """Write the file with the types that fit every value; returns the number of its rows.
 
         Most often the first rows tell the types, so that one more reading is enough.
@@ -165,11 +167,13 @@ class _Conversion:
         settle(connection, self._table, columns, self._stop.check)
         return self._copy(connection, columns, is_settled=True)
 
-    def _settle(self, connection: duckdb.DuckDBPyConnection, columns: Sequence[Column]) -> None:
+    def _settle(self, connection: duckdb.DuckDBPyConnection, columns: Sequence[TextColumn]) -> None:
         if sample(connection, self._table, columns, self._stop.check) < self._shape.rows:
             settle(connection, self._table, columns, self._stop.check)
 
-    def _copy(self, connection: duckdb.DuckDBPyConnection, columns: Sequence[Column], *, is_settled: bool) -> int:
+    def _copy(
+        self, connection: duckdb.DuckDBPyConnection, columns: Sequence[TextColumn], *, is_settled: bool
+    ) -> int:
         types, replaced = {}, []
         for column in columns:
             types[column.name], expression = column.reading(is_settled=is_settled)
@@ -189,7 +193,7 @@ class _Conversion:
         average = self._csv_path.stat().st_size // max(self._shape.rows, 1) + 1
         return max(min(_ROW_GROUP_BYTES // average, _ROW_GROUP_ROWS), _LEAST_ROWS)
 
-    def _describe(self, columns: Sequence[Column]) -> tuple[ResultColumn, ...]:
+    def _describe(self, columns: Sequence[TextColumn]) -> tuple[ResultColumn, ...]:
         return tuple(
             ResultColumn(
                 name=column.name,

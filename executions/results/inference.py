@@ -82,7 +82,7 @@ _PLACES = "length({value}) - strpos({value} || '.', '.')"
 
 
 @dataclass(slots=True)
-class Column:
+class TextColumn:
     """A column of texts: the kinds it may still have, best first, and what was seen of its values."""
 
     name: str
@@ -95,7 +95,7 @@ class Column:
     places: int = 0
 
     @classmethod
-    def of(cls, name: str, data_type: str | None) -> Column:
+    def of(cls, name: str, data_type: str | None) -> TextColumn:
         """Return a column of which nothing is known but what AMC declares, None when it declares nothing."""
         kinds = _UNDECLARED if data_type is None else _BY_DECLARATION.get(data_type.upper(), ())
         return cls(name, (data_type or "").upper(), kinds)
@@ -171,7 +171,10 @@ class Column:
 
 
 def sample(
-    connection: duckdb.DuckDBPyConnection, table: CsvTable, columns: Sequence[Column], check: Callable[[], None]
+    connection: duckdb.DuckDBPyConnection,
+    table: CsvTable,
+    columns: Sequence[TextColumn],
+    check: Callable[[], None],
 ) -> int:
     """Look at the first rows, and drop the kinds that do not fit them; returns how many rows those may be.
 
@@ -188,7 +191,10 @@ def sample(
 
 
 def settle(
-    connection: duckdb.DuckDBPyConnection, table: CsvTable, columns: Sequence[Column], check: Callable[[], None]
+    connection: duckdb.DuckDBPyConnection,
+    table: CsvTable,
+    columns: Sequence[TextColumn],
+    check: Callable[[], None],
 ) -> None:
     """Look at all rows: whatever kind is left afterwards fits every value."""
     undecided = [column for column in columns if column.kinds]
@@ -200,7 +206,9 @@ def settle(
         undecided = [column for column, kinds in tried if column.kinds and column.kinds[0] is not kinds[0]]
 
 
-def _sample(connection: duckdb.DuckDBPyConnection, table: CsvTable, columns: Sequence[Column], rows: int) -> None:
+def _sample(
+    connection: duckdb.DuckDBPyConnection, table: CsvTable, columns: Sequence[TextColumn], rows: int
+) -> None:
     wanted = {(kind, kind is Kind.DOUBLE and column.is_double) for column in columns for kind in column.kinds}
     asked = sorted(wanted)
     misfits = ", ".join(_misfit_sql(_fits_sql(kind, "v", is_double=is_double), "v") for kind, is_double in asked)
@@ -220,7 +228,7 @@ def _sample(connection: duckdb.DuckDBPyConnection, table: CsvTable, columns: Seq
         column.note(seen[:_FIGURES], misfit)
 
 
-def _settle(connection: duckdb.DuckDBPyConnection, table: CsvTable, columns: Sequence[Column]) -> None:
+def _settle(connection: duckdb.DuckDBPyConnection, table: CsvTable, columns: Sequence[TextColumn]) -> None:
     selected = ", ".join(_figures_sql(column) for column in columns)
     answers = connection.execute(f"SELECT {selected} FROM {table.sql}", [table.texts()]).fetchone() or ()
     for column, start in zip(columns, range(0, len(answers), _FIGURES + 1), strict=True):
@@ -228,7 +236,7 @@ def _settle(connection: duckdb.DuckDBPyConnection, table: CsvTable, columns: Seq
         column.note(seen, set(column.kinds[:1]) if is_misfit else set())
 
 
-def _figures_sql(column: Column) -> str:
+def _figures_sql(column: TextColumn) -> str:
     raw = quote_name(column.name)
     value = f"nullif({raw}, '')"
     misfit = _misfit_sql(_fits_sql(column.kinds[0], value, is_double=column.is_double), value)
