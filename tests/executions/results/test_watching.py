@@ -45,18 +45,23 @@ def test_pulse_is_heard_while_the_work_goes_on() -> None:
 
 
 def test_statement_is_interrupted_and_its_connection_closed(tmp_path: Path) -> None:
-    ended: list[type[BaseException]] = []
+    began, ended = threading.Event(), list[type[BaseException]]()
 
     def work(stop: Stop) -> None:
         try:
             with open_files(tmp_path / "x", stop=stop) as connection:
+                began.set()
                 connection.execute(ENDLESS)
         except BaseException as error:
             ended.append(type(error))
             raise
 
+    def pulse() -> None:
+        if began.is_set():
+            give_up()
+
     with pytest.raises(GiveUpError):
-        run_watched(work, give_up, every=0.05)
+        run_watched(work, pulse, every=0.05)
     # It had ended when the caller went on.
     assert ended == [duckdb.InterruptException]
 
