@@ -25,7 +25,7 @@ _BOM = "\ufeff"
 # Up to here a judgement costs less than doubt.
 _SMALL_BYTES = 500_000
 _CHUNK_BYTES = 256 * 1024
-_CHECK_EVERY_RECORDS = 20_000
+_CHECK_EVERY_RECORDS = 1_000
 _NO_MARKS = bytes(set(range(256)) - set(b'"\n'))
 
 # The module's limit for a field is 128 KB for the whole process; it is only ever raised.
