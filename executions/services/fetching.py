@@ -97,8 +97,7 @@ def _store(claim: ExecutionClaim, client: AmcClient) -> ResultFacts:
     execution = claim.row
 
     def progress(written: int) -> None:
-        ensure_running()
-        claim.heartbeat()
+        _hold_on(claim)
         # Of a packed result nobody knows the size before.
         ensure_space()
 
@@ -129,13 +128,7 @@ def _convert(claim: ExecutionClaim, csv: Path, parquet: Path) -> ResultFacts:
     declared = [OutputColumn(**column) for column in claim.row.output_columns]
 
     def pulse() -> None:
-        ensure_running()
-        try:
-            claim.heartbeat()
-        except DatabaseError as error:
-            # The lease lasts for some more beats.
-            if not is_busy(error):
-                raise
+        _hold_on(claim)
         if time.monotonic() > ends_at:
             raise ConversionTimeoutError(
                 f"It could not be made into a table in {seconds / 60:.0f} minutes. Fetch it again when less is going"
@@ -143,6 +136,17 @@ def _convert(claim: ExecutionClaim, csv: Path, parquet: Path) -> ResultFacts:
             )
 
     return run_watched(lambda stop: convert(csv, parquet, columns=declared, stop=stop), pulse)
+
+
+def _hold_on(claim: ExecutionClaim) -> None:
+    """Keep the row while something long goes on; raises StopRequestedError, LeaseLostError."""
+    ensure_running()
+    try:
+        claim.heartbeat()
+    except DatabaseError as error:
+        # The lease lasts for some more beats.
+        if not is_busy(error):
+            raise
 
 
 def conversion_seconds(size: int) -> float:
