@@ -38,8 +38,6 @@ _COLUMNS_PER_MB = 5
 _ROW_GROUP_ROWS = 16_384
 _ROW_GROUP_BYTES = 16_000_000
 _LEAST_ROWS = 2_048
-# The usual result: begun and done in the time that a plan takes.
-_QUICK_CELLS = 20_000
 # Up to so many columns are checked by the reading that makes the file; more would take their memory at once.
 _MAX_CHECKED_COLUMNS = 100
 
@@ -100,7 +98,7 @@ class _Conversion:
     ) -> None:
         self._csv_path, self._target, self._shape, self._stop = csv_path, target, shape, stop
         names = unique_names(shape.header)
-        self._table = CsvTable(csv_path, names, shape.has_line_breaks)
+        self._table = CsvTable(csv_path, names, shape.has_line_breaks, shape.records)
         self._declared = _declared(shape.header, declared)
         self._memory_mb = len(names) // _COLUMNS_PER_MB
 
@@ -138,8 +136,8 @@ class _Conversion:
         return self._describe(columns)
 
     def _open(self, memory_limit_mb: int) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
-        is_quick = self._shape.rows * len(self._table.names) <= _QUICK_CELLS
         files, limit = (self._csv_path, self._target), f"{memory_limit_mb}MB"
+        is_quick = self._shape.records is not None
         return open_files(*files, memory_limit=limit, stop=self._stop, is_quick=is_quick)
 
     def _columns(self) -> list[TextColumn]:

@@ -212,13 +212,11 @@ def _sample(
     wanted = {(kind, kind is Kind.DOUBLE and column.is_double) for column in columns for kind in column.kinds}
     asked = sorted(wanted)
     misfits = ", ".join(_misfit_sql(_fits_sql(kind, "v", is_double=is_double), "v") for kind, is_double in asked)
-    cells = ", ".join(quote_name(column.name) for column in columns)
+    cells, values = table.first_cells([column.name for column in columns], rows)
     found = connection.execute(
-        f"SELECT place, {_seen_sql('v', 'text')}, {misfits} FROM ("
-        f"SELECT text, nullif(text, '') AS v, place FROM ("
-        f"SELECT unnest(cells) AS text, unnest(range({len(columns)})::UTINYINT[]) AS place"
-        f" FROM (SELECT [{cells}] AS cells FROM {table.sql} LIMIT {rows}))) GROUP BY place",
-        [table.texts()],
+        f"SELECT place, {_seen_sql('v', 'text')}, {misfits}"
+        f" FROM (SELECT text, nullif(text, '') AS v, place FROM ({cells})) GROUP BY place",
+        values,
     ).fetchall()
     for place, *seen in found:
         column, answers = columns[place], zip(asked, seen[_FIGURES:], strict=True)

@@ -6,15 +6,16 @@ and must have as many records as DuckDB finds. Where the two disagree, and in sm
 it reads every field, which takes longer than all the rest, and names the line of a fault.
 """
 
+# ruff: noqa: S608 - names are quoted, values are bound.
 from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-from executions.results.connection import quote_text
+from executions.results.connection import quote_name, quote_text
 from executions.results.errors import ResultError
 
 # DuckDB's limit for one record too: a result's row is far shorter.
@@ -24,6 +25,8 @@ _MAX_PARALLEL_COLUMNS = 200
 _BOM = "\ufeff"
 # Up to here a judgement costs less than doubt.
 _SMALL_BYTES = 500_000
+# The usual result has fewer fields than these.
+KEPT_CELLS = 20_000
 _CHUNK_BYTES = 256 * 1024
 _CHECK_EVERY_RECORDS = 1_000
 _NO_MARKS = bytes(set(range(256)) - set(b'"\n'))
@@ -36,13 +39,15 @@ csv.field_size_limit(max(csv.field_size_limit(), MAX_RECORD_BYTES))
 class CsvShape:
     """A file's header, the number of records below, whether fields contain line breaks.
 
-    `is_judged`: every field was read, so that no fault is left; otherwise the records were only counted.
+    `is_judged`: every field was read, so that no fault is left; otherwise the records were only counted. Of a file
+    that is very small `records` has all of them, a field without a value as an empty one.
     """
 
     header: tuple[str, ...]
     rows: int
     has_line_breaks: bool
     is_judged: bool
+    records: tuple[list[str], ...] | None = None
 
 
 class _Lines:
@@ -89,7 +94,8 @@ def check_csv(path: Path, check: Callable[[], None] = lambda: None) -> CsvShape:
         records, header, header_lines = _read_header(file)
         rows = records.count(len(header), check)
         has_line_breaks = records.has_inner_returns or records.lines - header_lines > rows
-    return CsvShape(header, rows, has_line_breaks, is_judged=True)
+    kept = tuple(records.kept) if rows * len(header) <= KEPT_CELLS else None
+    return CsvShape(header, rows, has_line_breaks, is_judged=True, records=kept)
 
 
 def _read_header(file: BinaryIO) -> tuple[_Records, tuple[str, ...], int]:
@@ -134,6 +140,8 @@ class _Records:
     def __init__(self, file: BinaryIO) -> None:
         self._lines = _Lines(file)
         self._reader = csv.reader(self._lines, strict=True)
+        # The first ones, as many as have KEPT_CELLS fields.
+        self.kept: list[list[str]] = []
 
     @property
     def lines(self) -> int:
@@ -155,6 +163,7 @@ class _Records:
     def count(self, width: int, check: Callable[[], None]) -> int:
         """Return how many records follow; each has `width` fields, and empty lines are at the end only."""
         rows = empty_line = 0
+        rows_kept = KEPT_CELLS // width
         began = self.lines + 1
         try:
             for record in self._reader:
@@ -166,9 +175,11 @@ class _Records:
                     rows += 1
                 elif width == 1:
                     # The only field of a single column, left empty.
-                    rows += 1
+                    record, rows = [""], rows + 1
                 else:
                     empty_line = empty_line or began
+                if record and rows <= rows_kept:
+                    self.kept.append(record)
                 began = self.lines + 1
                 if rows % _CHECK_EVERY_RECORDS == 0:
                     check()
@@ -195,12 +206,13 @@ def _unreadable(problem: csv.Error, began: int, line: int) -> ResultError:
 class CsvTable:
     """A file as a table of DuckDB: its columns, and the table function, which binds a type for each of them.
 
-    NULL is an unquoted nothing.
+    NULL is an unquoted nothing. `records` are all of them, where the file is so small that they are known.
     """
 
     path: Path
     names: Sequence[str]
     has_line_breaks: bool
+    records: Sequence[list[str]] | None = None
 
     @property
     def sql(self) -> str:
@@ -213,6 +225,20 @@ class CsvTable:
             " quote = '\"', escape = '\"', nullstr = '', allow_quoted_nulls = false, strict_mode = true,"
             f" max_line_size = {MAX_RECORD_BYTES}, buffer_size = {_BUFFER_BYTES}, parallel = {parallel})"
         )
+
+    def first_cells(self, names: Sequence[str], rows: int) -> tuple[str, list[Any]]:
+        """Return a query for the values of some columns' first rows, `text` and the column's `place`, and its values.
+
+        Where the records are known, a quoted nothing and a field without a value are both empty texts.
+        """
+        places = f"unnest(range({len(names)})::UTINYINT[]) AS place"
+        if self.records is not None:
+            chosen = [self.names.index(name) for name in names]
+            columns = [[record[place] for record in self.records[:rows]] for place in chosen]
+            return f"SELECT unnest(texts) AS text, place FROM (SELECT unnest(?) AS texts, {places})", [columns]
+        cells = ", ".join(quote_name(name) for name in names)
+        first_rows = f"SELECT [{cells}] AS cells FROM {self.sql} LIMIT {rows}"
+        return f"SELECT unnest(cells) AS text, {places} FROM ({first_rows})", [self.texts()]
 
     def texts(self) -> dict[str, str]:
         """Return the type of every column when all of them are to be texts."""
