@@ -7,7 +7,7 @@ import re
 
 import duckdb
 
-from local_amc.sql import patterns
+from local_amc.sql import patterns, sizes
 from local_amc.sql.errors import Source, SqlRejectedError
 
 logger = logging.getLogger("local_amc")
@@ -26,6 +26,7 @@ _NO_COMMON_TYPE = "{0} and {1} have no type in common: CAST one of them"
 _TRANSLATIONS = tuple(
     (re.compile(pattern), words)
     for pattern, words in (
+        (sizes.GROWN, sizes.TOO_LONG),
         (r'column "([^"]+)" must appear in the GROUP BY', "Expression '{0}' is not being grouped"),
         (r'Referenced column "([^"]+)" not found', "Column '{0}' not found in any table"),
         (r'Referenced table "([^"]+)" not found', "Table '{0}' not found"),

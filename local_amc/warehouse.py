@@ -23,7 +23,7 @@ from amc_facts.limits import MONTHS_KEPT
 from amc_facts.tables import Column, Table
 from local_amc import data
 from local_amc.fixtures import Instance, pick
-from local_amc.sql import users
+from local_amc.sql import sizes, users
 from local_amc.sql.catalogue import place_of
 from local_amc.sql.functions import MACROS
 
@@ -172,7 +172,7 @@ def connect(path: Path) -> duckdb.DuckDBPyConnection:
     quoted = str(path).replace("'", "''")
     connection.execute(f"ATTACH '{quoted}' AS data (READ_ONLY)")
     connection.execute("CREATE SCHEMA uploaded")
-    for macro in (*MACROS, *users.MACROS):
+    for macro in (*MACROS, *sizes.MACROS, *users.MACROS):
         connection.execute(f"CREATE MACRO {macro}")
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute("SET temp_directory = ''")

@@ -12,7 +12,7 @@ from sqlglot import ErrorLevel, exp
 from amc_facts import grammar
 from amc_facts.dialect import DIALECT
 from amc_facts.validation import family_of_type, name_faults, shape_faults, type_faults, window_faults
-from local_amc.sql import patterns, privacy, users
+from local_amc.sql import patterns, privacy, sizes, users
 from local_amc.sql.carrying import carry
 from local_amc.sql.catalogue import Catalogue, Readable
 from local_amc.sql.errors import Source, SqlError, SqlRejectedError, SqlSyntaxError, reject
@@ -106,6 +106,7 @@ def _compile(tree: exp.Query, run: Run, catalogue: Catalogue, source: Source, ru
     annotate_types(tree, catalogue.mapping)
     reject(type_faults(tree, _family), source)
     repair(tree)
+    sizes.bound(tree, source)
     scan(tree, run, catalogue)
     paths: tuple[str, ...] = ()
     if rules.controls_aggregation and any(table.has_users for table in tables):

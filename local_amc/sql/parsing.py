@@ -16,12 +16,10 @@ from amc_facts.dialect import DIALECT, STATEMENT_STARTS, faults, token_faults, u
 from amc_facts.grammar import Unsupported
 from amc_facts.limits import MAX_SQL_BYTES
 from amc_facts.validation import literal_fault
+from local_amc.sql import bounds
 from local_amc.sql.errors import Source, SqlSyntaxError, reject_syntax
 from local_amc.sql.users import HIDDEN
 from local_amc.sql.windows import WINDOWED
-
-# As long as the product sends; AMC documents no limit.
-MAX_DEPTH = 300
 
 # Names the engine gives to its own columns and tables.
 _RESERVED = frozenset({*HIDDEN, WINDOWED})
@@ -43,6 +41,7 @@ def parse(sql: str) -> exp.Query:
     tree = trees[0].unnest() if len(trees) == 1 and isinstance(trees[0], exp.Subquery) else trees[0]
     if len(trees) != 1 or not isinstance(tree, exp.Select | exp.SetOperation):
         raise SqlSyntaxError("Exactly one SELECT statement is expected.")
+    bounds.check_tree(tree, source)
     unwrap_any_value(tree)
     for token in unknown_calls(tokens, tree):
         message = grammar.no_such_function(token.text.upper()).message
@@ -90,8 +89,7 @@ def _check_tokens(source: Source, tokens: list[Token]) -> None:
             problem = literal_fault(before.text, token.text)
             if problem:
                 raise SqlSyntaxError(problem, source.span(before.start, token.end))
-    if max(_depths(tokens)) > MAX_DEPTH:
-        raise SqlSyntaxError(f"Parentheses are nested deeper than {MAX_DEPTH}.")
+    bounds.check_tokens(tokens, max(_depths(tokens)), source)
 
 
 def _depths(tokens: Sequence[Token]) -> Iterator[int]:

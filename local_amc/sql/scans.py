@@ -10,7 +10,7 @@ from sqlglot.optimizer.scope import Scope, traverse_scope
 
 from amc_facts.calls import PERIOD, extension, extension_fault
 from amc_facts.dialect import DIALECT
-from local_amc.sql import users
+from local_amc.sql import bounds, users
 from local_amc.sql.catalogue import Catalogue, Readable
 from local_amc.sql.errors import Source, SqlRejectedError, reject
 from local_amc.sql.functions import Run, timestamp
@@ -38,6 +38,7 @@ def tables_read(tree: exp.Query, catalogue: Catalogue, source: Source) -> list[R
     This is the boundary: qualified names, files and table functions end here.
     """
     found: list[Readable] = []
+    read: list[exp.Expr] = []
     unseen = {id(relation): relation for relation in tree.find_all(exp.Table)}
     for scope in traverse_scope(tree):
         for relation in scope.tables:
@@ -51,9 +52,11 @@ def tables_read(tree: exp.Query, catalogue: Catalogue, source: Source) -> list[R
                 place = source.span_of(relation.this) or source.span_of(relation)
                 raise SqlRejectedError(f"Object '{relation.name}' not found", place)
             found.append(table)
+            read.append(relation)
     for relation in unseen.values():
         # Whatever the walk over scopes does not reach would not be cut to the window either.
         raise SqlRejectedError(f"Object '{relation.name}' cannot be read here", source.span_of(relation))
+    bounds.check_tables(tree, read, source)
     return found
 
 
