@@ -56,14 +56,13 @@ def advertisers(state: ServerState, request: Request, instance_id: str) -> Respo
         return error(422, "type must be one of DISPLAY, SAS, SPONSORED_ADS")
     rows = [
         {
-            # 18 digits, which lose their end in JavaScript.
-            "id": f"5{found.number:05d}{position:012d}",
+            "id": advertiser_id,
             "name": found.body.get("instanceName"),
             "marketplaceId": None if kind == "DISPLAY" else found.marketplace_id,
             "type": kind,
             "configuredAdvertiserTypes": _CONFIGURED[kind],
         }
-        for position, kind in enumerate(found.body.get("advertiserTypes") or [], start=1)
+        for advertiser_id, kind in found.advertisers.items()
         if wanted in ("", kind)
     ]
     body = page(request, "advertisers", rows, bound_to=f"advertisers:{instance_id}:{wanted}", ends_with_null=True)

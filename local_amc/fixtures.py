@@ -109,6 +109,13 @@ class Instance:
         return self.body.get("creationStatus") in _READY
 
     @property
+    def advertisers(self) -> dict[str, str]:
+        """Return the IDs of its advertisers, one of each type, with their types."""
+        # 18 digits, which lose their end in JavaScript.
+        types = self.body.get("advertiserTypes") or []
+        return {f"5{self.number:05d}{position:012d}": kind for position, kind in enumerate(types, start=1)}
+
+    @property
     def is_sandbox(self) -> bool:
         """Return whether it has synthetic data only, with rules of its own."""
         return self.body.get("instanceType") == SANDBOX

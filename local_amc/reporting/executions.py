@@ -12,6 +12,7 @@ from werkzeug.wrappers import Request, Response
 from amc_facts.limits import DEFAULT_TIMEOUT_SECONDS, MAX_TIMEOUT_SECONDS, MIN_TIMEOUT_SECONDS
 from local_amc.access import check_reporting
 from local_amc.faults import attached_fault, is_hit_by
+from local_amc.fixtures import Instance
 from local_amc.paging import page
 from local_amc.records import WORKFLOWS
 from local_amc.reporting.workflows import check_workflow
@@ -36,8 +37,8 @@ _TYPE = "application/vnd.amcworkflowexecutions.v1+json"
 
 def executions(state: ServerState, request: Request, instance_id: str) -> Response:
     """`GET` lists, `POST` creates."""
-    check_reporting(state, request, instance_id)
-    return _create(state, request, instance_id) if request.method == "POST" else _list(state, request, instance_id)
+    found = check_reporting(state, request, instance_id)
+    return _create(state, request, found) if request.method == "POST" else _list(state, request, instance_id)
 
 
 def execution(state: ServerState, request: Request, instance_id: str, execution_id: str) -> Response:
@@ -62,8 +63,8 @@ def find(state: ServerState, instance_id: str, execution_id: str) -> WorkflowExe
     return found
 
 
-def _create(state: ServerState, request: Request, instance_id: str) -> Response:
-    body = read_body(request)
+def _create(state: ServerState, request: Request, instance: Instance) -> Response:
+    body, instance_id = read_body(request), instance.instance_id
     if is_hit_by(request, "execution_limit"):
         raise unprocessable("You have reached your execution limit. Wait for running executions to end.")
     workflow_id, workflow = _workflow(state, instance_id, body)
@@ -76,7 +77,7 @@ def _create(state: ServerState, request: Request, instance_id: str) -> Response:
         window=asdict(read_window(body)),
         timeout_seconds=_timeout(body),
         parameter_values=_values(body, workflow),
-        advertisers=_advertisers(body),
+        advertisers=_advertisers(body, instance),
         requires_synthetic_data=boolean_field(body, "requireSyntheticData"),
         disables_aggregation_controls=boolean_field(body, "disableAggregationControls"),
         is_dry_run=boolean_field(body, "dryRun"),
@@ -144,10 +145,14 @@ def _timeout(body: dict[str, Any]) -> int:
     return value
 
 
-def _advertisers(body: dict[str, Any]) -> list[Any]:
+def _advertisers(body: dict[str, Any], instance: Instance) -> list[Any]:
+    """Return the advertisers a run is restricted to, all of them the instance's own; none: all of them."""
     items = body.get("advertisers", [])
     if not isinstance(items, list) or not all(_is_advertiser(item) for item in items):
         raise invalid("advertisers must be a list of objects with the texts id and type")
+    for item in items:
+        if instance.advertisers.get(item["id"]) != item["type"]:
+            raise invalid(f"Advertiser with ID {item['id']} and type {item['type']} does not exist.")
     return items
 
 

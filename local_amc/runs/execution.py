@@ -71,6 +71,11 @@ class WorkflowExecution:
         return str(self.workflow["sqlQuery"])
 
     @property
+    def advertiser_types(self) -> frozenset[str] | None:
+        """Return the types of the advertisers it is restricted to; None when it is not."""
+        return frozenset(str(item["type"]) for item in self.advertisers) or None
+
+    @property
     def asked_window(self) -> TimeWindow:
         """Return the window as it was asked for."""
         return TimeWindow(**self.window)

@@ -54,6 +54,7 @@ class ExecutionQueries:
             window_end=end.replace(tzinfo=None),
             now=now.replace(tzinfo=None),
             parameters=declare(execution.workflow.get("inputParameters") or [], execution.parameter_values),
+            advertiser_types=execution.advertiser_types,
         )
         rules = self.options.sql_rules(controls_aggregation=not execution.disables_aggregation_controls)
         compiled = compile_query(execution.sql, run, build(uploads, is_sandbox=instance.is_sandbox), rules)

@@ -18,7 +18,7 @@ UPLOADED = "memory.uploaded"
 
 @dataclass(frozen=True, slots=True)
 class Readable:
-    """A table under the name queries use, and where its rows are."""
+    """A table under the name queries use, where its rows are, and the advertiser type that has data in it."""
 
     name: str
     columns: Mapping[str, Column]
@@ -26,6 +26,7 @@ class Readable:
     place: str
     is_uploaded: bool = False
     is_in_sandbox: bool = True
+    advertiser_type: str | None = None
 
     @property
     def has_users(self) -> bool:
@@ -68,7 +69,12 @@ def _amazon() -> dict[str, Readable]:
         columns = {**table.columns, **RETIRED_COLUMNS.get(real, {})}
         for readable in (name, name + AUDIENCE_SUFFIX):
             tables[readable] = Readable(
-                readable, columns, table.time_column, f"{RAW}.{real}", is_in_sandbox=table.is_in_sandbox
+                readable,
+                columns,
+                table.time_column,
+                f"{RAW}.{real}",
+                is_in_sandbox=table.is_in_sandbox,
+                advertiser_type=table.advertiser_type,
             )
     return tables
 

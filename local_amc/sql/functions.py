@@ -48,12 +48,16 @@ _RENAMED = {"cardinality": "cardinality_of", "array_remove": "array_remove_all",
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What a run gives to its query: the window in UTC, the clock, the declared parameters."""
+    """What a run gives to its query: the window in UTC, the clock, the declared parameters, and whose data it reads.
+
+    `advertiser_types`: only data of advertisers of these types; None: of all.
+    """
 
     window_start: datetime
     window_end: datetime
     now: datetime
     parameters: Mapping[str, Declared]
+    advertiser_types: frozenset[str] | None = None
 
 
 def rewrite(tree: exp.Expr, run: Run, source: Source) -> None:

@@ -10,11 +10,13 @@ from sqlglot.optimizer.scope import Scope, traverse_scope
 
 from amc_facts.calls import PERIOD, extension, extension_fault
 from amc_facts.dialect import DIALECT
+from amc_facts.tables import DISPLAY, SPONSORED_ADS
 from local_amc.sql import bounds, users
 from local_amc.sql.catalogue import Catalogue, Readable
 from local_amc.sql.errors import Source, SqlRejectedError, reject
 from local_amc.sql.functions import Run, timestamp
 
+_ATTRIBUTED = "amazon_attributed_"
 _FIRST_YEAR, _LAST_YEAR = datetime.fromisoformat("0001-01-01"), datetime.fromisoformat("9999-12-31")
 
 
@@ -108,8 +110,27 @@ def _scan_of(relation: exp.Table, table: Readable, run: Run) -> exp.Subquery:
             exp.LT(this=column.copy(), expression=timestamp(end)),
             copy=False,
         )
+    whose = _of_advertisers(table, run)
+    if whose is not None:
+        select = select.where(whose, copy=False)
     scanned = exp.Subquery(
         this=select, alias=exp.TableAlias(this=exp.to_identifier(relation.alias_or_name, quoted=True))
     )
     scanned.meta.update({users.SCAN_OF: table.name, users.HAS_USERS: table.has_users})
     return scanned
+
+
+def _of_advertisers(table: Readable, run: Run) -> exp.Expr | None:
+    """Return the condition that rows belong to the advertisers a run is restricted to; None when all do.
+
+    An instance has one advertiser of each type. Attributed events are the only tables of both types.
+    """
+    if run.advertiser_types is None:
+        return None
+    if table.advertiser_type is not None:
+        return None if table.advertiser_type in run.advertiser_types else exp.false()
+    if not table.name.startswith(_ATTRIBUTED) or run.advertiser_types >= {DISPLAY, SPONSORED_ADS}:
+        return None
+    # Amazon's ad product is that of sponsored ads; traffic of the DSP has none.
+    is_display = exp.Is(this=exp.column("ad_product_type", quoted=True), expression=exp.null())
+    return is_display if DISPLAY in run.advertiser_types else exp.not_(is_display)

@@ -8,7 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+import requests
 
+from local_amc.fixtures import US
 from local_amc.server import LocalAmcServer
 from tests.local_amc.api import CONSTANT, NOON, SQL, Api, wait_until
 from tests.shared_data import DATA
@@ -19,6 +21,9 @@ WINDOW = {
     "timeWindowEnd": "2026-10-08T00:00:00",
 }
 SYNTHETIC = {"requireSyntheticData": True}
+# The advertisers of amclocalus1.
+DISPLAY = {"id": "500001000000000001", "type": "DISPLAY"}
+SPONSORED_ADS = {"id": "500001000000000002", "type": "SPONSORED_ADS", "marketplaceId": US}
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +56,7 @@ class TestCreation:
             **WINDOW,
             timeWindowTimeZone="America/New_York",
             workflowExecutionTimeoutSeconds=900,
-            advertisers=[{"id": "9", "type": "DISPLAY"}],
+            advertisers=[DISPLAY],
             ignoreDataGaps=True,
         )
         assert re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", created.pop("workflowExecutionId"))
@@ -76,7 +81,7 @@ class TestCreation:
             "requireSyntheticData": False,
             "dryRun": False,
             "skipPublish": False,
-            "advertisers": [{"id": "9", "type": "DISPLAY"}],
+            "advertisers": [DISPLAY],
         }
 
     def test_defaults(self, slow: Api) -> None:
@@ -117,6 +122,9 @@ class TestCreation:
             ({"advertisers": {}}, 400, "advertisers must be a list"),
             ({"advertisers": [{"id": "1"}]}, 400, "advertisers must be a list of objects with the texts id and type"),
             ({"advertisers": [{"id": 1, "type": "DISPLAY"}]}, 400, "id must be a text"),
+            ({"advertisers": [DISPLAY, {"id": "9", "type": "DISPLAY"}]}, 400,
+             "Advertiser with ID 9 and type DISPLAY does not exist."),
+            ({"advertisers": [{**DISPLAY, "type": "SPONSORED_ADS"}]}, 400, "and type SPONSORED_ADS does not exist."),
             ({"parameterValues": []}, 400, "parameterValues must be an object"),
             ({"parameterValues": {"x": 1}}, 400, "undeclared parameter x"),
         ],
@@ -270,6 +278,39 @@ class TestKinds:
         for instance, more in (("amclocalsbx", {}), ("amclocalus1", {}), ("amclocalus1", SYNTHETIC)):
             refused = api.run(sql, instance=instance, **more, **rows, **WINDOW)
             assert (refused["status"], bool(refused["statusReason"])) == ("REJECTED", True)
+
+
+class TestAdvertisers:
+    COUNTS = (
+        "SELECT (SELECT COUNT(*) FROM dsp_impressions) AS dsp, "
+        "(SELECT COUNT(*) FROM TABLE(EXTEND_TIME_WINDOW('sponsored_ads_traffic', 'P1D', 'P1D'))) AS sponsored, "
+        "(SELECT COUNT(*) FROM adserver_traffic) AS served, (SELECT COUNT(*) FROM conversions) AS conversions, "
+        "SUM(IF(ad_product_type IS NULL, 1, 0)) AS of_dsp, SUM(IF(ad_product_type IS NOT NULL, 1, 0)) AS of_sponsored "
+        "FROM amazon_attributed_conversions_by_conversion_time"
+    )
+
+    def counts(self, api: Api, *advertisers: dict[str, str]) -> list[int]:
+        [row] = api.rows(self.COUNTS, **WINDOW, advertisers=list(advertisers))
+        return [int(value or 0) for value in row]
+
+    def test_rows_of_other_types_are_not_read(self, api: Api) -> None:
+        everything = self.counts(api)
+        assert all(everything)
+        dsp, sponsored, served, conversions, of_dsp, of_sponsored = everything
+        assert self.counts(api, DISPLAY) == [dsp, 0, served, conversions, of_dsp, 0]
+        assert self.counts(api, SPONSORED_ADS) == [0, sponsored, 0, conversions, 0, of_sponsored]
+        assert self.counts(api, DISPLAY, SPONSORED_ADS) == everything
+
+    def test_those_the_instance_lists_are_known_and_no_others(self, api: Api) -> None:
+        headers = dict(api.session.headers)
+        listed = requests.get(
+            f"{api.url}/amc/instances/amclocalus1/advertisers", headers=headers, timeout=10
+        ).json()
+        assert [(row["id"], row["type"]) for row in listed["advertisers"]] == [
+            (advertiser["id"], advertiser["type"]) for advertiser in (DISPLAY, SPONSORED_ADS)
+        ]
+        body = {"workflow": {"sqlQuery": CONSTANT}, "advertisers": [DISPLAY]}
+        assert api.call("POST", "workflowExecutions", body, instance="amclocalus2").status_code == 400
 
 
 class TestLists:

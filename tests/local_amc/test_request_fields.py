@@ -41,7 +41,7 @@ EXECUTION = {
     "dryRun": True,
     "skipPublish": False,
     "ignoreDataGaps": False,
-    "advertisers": [{"id": "1", "type": "DISPLAY", "marketplaceId": "ATVPDKIKX0DER"}],
+    "advertisers": [{"id": "500001000000000001", "type": "DISPLAY", "marketplaceId": "ATVPDKIKX0DER"}],
 }
 SCHEDULE = {
     "scheduleId": "daily",
