@@ -86,6 +86,7 @@ _EVERGREEN = """
         ('DISPLAY', 10, 'Trial', 'Prospecting', 0.5, 45, 'US'),
         ('DISPLAY', 11, 'Trial', 'Streaming TV', 0.3, 12, 'US'),
         ('DISPLAY', 12, 'Trial', 'Online Video', 0.05, 2, 'US'),
+        ('DISPLAY', 13, 'Home Screen', 'Fire TV and Alexa', 4.0, 2500, 'US'),
         ('SPONSORED_ADS', 501, 'Generic', 'SP Keyword', 14.0, 6000, 'US'),
         ('SPONSORED_ADS', 502, 'Catch All', 'SP Auto', 10.0, 5000, 'US'),
         ('SPONSORED_ADS', 503, 'Defend "Brand"', 'SP Keyword', 7.0, 4000, 'US'),

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from local_amc.data.generators import TableGenerator
 
+# A subscription's first order comes with it.
+_SUBSCRIPTION, _SUBSCRIBED = 8, 30
+
 # Chance after a click and after an impression, share among conversions without an ad, seconds after the first step.
 # `item` says what the conversion is about: a product, a search keyword, the store, an advertiser's own event.
 _KINDS = """
-    SELECT * FROM (VALUES
+    SELECT *, CASE kind_no WHEN $subscribed THEN $subscription ELSE kind_no END AS draws_as FROM (VALUES
         (1, 'website', 'detailPageView', 'consideration', 'Product detail page viewed', 0.75, 0.075, 40, 0, 'ASIN'),
         (2, 'website', 'shoppingCart', 'consideration', 'Add to Shopping Cart', 0.40, 0.022, 16, 180, 'ASIN'),
         (3, 'purchase', 'order', 'conversion', 'Product purchased', 0.32, 0.011, 34, 900, 'ASIN'),
@@ -15,7 +18,8 @@ _KINDS = """
         (5, 'website', 'babyRegistry', 'consideration', 'add to baby registry', 0.02, 0.002, 1, 300, 'ASIN'),
         (6, 'website', 'weddingRegistry', 'consideration', 'add to wedding registry', 0.02, 0.002, 1, 320, 'ASIN'),
         (7, 'website', 'customerReview', 'consideration', 'Customer Reviews Page', 0.06, 0.006, 4, 60, 'ASIN'),
-        (8, 'website', 'snsSubscription', 'conversion', 'New SnS Subscription', 0.04, 0.003, 3, 960, 'ASIN'),
+        ($subscription, 'website', 'snsSubscription', 'conversion', 'New SnS Subscription', 0.06, 0.005, 3, 960,
+            'ASIN'),
         (9, 'website', 'searchConversion', NULL, NULL, 0.12, 0.02, 5, -600, 'KEYWORD'),
         (10, 'website', 'brandStorePageView', 'consideration', 'Brand store page viewed', 0.10, 0.012, 3, 120,
             'STORE'),
@@ -28,13 +32,22 @@ _KINDS = """
             0.001, 0, 700, 'SUBSCRIPTION'),
         (15, 'website', 'paidAppSubscriptionSignup', 'conversion', 'Paid App Subscription Signup', 0.015, 0.001, 0,
             700, 'SUBSCRIPTION'),
-        (16, 'off-Amazon', '134', NULL, 'Off-Amazon purchases', 0.06, 0.004, 0, 3600, 'EVENT'),
-        (17, 'off-Amazon', '140', NULL, 'Sign up', 0.05, 0.004, 0, 2400, 'EVENT'),
-        (18, 'off-Amazon', '141', NULL, 'Page view', 0.10, 0.012, 0, 1200, 'EVENT'),
-        (19, 'off-Amazon', '139', NULL, 'Mobile app first start', 0.03, 0.002, 0, 3000, 'EVENT'),
-        (20, 'pixel', '134', NULL, 'Off-Amazon purchases', 0.04, 0.003, 0, 3600, 'EVENT'),
-        (21, 'pixel', '141', NULL, 'Homepage visit', 0.08, 0.008, 0, 1200, 'EVENT'),
-        (22, 'pixel', '135', NULL, 'Add to Shopping Cart', 0.03, 0.003, 0, 1800, 'EVENT')
+        -- Events outside Amazon have numbers; queries look for the category in two spellings.
+        (16, 'off-Amazon', '54', NULL, 'Off-Amazon purchases', 0.06, 0.004, 0, 3600, 'EVENT'),
+        (17, 'off-Amazon', '21', NULL, 'Sign up', 0.05, 0.004, 0, 2400, 'EVENT'),
+        (18, 'off-Amazon', '134', NULL, 'Page view', 0.10, 0.012, 0, 1200, 'EVENT'),
+        (19, 'off-Amazon', '37', NULL, 'Mobile app first start', 0.03, 0.002, 0, 3000, 'EVENT'),
+        (20, 'pixel', '54', NULL, 'Off-Amazon purchases', 0.04, 0.003, 0, 3600, 'EVENT'),
+        (21, 'pixel', '134', NULL, 'Homepage visit', 0.08, 0.008, 0, 1200, 'EVENT'),
+        (22, 'pixel', '53', NULL, 'Add to Shopping Cart', 0.03, 0.003, 0, 1800, 'EVENT'),
+        (23, 'off-Amazon', '53', NULL, 'Add to shopping cart', 0.04, 0.003, 1, 1800, 'EVENT'),
+        (24, 'off-Amazon', '140', NULL, 'Checkout', 0.03, 0.002, 1, 3000, 'EVENT'),
+        (25, 'off-Amazon', '141', NULL, 'Lead', 0.02, 0.002, 0, 2000, 'EVENT'),
+        (26, 'off-amazon', '54', NULL, 'Off-Amazon purchases', 0.04, 0.003, 1, 3600, 'EVENT'),
+        (27, 'off-amazon', '134', NULL, 'Page view', 0.06, 0.006, 1, 1200, 'EVENT'),
+        (28, 'off-amazon', '53', NULL, 'Add to shopping cart', 0.03, 0.002, 1, 1800, 'EVENT'),
+        (29, 'off-Amazon', 'ADDTOCART', NULL, 'ADDTOCART', 0.03, 0.003, 1, 1800, 'EVENT'),
+        ($subscribed, 'purchase', 'order', 'conversion', 'Product purchased', 0.06, 0.005, 0, 970, 'ASIN')
     ) AS listed (kind_no, event_category, event_subtype, event_type_class, event_type_description, after_click,
                  after_impression, share, step, item)
 """
@@ -52,7 +65,7 @@ _TRAFFIC = """
     FROM sponsored_event
 """
 
-# Most conversions follow soon, some only after weeks. One journey is about one product.
+# Most conversions follow soon, some only after weeks. One journey is about one product; who subscribes to it buys it.
 _EXPOSED = """
     WITH delayed AS (
         SELECT *, chance(traffic_key, 'promoted', 0.62) AS about_promoted,
@@ -68,7 +81,7 @@ _EXPOSED = """
         item <> 'ASIN' OR about_promoted AS is_promoted,
         CASE WHEN about_promoted THEN parity ELSE 1 - parity END AS product_parity
     FROM delayed JOIN conversion_kind AS kind
-        ON unit(xor(traffic_key, hash(kind_no)), 'happens')
+        ON unit(xor(traffic_key, hash(draws_as)), 'happens')
             < CASE WHEN is_click THEN after_click ELSE after_impression END
 """
 
@@ -100,7 +113,7 @@ _CONVERSIONS = """
             every_one.*, product.* EXCLUDE (brand_no, product_no, product_key, parity),
             brand.store_id, brand.brand, brand.line, campaign.country, campaign.currency_iso_code,
             coalesce(date_diff('second', traffic_event_dt_utc, event_dt_utc) <= 28 * 86400, FALSE) AS is_exposed,
-            event_category = 'purchase' AS is_order, event_subtype = '134' AS is_bought_elsewhere,
+            event_category = 'purchase' AS is_order, event_subtype = '54' AS is_bought_elsewhere,
             CASE WHEN item = 'EVENT' THEN NULL
                 WHEN campaign.country = 'CA' THEN ['AMAZON_CA', 'Amazon.com']
                 WHEN event_category <> 'purchase' THEN ['AMAZON.COM', NULL]
@@ -139,11 +152,12 @@ _CONVERSIONS = """
         -- The same for all orders of a person at a brand within half a year.
         CASE WHEN is_order THEN chance(key_of('new to brand', user_no * 8 + brand_no,
             year(event_dt_utc) * 2 + month(event_dt_utc) // 7), 'is', 0.45) END AS new_to_brand,
-        CASE WHEN item = 'EVENT' THEN line || ': ' || CASE event_subtype
-            WHEN '134' THEN 'Checkout, "thank you" page' WHEN '140' THEN 'Newsletter sign-up'
-            WHEN '141' THEN 'Page visit – Überblick' WHEN '139' THEN 'App installed' ELSE 'Cart' END END
+        CASE WHEN event_subtype = 'ADDTOCART' THEN event_subtype WHEN item = 'EVENT' THEN line || ': ' || CASE
+            event_subtype WHEN '54' THEN 'Checkout, "thank you" page' WHEN '21' THEN 'Newsletter sign-up'
+            WHEN '134' THEN 'Page visit – Überblick' WHEN '37' THEN 'App installed' WHEN '141' THEN 'Lead form'
+            WHEN '140' THEN 'Checkout begun' ELSE 'Cart' END END
             AS conversion_event_name,
-        CASE WHEN event_category = 'pixel' THEN 'Amazon Ad Tag' WHEN event_category = 'off-Amazon'
+        CASE WHEN event_category = 'pixel' THEN 'Amazon Ad Tag' WHEN event_category ILIKE 'off-amazon'
             THEN pick(key_of('event source', kind_no, brand_no), 'name', ['Conversions API', 'Amazon Ad Tag',
                 'Mobile Measurement Partner', 'Uploaded file, weekly']) END AS conversion_event_source_name
     FROM placed
@@ -190,15 +204,22 @@ _ALL = {
     "event_source": "CASE WHEN item = 'EVENT' THEN 'EVENTS_MANAGER' ELSE 'RETAIL' END",
     "conversion_event_source": "conversion_event_source_name",
     "marketplace_id": "CASE WHEN marketplace_name = 'AMAZON_CA' THEN 7 ELSE 1 END",
-    "sns_subscription_id": "CASE event_subtype WHEN 'snsSubscription' THEN 'SNS' || code(key, 'subscription', 10) END",
+    # Of a subscription, its first order and some later ones.
+    "sns_subscription_id": "CASE WHEN kind_no IN ($subscription, $subscribed) "
+    "OR is_order AND chance(key, 'later', 0.05) "
+    "THEN 'SNS' || code(key_of('subscription', user_no, hash(asin) >> 2), 'id', 10) END",
 }
 
 
 def build(generator: TableGenerator) -> None:
     """Make `conversion` and publish the conversion tables."""
-    generator.table("conversion_kind", _KINDS)
+    generator.table("conversion_kind", _numbered(_KINDS))
     generator.table("traffic", _TRAFFIC)
     generator.table("conversion", _CONVERSIONS.replace("$exposed", _EXPOSED).replace("$unexposed", _UNEXPOSED))
     generator.publish("conversions", _PEOPLE + " AND is_exposed")
-    generator.publish("conversions_all", _PEOPLE, **_ALL)
+    generator.publish("conversions_all", _PEOPLE, **{name: _numbered(value) for name, value in _ALL.items()})
     generator.publish("conversions_with_relevance", _RELEVANT.replace("$people", _PEOPLE))
+
+
+def _numbered(sql: str) -> str:
+    return sql.replace("$subscription", str(_SUBSCRIPTION)).replace("$subscribed", str(_SUBSCRIBED))

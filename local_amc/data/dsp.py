@@ -27,7 +27,11 @@ _EVENTS = """
         -- Two devices per person, so that people are seen on more than one.
         pick(key_of('device', user_no, (draw(key, 'device') % 2)::BIGINT), 'device', device_nos) AS device_no,
         tilt(key, 'supply', supply_sources) AS supply_source,
-        pick(key, 'site', sites) AS site,
+        -- Supply of one app or device has one site.
+        CASE supply_source WHEN 'MOBILEAPP_AMAZON_FIRE_TV' THEN 'FireTV Service (ID: 6ca99247d0c04edea1baaa73fbd52f5a)'
+            WHEN 'MOBILEAPP_IMDB_APPS' THEN 'IMDB App (ID: 1a8baf1b38774b6082804720d76bfb9d)'
+            WHEN 'M.IMDB.COM' THEN 'imdb.com' WHEN 'ALEXA_DEVICES' THEN 'alexa-devices (ID: 111111111111)'
+            WHEN 'TWITCH MOBILEAPP VIDEO' THEN 'Twitch iOS (ID: 460177396)' ELSE pick(key, 'site', sites) END AS site,
         pick(key, 'page', page_types) AS page_type,
         (cpm * 100000 * (0.6 + 0.8 * unit(key, 'cost')))::BIGINT AS supply_cost,
         supply_cost * 12 // 10 AS bid_price,
@@ -92,7 +96,8 @@ DSP_DETAILS = {
     "|| '_Premium, \"private\"_' || site END",
     "is_amazon_owned": "NOT regexp_matches(supply_source, 'PUBMATIC|INDEX|PUBLISHER')",
     "slot_position": "tilt(key, 'slot', ['ATF', 'BTF', 'UNKNOWN'])",
-    "supply_source_id": "between_(hash(supply_source), 'id', 1000, 9999)",
+    "supply_source_id": "CASE WHEN supply_source = 'Digital out-of-home (DOOH)' THEN 702 "
+    "ELSE between_(hash(supply_source), 'id', 1000, 9999) END",
 }
 
 _CLICKS = """

@@ -14,25 +14,32 @@ _TACTICS = """
             ['news.example', 'recipes.example', 'wetter.example', 'www.imdb.com'],
             [8, 9, 10, 11, 4, 5, 7], ['Article', 'Home'], 'Open Web'),
         ('Mobile App', 'CPA', 'AAP_MOBILE', 'Display', 'Standard Display', '320x50', NULL, 2.5,
-            ['AMAZON PUBLISHER SERVICES APP DISPLAY', 'PUBMATIC APP DISPLAY', 'AMAZON MOBILE DISPLAY'],
-            ['Puzzle Days iOS (ID: 1234567890)', 'Weather+ Android', 'Run Log, Pro'], [2, 3, 2, 3, 6],
+            ['AMAZON PUBLISHER SERVICES APP DISPLAY', 'PUBMATIC APP DISPLAY', 'AMAZON MOBILE DISPLAY',
+                'AMAZON_US MSHOP WEBVIEW', 'MOBILEAPP_IMDB_APPS', 'M.IMDB.COM', 'M.AMAZON.COM'],
+            ['Puzzle Days iOS (ID: 1234567890)', 'Weather+ Android', 'Run Log, Pro', 'amazon.com'], [2, 3, 2, 3, 6],
             ['Home'], 'Mobile'),
         ('Streaming TV', 'COMPLETION_RATE', 'AAP_VIDEO_CPM', 'Video', 'Streaming TV Video', '1920x1080', 30, 28.0,
-            ['Prime Video ads', 'AMAZON STREAMING TV', 'FIRE TV STREAMING TV', 'TWITCH STREAMING TV'],
-            ['Prime Video', 'Fire TV Channels', 'Twitch TV'], [12, 12, 13, 14, 16], ['Video'], 'Streaming TV'),
+            ['Prime Video ads', 'AMAZON STREAMING TV', 'FIRE TV STREAMING TV', 'TWITCH STREAMING TV', 'Freevee',
+                'IMDbTV', 'AMAZON LIVE STREAM'],
+            ['Prime Video', 'Fire TV Channels', 'Twitch TV', 'IMDbTV'], [12, 12, 13, 14, 16], ['Video'],
+            'Streaming TV'),
         ('Online Video', 'CPVC', 'AAP_VIDEO_CPM', 'Video', 'Online Video', '1280x720', 15, 12.0,
             ['TWITCH WEB VIDEO', 'AMAZON PUBLISHER SERVICES WEB VIDEO', 'IMDB WEB VIDEO'],
             ['www.twitch.tv', 'www.imdb.com', 'kochen.example'], [8, 10, 1, 4, 7], ['Video', 'Article'],
             'Online Video'),
-        ('Audio', 'REACH', 'AAP', NULL, 'Audio', NULL, 30, 9.0,
-            ['AMAZON MUSIC AUDIO', 'ALEXA AUDIO'], ['Amazon Music', 'Alexa News'], [15, 2, 3, 18], ['Audio'],
+        ('Audio', 'REACH', 'AAP_AUDIO_CPM', NULL, 'Audio', NULL, 30, 9.0,
+            ['AMAZON AUDIO', 'AMAZON MUSIC AUDIO', 'ALEXA AUDIO', 'TWITCH AUDIO'],
+            ['Amazon Music Free (ID: amazon-audio-ama)', 'Amazon Music', 'Alexa News'], [15, 2, 3, 18], ['Audio'],
             'Audio'),
         ('Twitch', 'REACH', 'AAP_VIDEO_CPM', 'Video', 'Online Video', '1920x1080', 15, 16.0,
-            ['TWITCH WEB VIDEO', 'TWITCH APP VIDEO'], ['www.twitch.tv', 'Twitch Android'], [8, 9, 3, 16],
+            ['TWITCH WEB VIDEO', 'TWITCH MOBILEAPP VIDEO'], ['www.twitch.tv', 'Twitch Android'], [8, 9, 3, 16],
             ['Video'], 'Twitch'),
         ('Signage', 'OTHER', 'AAP', NULL, 'Digital Signage', '1080x1920', 10, 7.0,
-            ['AMAZON FRESH IN-STORE SIGNAGE', 'WHOLE FOODS IN-STORE SIGNAGE'], ['Amazon Fresh, Seattle'], [17],
-            ['In store'], 'Out of Home')
+            ['Digital out-of-home (DOOH)', 'AMAZON FRESH IN-STORE SIGNAGE', 'WHOLE FOODS IN-STORE SIGNAGE'],
+            ['Amazon Fresh, Seattle'], [17], ['In store'], 'Out of Home'),
+        ('Fire TV and Alexa', 'REACH', 'CLASS_I_MOBILE_APP', 'Display', 'Standard Display', '1920x1080', NULL, 8.0,
+            ['MOBILEAPP_AMAZON_FIRE_TV', 'ALEXA_DEVICES', 'MOBILEAPP_AMAZON_FIRE_TABLET'],
+            ['Fire Tablet Wakescreen'], [12, 12, 15, 6], ['Home'], 'Devices')
     ) AS listed (tactic, goal, line_item_type, creative_category, creative_type, creative_size, creative_duration, cpm,
                  supply_sources, sites, device_nos, page_types, product_line)
 """
@@ -46,9 +53,12 @@ _ADS = """
     )
     SELECT
         campaign_no * 100 + line_number * 10 + creative_number AS ad_no,
-        * EXCLUDE (goal, campaign_key, line_key, volume, creative_size, line_number, creative_number),
+        * EXCLUDE (goal, campaign_key, line_key, volume, creative_size, line_number, creative_number)
+            -- Ads for tablets are sold under a type of their own.
+            REPLACE (CASE WHEN product_line = 'Devices' AND line_number = 2 THEN 'DTCP' ELSE line_item_type END
+                AS line_item_type),
         CASE period WHEN 'Evergreen' THEN ['ROAS', 'DPVR', 'CTR', 'REACH', 'COMPLETION_RATE', 'OTHER', 'CPVC', 'NONE',
-            'TOTAL_ROAS', 'PAGE_VISIT', 'CPDPV', 'CPC'][campaign_no] ELSE goal END AS campaign_primary_goal,
+            'TOTAL_ROAS', 'PAGE_VISIT', 'CPDPV', 'CPC', 'REACH'][campaign_no] ELSE goal END AS campaign_primary_goal,
         country AS campaign_country,
         long_id(campaign_key, 'flight') // 100 AS campaign_flight_id,
         short_id(campaign_key, 'order', 9) AS campaign_insertion_order_id,

@@ -38,6 +38,8 @@ _SEGMENTS = """
         ('lifestyle', 'Lifestyle', 'Entertainment', 'LS - Sci-fi readers', 7),
         ('lifestyle', 'Lifestyle', 'Home', 'LS - New movers', 4),
         ('lifestyle', 'Lifestyle', 'Home', 'LS - Do-it-yourselfers', 12),
+        ('lifestyle', 'Lifestyle', 'Entertainment', 'Twitch - Sports Viewers', 14),
+        ('lifestyle', 'Lifestyle', 'Entertainment', 'Twitch - Non Gaming Viewers', 9),
         ('lifestyle', 'Life event', 'Events', 'LE - Getting married soon', 3),
         ('lifestyle', 'Interests', 'Auto', 'INT - Car enthusiasts', 9)
     ) AS listed (kind, category_level_1, category_level_2, segment_name, share)

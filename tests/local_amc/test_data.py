@@ -464,7 +464,10 @@ DOCUMENTED = [
     ("dsp_impressions.device_type", "Tablet Phone TV PC ConnectedDevice Unknown NULL"),
     ("dsp_impressions.environment_type", "Web App NULL"),
     ("dsp_impressions.creative_category", "Display Video NULL"),
-    ("dsp_impressions.line_item_type", "AAP AAP_DISPLAY AAP_MOBILE AAP_VIDEO_CPM"),
+    (
+        "dsp_impressions.line_item_type",
+        "AAP AAP_DISPLAY AAP_MOBILE AAP_VIDEO_CPM AAP_AUDIO_CPM CLASS_I_MOBILE_APP DTCP",
+    ),
     ("dsp_impressions.campaign_status", "ENDED RUNNING ENABLED PAUSED ADS_NOT_RUNNING"),
     ("dsp_impressions.line_item_status", "ENDED ENABLED RUNNING PAUSED_BY_USER SUSPENDED"),
     ("dsp_impressions.campaign_sales_type", "BILLABLE BONUS"),
@@ -474,7 +477,7 @@ DOCUMENTED = [
         "ROAS TOTAL_ROAS REACH CPVC COMPLETION_RATE CTR CPC DPVR PAGE_VISIT CPDPV CPA OTHER NONE",
     ),
     ("dsp_views.event_type", "MEASURABLE_IMP VIEW UNMEASURABLE_IMP SYNTHETIC_VIEW"),
-    ("conversions.event_category", "purchase website off-Amazon pixel"),
+    ("conversions.event_category", "purchase website off-Amazon off-amazon pixel"),
     ("conversions.event_type_class", "consideration conversion NULL"),
     ("conversions.new_to_brand", "True False NULL"),
     ("conversions_with_relevance.engagement_scope", "PROMOTED BRAND_HALO NULL"),
@@ -507,7 +510,7 @@ class TestValues:
                 "conversions",
                 "event_subtype",
                 "detailPageView shoppingCart order searchConversion brandStorePageView wishList babyRegistry "
-                "weddingRegistry customerReview snsSubscription alexaSkillEnable 134 140 141",
+                "weddingRegistry customerReview snsSubscription alexaSkillEnable 54 53 21 134 140 141 ADDTOCART",
             ),
             (
                 "conversions",
@@ -521,10 +524,54 @@ class TestValues:
     def test_documented_examples_occur(self, data: Data, table: str, column: str, some: str) -> None:
         assert set(some.split()) <= data.values(f"SELECT DISTINCT {column} FROM raw.{table}")
 
+    @pytest.mark.parametrize(
+        ("table", "condition"),
+        [
+            (
+                "dsp_impressions",
+                "supply_source = 'MOBILEAPP_AMAZON_FIRE_TV' AND site LIKE 'FireTV Service (ID: %'",
+            ),
+            ("dsp_impressions", "supply_source = 'ALEXA_DEVICES' AND line_item_type = 'CLASS_I_MOBILE_APP'"),
+            ("dsp_impressions", "supply_source = 'MOBILEAPP_AMAZON_FIRE_TABLET' AND line_item_type = 'DTCP'"),
+            ("dsp_impressions", "supply_source IN ('IMDbTV', 'Freevee') AND line_item_type = 'AAP_VIDEO_CPM'"),
+            ("dsp_impressions", "supply_source = 'MOBILEAPP_IMDB_APPS' AND site LIKE 'IMDB App (ID: %'"),
+            ("dsp_impressions", "supply_source = 'M.IMDB.COM' AND device_type = 'Phone'"),
+            ("dsp_impressions", "supply_source = 'TWITCH MOBILEAPP VIDEO' AND site LIKE 'Twitch iOS (ID: %'"),
+            ("dsp_impressions", "supply_source = 'AMAZON LIVE STREAM' AND device_type = 'TV'"),
+            ("dsp_impressions", "regexp_matches(supply_source, '(?i)audio') AND line_item_type = 'AAP_AUDIO_CPM'"),
+            ("dsp_impressions", "supply_source_id = 702 AND supply_source = 'Digital out-of-home (DOOH)'"),
+            ("dsp_impressions_by_user_segments", "regexp_matches(behavior_segment_name, '(?i)twitch')"),
+            ("dsp_impressions_by_matched_segments", "regexp_matches(behavior_segment_name, '(?i)twitch')"),
+            (
+                "conversions_with_relevance",
+                "event_category = 'off-amazon' AND conversion_event_source_name IS NOT NULL",
+            ),
+            ("conversions", "event_subtype = 'ADDTOCART' AND event_category = 'off-Amazon'"),
+            (ATTRIBUTED[0], "conversion_event_category = 'off-amazon' AND conversion_event_subtype = '54'"),
+        ],
+    )
+    def test_what_published_queries_filter_on_is_there_for_enough_people(
+        self, data: Data, table: str, condition: str
+    ) -> None:
+        # As many as the highest threshold asks for.
+        assert data.value(f"SELECT count(DISTINCT user_id) FROM raw.{table} WHERE {condition}") >= 100
+
+    def test_who_subscribes_to_a_product_buys_it(self, data: Data) -> None:
+        subscribers, buyers = data.row(
+            "SELECT count(*), count(first.conversion_id) FROM raw.conversions AS subscribed "
+            "LEFT JOIN raw.conversions AS first ON first.user_id = subscribed.user_id "
+            "AND first.tracked_item = subscribed.tracked_item AND first.event_subtype = 'order' "
+            "AND first.event_dt_utc BETWEEN subscribed.event_dt_utc AND subscribed.event_dt_utc + INTERVAL 1 HOUR "
+            "WHERE subscribed.event_subtype = 'snsSubscription' AND subscribed.user_id IS NOT NULL"
+        )
+        assert buyers > 0.9 * subscribers > 90
+        later = "event_subtype = 'order' AND sns_subscription_id IS NOT NULL AND total_product_sales > 0"
+        assert data.value(f"SELECT count(DISTINCT user_id) FROM raw.conversions_all WHERE {later}") >= 100
+
     def test_events_outside_amazon_have_values_but_no_product(self, data: Data) -> None:
         sales, worth, units = data.row(
             "SELECT sum(off_amazon_product_sales), sum(off_amazon_conversion_value), sum(total_units_sold) "
-            "FROM raw.conversions WHERE event_category IN ('off-Amazon', 'pixel')"
+            "FROM raw.conversions WHERE event_category IN ('off-Amazon', 'off-amazon', 'pixel')"
         )
         assert sales > 0
         assert worth > 0

@@ -270,14 +270,10 @@ class TestConnection:
         assert found["TimeZone"] == "UTC"
         assert set(databases) == {"data", "memory", "system", "temp"}
 
-    @pytest.mark.parametrize(
-        ("start", "twice"),
-        [("SELECT 'a23456789a123456' AS x", "CONCAT(x, x)"), ("SELECT ARRAY[1, 2] AS x", "ARRAY_CAT(x, x)")],
-    )
-    def test_a_value_that_doubles_ends_with_a_message(self, amc: Amc, start: str, twice: str) -> None:
-        ctes = [f"t{n} AS (SELECT {twice} AS x FROM t{n - 1})" for n in range(1, 31)]
+    def test_an_array_that_doubles_ends_with_a_message(self, amc: Amc) -> None:
+        ctes = [f"t{n} AS (SELECT ARRAY_CAT(x, x) AS x FROM t{n - 1})" for n in range(1, 31)]
         refusal = amc.refusal(
-            f"WITH t0 AS ({start}), {', '.join(ctes)} SELECT MD5(CAST(x AS VARCHAR)) AS a FROM t30"
+            f"WITH t0 AS (SELECT ARRAY[1, 2] AS x), {', '.join(ctes)} SELECT MD5(CAST(x AS VARCHAR)) AS a FROM t30"
         )
         assert "needs more memory than a run may use" in refusal
 
