@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
+from amc_facts.descriptions import describe, describe_table
+
 DISPLAY = "DISPLAY"
 SPONSORED_ADS = "SPONSORED_ADS"
 
@@ -30,12 +32,16 @@ AUDIENCE_SUFFIX = "_for_audiences"
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: `type` in DuckDB's words, `kind` DIMENSION or METRIC, `threshold` one of THRESHOLDS."""
+    """A column: `type` in DuckDB's words, `kind` DIMENSION or METRIC, `threshold` one of THRESHOLDS.
+
+    `description` says what it holds; uploaded ones have none.
+    """
 
     name: str
     type: str
     kind: str
     threshold: str
+    description: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +52,7 @@ class Table:
     columns: Mapping[str, Column]
     time_column: str | None
     advertiser_type: str | None
+    description: str = ""
 
     @property
     def is_in_sandbox(self) -> bool:
@@ -119,11 +126,12 @@ def _table(name: str, columns: dict[str, list[str]]) -> Table:
     return Table(
         name=name,
         columns={
-            column: Column(column, type_, kind or "DIMENSION", threshold)
+            column: Column(column, type_, kind or "DIMENSION", threshold, describe(name, column))
             for column, (type_, kind, threshold) in columns.items()
         },
         time_column=_time_column(name, columns),
         advertiser_type=next((kind for start, kind in _ADVERTISER_TYPES.items() if name.startswith(start)), None),
+        description=describe_table(name),
     )
 
 

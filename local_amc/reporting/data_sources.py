@@ -20,6 +20,7 @@ _AMC_TYPES = {
     "VARCHAR": "STRING", "BIGINT": "LONG", "INTEGER": "INTEGER", "BOOLEAN": "BOOLEAN", "DATE": "DATE",
     "TIMESTAMP": "TIMESTAMP", "DOUBLE": "DOUBLE", "VARCHAR[]": "ARRAY",
 }  # fmt: skip
+_UPLOADED = "Uploaded by the advertiser."
 # Tables of paid features.
 _PREMIUM = re.compile(
     r"audience_segments_|conversions_all|amazon_retail|amazon_brand_store|amazon_your|amazon_pvc|experian|ncs"
@@ -61,7 +62,7 @@ def _tables(state: ServerState, found: Instance) -> list[tuple[Table, bool]]:
 def _body(table: Table, *, is_uploaded: bool) -> dict[str, Any]:
     return {
         "dataSourceId": table.name,
-        "description": f"Rows of {table.name.replace('_', ' ')}",
+        "description": _UPLOADED if is_uploaded else table.description,
         "owner": "CUSTOMER" if is_uploaded else "AMAZON",
         "provider": "ADVERTISER_DATA_UPLOAD" if is_uploaded else "AMAZON",
         "isPremium": bool(_PREMIUM.match(table.name)),
@@ -73,7 +74,7 @@ def _body(table: Table, *, is_uploaded: bool) -> dict[str, Any]:
                 "columnType": column.kind,
                 "dataType": _AMC_TYPES.get(column.type, "DECIMAL"),
                 "sensitivity": column.threshold,
-                "description": "",
+                "description": _UPLOADED if is_uploaded else column.description,
             }
             for column in table.columns.values()
         ],

@@ -152,8 +152,9 @@
     };
   }
 
-  function columnOption([label, type, threshold]) {
-    const info = threshold ? `Aggregation threshold: ${String(threshold).toLowerCase()}` : undefined;
+  function columnOption([label, type, threshold, description]) {
+    const info = [description, threshold && `Aggregation threshold: ${String(threshold).toLowerCase()}`]
+      .filter(Boolean).join(" ") || undefined;
     return { label, type: "property", detail: String(type).toLowerCase(), info, boost: 1 };
   }
 

@@ -106,13 +106,13 @@ def template_lint(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
 @require_GET
 @cache_control(private=True, max_age=3600)
 def schema(request: HtmxHttpRequest) -> HttpResponse:
-    """Return what the editor completes: keywords, functions, tables and their columns."""
+    """Return what the editor completes: keywords, functions, tables and their columns, with what they hold."""
     return JsonResponse(
         {
             "keywords": _KEYWORDS.split(),
             "functions": [{"name": name, "group": group} for group, names in GROUPS.items() for name in names],
             "tables": {
-                table.name: [[c.name, c.type, c.threshold] for c in table.columns.values()]
+                table.name: [[c.name, c.type, c.threshold, c.description] for c in table.columns.values()]
                 for table in TABLES.values()
             },
         }

@@ -35,7 +35,10 @@ SCHEMA = {
     "keywords": ["SELECT", "FROM", "WHERE"],
     "functions": [{"name": "COUNT", "group": "aggregate"}, {"name": "DATE_TRUNC", "group": "date"}],
     "tables": {
-        "dsp_impressions": [["campaign", "STRING", "LOW"], ["impression_dt", "TIMESTAMP", "MEDIUM"]],
+        "dsp_impressions": [
+            ["campaign", "STRING", "LOW", "Name of the campaign."],
+            ["impression_dt", "TIMESTAMP", "MEDIUM"],
+        ],
         "dsp_clicks": [["click_dt", "TIMESTAMP", "MEDIUM"]],
     },
 }
@@ -301,6 +304,12 @@ class TestEditor:
         for label in offered:
             expect(listbox.get_by_text(label, exact=True)).to_be_visible()
         expect(listbox.get_by_text(kept_out, exact=True)).to_have_count(0)
+
+    def test_a_completed_column_says_what_it_holds(self, page: Page) -> None:
+        put_cursor(page, "ORDER BY")
+        page.keyboard.type(" AND i.camp")
+        info = page.locator(".cm-completionInfo")
+        expect(info).to_have_text("Name of the campaign. Aggregation threshold: low")
 
     def test_completes_nothing_in_comments_and_placeholders(self, page: Page) -> None:
         page.clock.install()

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import re
+from pathlib import Path
+
 import pytest
 
+import amc_facts
 from amc_facts.tables import TABLES
 from local_amc.server import LocalAmcServer
 from tests.local_amc.api import Api
@@ -21,7 +26,49 @@ def test_an_instance_with_everything_has_every_documented_table_and_column(api: 
             known = table.columns[column["name"]]
             assert (column["columnType"], column["sensitivity"]) == (known.kind, known.threshold)
             assert column["dataType"] in DATA_TYPES
+            assert column["description"] == known.description
+        assert source["description"] == table.description
         assert (source["owner"], source["provider"]) == ("AMAZON", "AMAZON")
+
+
+def words(text: str) -> set[str]:
+    return {word for word in re.findall("[a-z0-9]+", text.lower()) if len(word) > 1}
+
+
+def test_every_column_of_every_table_is_described_in_more_than_its_name() -> None:
+    for table in TABLES.values():
+        assert words(table.description) - words(table.name.replace("_", " ")), table.name
+        for column in table.columns.values():
+            text = column.description
+            assert re.fullmatch(r"[A-Z0-9].{14,}\.", text), (table.name, column.name, text)
+            own = words(column.name.replace("_", " "))
+            assert words(text) - own - {"the", "of", "in", "an"}, (table.name, column.name, text)
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "text"),
+    [
+        ("dsp_impressions", "impression_dt_hour_utc", "Date and hour of the impression, in UTC."),
+        ("dsp_views", "campaign_end_dt", "Date and time on which the campaign ends, in the advertiser's time zone."),
+        ("conversions", "event_type", "Says that the event is a conversion."),
+        ("experian_vehicle_purchases", "purchase_date", "When the vehicle was bought."),
+        ("amazon_attributed_events_by_traffic_time", "new_to_brand_total_purchases_clicks",
+         "Purchases of promoted products and the brand's others, by customers new to the brand, credited to clicks."),
+        ("amazon_attributed_events_by_traffic_time", "digital_paid_app_subscription_signup_purchases",
+         "Sign-ups for paid subscriptions in apps."),
+        ("adserver_traffic", "video_played_75pc_viewable", "Videos played to 75 percent while they could be seen."),
+    ],
+)  # fmt: skip
+def test_descriptions_by_name_by_table_and_by_rule(table: str, column: str, text: str) -> None:
+    assert TABLES[table].columns[column].description == text
+
+
+def test_nothing_is_described_that_no_table_has() -> None:
+    described = json.loads((Path(amc_facts.__file__).parent / "descriptions.json").read_text())
+    assert list(described["tables"]) == list(TABLES)
+    columns = {name for table in TABLES.values() for name in table.columns}
+    exact = {f"{table.name}.{name}" for table in TABLES.values() for name in table.columns}
+    assert set(described["columns"]) <= columns | exact
 
 
 @pytest.mark.parametrize(
@@ -76,6 +123,9 @@ def test_uploaded_tables_belong_to_their_instance(server: LocalAmcServer, api: A
     source = api.get("dataSources/crm")
     assert (source["owner"], source["provider"]) == ("CUSTOMER", "ADVERTISER_DATA_UPLOAD")
     shown = [(column["name"], column["dataType"], column["sensitivity"]) for column in source["columns"]]
+    assert {source["description"], *(column["description"] for column in source["columns"])} == {
+        "Uploaded by the advertiser."
+    }
     assert shown == [("user_id", "STRING", "VERY_HIGH"), ("score", "DOUBLE", "NONE"), ("tier", "STRING", "LOW")]
     assert api.rows("SELECT COUNT(DISTINCT user_id) AS users FROM crm")[0][0] != "0"
     assert api.rejection("GET", "dataSources/crm", instance="amclocalca1")[0] == 403

@@ -210,6 +210,13 @@ class EditorTests(TemplateTestCase):
         self.assertContains(response, "Line 2")
         self.assertContains(response, "data-fix-text")
 
+    def test_completion_says_what_columns_hold(self) -> None:
+        tables = self.client.get(reverse("templates:schema")).json()["tables"]
+        columns = {name: rest for name, *rest in tables["dsp_impressions"]}
+        self.assertEqual(columns["user_id"][1], "VERY_HIGH")
+        self.assertEqual(columns["user_id"][2], "Pseudonym of the person; joins tables, and is never in a result.")
+        self.assertTrue(all(description for rows in tables.values() for *_, description in rows))
+
     def test_copy_is_offered_where_it_can_be_used(self) -> None:
         account, template = self.instance.account, self.template()
         good = InstanceFactory.create(account=account, name="Good")
