@@ -69,6 +69,8 @@ class Table:
 RETIRED_TABLES = MappingProxyType(
     {
         "display_impressions": "dsp_impressions",
+        "display_impressions_by_matched_segments": "dsp_impressions_by_matched_segments",
+        "display_impressions_by_user_segments": "dsp_impressions_by_user_segments",
         "display_clicks": "dsp_clicks",
         "conversions_non_ad_exposed": "conversions_all",
         "amazon_attributed_conversions_by_conversion_time": "amazon_attributed_events_by_conversion_time",

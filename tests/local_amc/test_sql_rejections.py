@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 
+from amc_facts.tables import RETIRED_TABLES
 from local_amc.sql.compiler import Rules
 from tests.local_amc.shared import Amc
 
@@ -134,6 +135,12 @@ def test_refused_with_reason_and_place(amc: Amc, sql: str, place: tuple[int, int
 @pytest.mark.parametrize("sql", ACCEPTED)
 def test_accepted(amc: Amc, sql: str) -> None:
     assert amc.refusal(sql) == ""
+
+
+@pytest.mark.parametrize(("old", "new"), RETIRED_TABLES.items())
+def test_retired_tables_are_read_as_their_successors(amc: Amc, old: str, new: str) -> None:
+    count = "SELECT COUNT(*) AS c, COUNT(DISTINCT user_id) AS u FROM"
+    assert amc.values(f"{count} {old}") == amc.values(f"{count} {new}")
 
 
 def test_order_by_is_accepted_with_the_switch_and_sorts(amc: Amc) -> None:
