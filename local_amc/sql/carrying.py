@@ -6,20 +6,19 @@ carry how many there are on each path.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from enum import Flag, auto
 
 from sqlglot import exp
 
 from amc_facts.validation import relations_of
 from local_amc.sql import totals
 from local_amc.sql.identities import Identities
+from local_amc.sql.needs import Needs, note_needs, outermost_queries, spine
 from local_amc.sql.users import (
     COUNT_TYPE,
     COUNTS,
     HAS_USERS,
-    QUERIES,
     SCAN_OF,
     USERS,
     Carried,
@@ -34,14 +33,6 @@ from local_amc.sql.users import (
 
 # A query that reads its CTEs again and again has its later paths counted with earlier ones.
 _MAX_PATHS = 1_000
-
-
-class Needs(Flag):
-    """What the reader of a relation wants of it."""
-
-    NOTHING = 0
-    USERS = auto()
-    COUNTS = auto()
 
 
 @dataclass(slots=True)
@@ -85,7 +76,7 @@ def carry(query: exp.Query, needed: int) -> tuple[exp.Query, tuple[str, ...]]:
     users a row needs.
     """
     carrier = _Carrier(needed)
-    _note_needs(query, Needs.COUNTS, {}, carrier.needs)
+    note_needs(query, Needs.COUNTS, {}, carrier.needs)
     carried_query, carried = carrier.query(query, Needs.COUNTS, {})
     return carried_query, tuple(carrier.tables) if carried.paths else ()
 
@@ -130,10 +121,10 @@ class _Carrier:
         return replace(carried, columns=known)
 
     def _union(self, union: exp.Union, needs: Needs, ctes: Ctes) -> tuple[exp.Query, Carried]:
-        spine = list(_spine(union, needs))
+        arms = list(spine(union, needs))
         names = _names(union)
-        query, carried = self.query(spine[-1][0].this, spine[-1][2], ctes)
-        for node, wanted, of_arms in reversed(spine):
+        query, carried = self.query(arms[-1][0].this, arms[-1][2], ctes)
+        for node, wanted, of_arms in reversed(arms):
             places = dict(zip(_names(node.expression), names, strict=False))
             right, of_right = self.query(node.expression, of_arms, ctes)
             both = _either(
@@ -238,59 +229,15 @@ class _Carrier:
 
     def _values(self, select: exp.Select, ctes: Ctes) -> Iterator[_Value]:
         """Return what the subqueries that stand for a value carry."""
-        for subquery in [found for item in select.expressions for found in _outermost_queries(item)]:
+        for subquery in [found for item in select.expressions for found in outermost_queries(item)]:
             copied = subquery.copy()
             query = copied.this if isinstance(copied, exp.Subquery) else copied
             if not isinstance(query, exp.Query):
                 continue
-            _note_needs(query, Needs.USERS, {}, self.needs)
+            note_needs(query, Needs.USERS, {}, self.needs)
             inner, carried = self.query(query, Needs.USERS, ctes)
             if carried.paths:
                 yield _Value(inner, carried, _is_aggregated(subquery, select))
-
-
-def _note_needs(query: exp.Expr, needs: Needs, ctes: Mapping[str, exp.Expr], found: dict[int, Needs]) -> None:
-    """Note what the readers of every CTE want of it; those of no reader that is carried are left alone."""
-    known, outer = dict(ctes), []
-    with_ = query.args.get("with_")
-    for cte in with_.expressions if with_ is not None else []:
-        outer.append((cte, dict(known)))
-        known[cte.alias.lower()] = cte
-    if isinstance(query, exp.Subquery):
-        _note_needs(query.this, needs, known, found)
-    elif isinstance(query, exp.Union):
-        for node, _, of_arms in _spine(query, needs):
-            _note_needs(node.expression, of_arms, known, found)
-            if not isinstance(node.this, exp.Union):
-                _note_needs(node.this, of_arms, known, found)
-    elif isinstance(query, exp.Select):
-        _note_needs_of_sources(query, needs, known, found)
-    for cte, before in reversed(outer):
-        if id(cte) in found:
-            _note_needs(cte.this, found[id(cte)], before, found)
-
-
-def _note_needs_of_sources(
-    select: exp.Select, needs: Needs, ctes: Mapping[str, exp.Expr], found: dict[int, Needs]
-) -> None:
-    wanted = Needs.USERS if select.args.get("distinct") is not None or groups(select) else needs
-    for relation in relations_of(select):
-        cte = ctes.get(relation.name.lower()) if isinstance(relation, exp.Table) else None
-        if cte is not None:
-            found[id(cte)] = found.get(id(cte), Needs.NOTHING) | wanted
-        elif isinstance(relation, exp.Subquery) and SCAN_OF not in relation.meta:
-            _note_needs(relation.this, wanted, ctes, found)
-    for value in [found_query for item in select.expressions for found_query in _outermost_queries(item)]:
-        _note_needs(value, Needs.USERS, ctes, found)
-
-
-def _spine(union: exp.Union, needs: Needs) -> Iterator[tuple[exp.Union, Needs, Needs]]:
-    """Return a UNION of many arms from the outermost inwards: what is wanted of each, and what of its arms."""
-    node: exp.Expr = union
-    while isinstance(node, exp.Union):
-        of_arms = Needs.USERS if node.args.get("distinct") and needs else needs
-        yield node, needs, of_arms
-        node, needs = node.this, of_arms
 
 
 def _hidden(needs: Needs) -> list[str]:
@@ -379,14 +326,6 @@ def _names(query: exp.Expr) -> list[str]:
     while isinstance(query, exp.Union | exp.Subquery):
         query = query.this
     return [projection.alias_or_name for projection in query.expressions] if isinstance(query, exp.Select) else []
-
-
-def _outermost_queries(node: exp.Expr) -> Iterator[exp.Expr]:
-    if isinstance(node, QUERIES):
-        yield node
-        return
-    for child in node.iter_expressions():
-        yield from _outermost_queries(child)
 
 
 def _is_aggregated(node: exp.Expr, select: exp.Select) -> bool:
