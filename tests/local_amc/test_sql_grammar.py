@@ -109,3 +109,24 @@ def test_a_window_is_extended_with_and_without_table(amc: Amc, call: str) -> Non
     assert amc.query(total.format(call.format("'dsp_impressions', 'P0D', 'P0D'")), **window).rows == []
     [[extended]] = amc.query(total.format(call.format("'dsp_impressions', 'p30d', 'P0D'")), **window).rows
     assert extended > 100
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT COUNT(*) AS c FROM dsp_impressions d",
+        "SELECT SUM(impressions) AS i FROM dsp_impressions d WHERE d.device_type = 'TV' HAVING MIN(d.campaign) <> ''",
+        "SELECT COUNT(*) AS c FROM dsp_clicks c JOIN dsp_impressions i ON c.request_tag = i.request_tag",
+        "SELECT COUNT(*) AS c FROM dsp_clicks JOIN dsp_impressions USING (request_tag, campaign_id)",
+        "SELECT COUNT(*) AS c FROM dsp_impressions d WHERE EXISTS (SELECT 1 AS x FROM dsp_clicks c WHERE "
+        "c.request_tag = d.request_tag)",
+        "SELECT d.campaign, (SELECT COUNT(*) FROM dsp_clicks c WHERE c.campaign = d.campaign) AS n, "
+        "COUNT(*) AS c FROM dsp_impressions d GROUP BY 1",
+        "WITH t AS (SELECT * FROM dsp_clicks) SELECT site, COUNT(*) AS c FROM t GROUP BY 1",
+        "SELECT COUNT(*) AS c FROM (SELECT RANK() OVER (PARTITION BY campaign ORDER BY impression_dt_utc) AS r "
+        "FROM dsp_impressions) WHERE r = 1",
+        "SELECT COUNT(*) AS c FROM segment_metadata",
+    ],
+)
+def test_wherever_a_column_is_named_it_is_read(amc: Amc, sql: str) -> None:
+    assert amc.query(sql).rows
