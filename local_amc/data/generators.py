@@ -19,6 +19,9 @@ USERS, BRANDS, PRODUCTS = 6000, 3, 40
 # How much happens in each hour of the day, in UTC: evenings in America are busy, mornings are not.
 _HOURS = (9, 9, 8, 6, 4, 2, 1, 1, 1, 1, 1, 2, 3, 4, 5, 5, 6, 6, 6, 6, 7, 7, 8, 9)
 
+# Days on which everybody shops, so that some days have enough people to be seen one by one.
+_EVENT_DAYS = ("07-15", "07-16", "11-28", "11-29")
+
 # Draws are salted by XOR and then mixed by another hash(): hash() of several arguments alone would make the draws of
 # one row depend on each other. They are functions of the row's key only, so neither threads nor row order matter.
 _MACROS = {
@@ -60,7 +63,8 @@ _DAYS = """
         key_of('day', date_diff('day', DATE '1970-01-01', day), 0) AS day_key,
         [1.15, 0.90, 0.85, 0.90, 0.95, 1.05, 1.20][1 + dayofweek(day)]
             * [0.95, 0.90, 0.95, 1.0, 1.0, 0.95, 1.15, 0.95, 1.0, 1.05, 1.25, 1.2][month(day)]
-            * (0.75 + 0.25 * unit(day_key, 'noise')) AS factor
+            * (0.75 + 0.25 * unit(day_key, 'noise'))
+            * CASE WHEN strftime(day, '%m-%d') IN $event_days THEN 5 ELSE 1 END AS factor
     FROM (SELECT unnest(generate_series(first_day() - $lead_in::INTEGER, last_day_(), INTERVAL 1 DAY))::DATE AS day)
 """
 
@@ -84,6 +88,7 @@ class TableGenerator:
         self._constants = {
             "$seed": str(int(seed)),
             "$hours": str([hour for hour, weight in enumerate(_HOURS) for _ in range(weight)]),
+            "$event_days": str(_EVENT_DAYS),
             "$first_day": f"'{first_day.isoformat()}'",
             "$last_day": f"'{last_day.isoformat()}'",
             "$types": f"{sorted(types)}::VARCHAR[]",

@@ -303,6 +303,13 @@ class TestTraffic:
 
 
 class TestTimes:
+    def test_some_days_have_enough_people_for_the_highest_threshold(self, data: Data) -> None:
+        per_day = (
+            f"SELECT count(DISTINCT user_id) AS people FROM raw.{ATTRIBUTED[0]} GROUP BY conversion_event_dt::DATE"
+        )
+        most, all_days = data.row(f"SELECT count(*) FILTER (people >= 100), count(*) FROM ({per_day})")
+        assert 3 <= most < all_days / 10
+
     def test_parts_of_a_time_agree_with_it(self, data: Data) -> None:
         assert (
             data.value(
