@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from executions.models import Execution, ExecutionStatus
 from executions.results.columns import METADATA_KEY, Kind, ResultColumn, pack_columns
-from executions.results.connection import quote_text
+from executions.results.connection import quote_name, quote_text
 from executions.services.result_files import result_name, result_storage
 from templates_app.models import InstanceTemplate
 
@@ -59,3 +59,32 @@ def write_result(csv: Path, parquet: Path, rows: int, columns: int = 5) -> int:
             f"COPY ({query}) TO {quote_text(str(parquet))} (FORMAT parquet, KV_METADATA {{{METADATA_KEY}: {said}}})"
         )
     return size
+
+
+# Kinds of a wide result's columns, in turns, and how a value comes of a row's and a column's number.
+_WIDE = (
+    (Kind.TEXT, "VARCHAR", "'t' || (n * {column})"),
+    (Kind.INTEGER, "BIGINT", "n + {column} - 1"),
+    (Kind.DECIMAL, "DECIMAL(18,2)", "n % 1000 + 0.25"),
+    (Kind.DATE, "DATE", "DATE '2026-01-01' + (n % 365)::INTEGER"),
+    (Kind.DOUBLE, "DOUBLE", "n / 7.0"),
+)
+
+
+def write_wide(parquet: Path, rows: int, columns: int, *, typed_columns: int | None = None) -> Path:
+    """Write the Parquet file of a result of very many columns, of all kinds; those that are not typed are texts."""
+    described, values = [], []
+    for column in range(1, columns + 1):
+        kind, sql_type, value = _WIDE[(column - 1) % len(_WIDE)]
+        name = f"column {column} {kind}"
+        if typed_columns is not None and column > typed_columns:
+            kind, sql_type = Kind.TEXT, "VARCHAR"
+        described.append(ResultColumn(name, name, kind, sql_type))
+        values.append(f"({value.format(column=column)})::{sql_type} AS {quote_name(name)}")
+    said = quote_text(pack_columns(described, csv_bytes=8 * rows * columns, typed_columns=typed_columns))
+    with duckdb.connect() as connection:
+        connection.execute(
+            f"COPY (SELECT {', '.join(values)} FROM range({rows}) AS numbers(n)) TO {quote_text(str(parquet))}"
+            f" (FORMAT parquet, KV_METADATA {{{METADATA_KEY}: {said}}})"
+        )
+    return parquet

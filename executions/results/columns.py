@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -65,17 +66,26 @@ class ResultColumn:
 
 @dataclass(frozen=True, slots=True)
 class ResultFacts:
-    """Rows, bytes of the CSV AMC sent, bytes of the Parquet file, columns."""
+    """Rows, bytes of the CSV AMC sent, bytes of the Parquet file, columns.
+
+    Columns after the first `typed_columns` are text whatever they hold; None: every column has the type that fits it.
+    """
 
     rows: int
     bytes: int
     parquet_bytes: int
     columns: tuple[ResultColumn, ...]
+    typed_columns: int | None = None
 
     @property
     def cells(self) -> int:
         """Return the number of values, the header not counted."""
         return self.rows * len(self.columns)
+
+    @property
+    def is_partly_typed(self) -> bool:
+        """Return whether there are columns that are text whatever they hold."""
+        return self.typed_columns is not None and self.typed_columns < len(self.columns)
 
     def column(self, name: str) -> ResultColumn:
         """Return the column of that name; raises ResultError for any other text."""
@@ -102,9 +112,11 @@ def open_result(
         yield connection, _facts(connection, path)
 
 
-def pack_columns(columns: Iterable[ResultColumn], *, csv_bytes: int) -> str:
-    """Return what the file is to say about itself, as one text."""
-    return json.dumps({"bytes": csv_bytes, "columns": [asdict(column) for column in columns]})
+def pack_columns(columns: Iterable[ResultColumn], *, csv_bytes: int, typed_columns: int | None = None) -> str:
+    """Return what the file is to say about itself, as one text; see `ResultFacts` for `typed_columns`."""
+    said: dict[str, Any] = {"bytes": csv_bytes, "columns": [asdict(column) for column in columns]}
+    # Files say nothing about it where every column is typed, as they did before some were not.
+    return json.dumps(said if typed_columns is None else {**said, "typed_columns": typed_columns})
 
 
 def unique_names(headers: Sequence[str]) -> list[str]:
@@ -137,4 +149,4 @@ def _facts(connection: duckdb.DuckDBPyConnection, path: Path) -> ResultFacts:
         raise ResultError("The stored result cannot be read. Run the query again.")
     body = json.loads(packed[0])
     columns = tuple(ResultColumn(**{**column, "kind": Kind(column["kind"])}) for column in body["columns"])
-    return ResultFacts(rows[0], body["bytes"], path.stat().st_size, columns)
+    return ResultFacts(rows[0], body["bytes"], path.stat().st_size, columns, body.get("typed_columns"))

@@ -3,19 +3,21 @@
 # ruff: noqa: S608 - names are quoted and come from the file.
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
-from typing import Any
 
 import duckdb
 
 from amchelper.spreadsheets import guard_sql
-from executions.results.columns import Kind, open_result, unique_names
+from executions.results.blocks import COLUMNS_AT_ONCE, read_blocks
+from executions.results.columns import Kind, ResultColumn, open_result, unique_names
 from executions.results.connection import open_files, quote_name
 from executions.results.errors import ResultError
 from executions.results.source import CsvTable, check_csv
 
-BATCH_ROWS = 2_048
+_BATCH_ROWS = 2_048
+# Of wide results fewer rows are held at once.
+_BATCH_CELLS = 1_000_000
 _CHUNK_BYTES = 256 * 1024
 _PARQUET_MAGIC = b"PAR1"
 # Spreadsheets take UTF-8 for something else without it.
@@ -59,19 +61,40 @@ def _from_csv(path: Path) -> Generator[bytes]:
     table = CsvTable(path, names, shape.has_line_breaks)
     with open_files(path, memory_limit=_MEMORY_LIMIT) as connection:
         yield _BOM
-        yield from _records(connection, shape.header, fields, table.sql, [table.texts()], is_safe=True)
+        yield _titles(connection, shape.header, is_safe=True)
+        lines = connection.execute(f"SELECT {_line(fields)} FROM {table.sql}", [table.texts()])
+        while batch := lines.fetchmany(_BATCH_ROWS):
+            yield b"".join(line.encode() + _LINE_END for (line,) in batch)
 
 
 def _from_parquet(path: Path, *, is_safe: bool) -> Generator[bytes]:
     """Return a Parquet file; numbers with a fraction, days and times need no guard."""
     with open_result(path) as (connection, facts):
-        write = guarded_sql if is_safe else text_sql
-        fields = [
-            (text_sql if column.kind in _HARMLESS else write)(quote_name(column.name)) for column in facts.columns
-        ]
-        header = [column.header for column in facts.columns]
+        write = _lists_sql if len(facts.columns) > COLUMNS_AT_ONCE else _fields_sql
+        blocks = read_blocks(
+            connection, path, facts, lambda columns: write(columns, is_safe=is_safe), cells_at_once=_BATCH_CELLS
+        )
         yield _BOM if is_safe else b""
-        yield from _records(connection, header, fields, "read_parquet(?)", [str(path)], is_safe=is_safe)
+        yield _titles(connection, [column.header for column in facts.columns], is_safe=is_safe)
+        for block in blocks:
+            yield b"".join(",".join(parts).encode() + _LINE_END for parts in block)
+
+
+def _fields_sql(columns: Sequence[ResultColumn], *, is_safe: bool) -> str:
+    """Return SQL of one text: the fields of columns as they stand in a line."""
+    write = guarded_sql if is_safe else text_sql
+    fields = [(text_sql if column.kind in _HARMLESS else write)(quote_name(column.name)) for column in columns]
+    return _line(fields)
+
+
+def _lists_sql(columns: Sequence[ResultColumn], *, is_safe: bool) -> str:
+    """Return SQL of the same text for many columns, of which each takes long to be planned when it is spelled out."""
+    values = ", ".join(text_sql(quote_name(column.name)) for column in columns)
+    harmless = ", ".join(str(column.kind in _HARMLESS).lower() for column in columns)
+    field = _field("value")
+    if is_safe:
+        field = f"CASE WHEN [{harmless}][place] THEN {field} ELSE {_field(guarded_sql('value'))} END"
+    return f"array_to_string(list_transform([{values}], lambda value, place: {field}), ',')"
 
 
 def text_sql(expression: str) -> str:
@@ -84,23 +107,15 @@ def guarded_sql(expression: str) -> str:
     return guard_sql(text_sql(expression))
 
 
-def _records(
-    connection: duckdb.DuckDBPyConnection,
-    header: Sequence[str],
-    fields: Sequence[str],
-    source: str,
-    values: Sequence[Any],
-    *,
-    is_safe: bool,
-) -> Iterator[bytes]:
-    """Return header and rows; the database writes whole lines, which is several times as fast as doing it here."""
+def _titles(connection: duckdb.DuckDBPyConnection, header: Sequence[str], *, is_safe: bool) -> bytes:
+    """Return the line of titles."""
     titles = f"SELECT {_field(guarded_sql('text') if is_safe else 'text')} FROM unnest(?) AS titles(text)"
-    yield ",".join(row[0] for row in connection.execute(titles, [list(header)]).fetchall()).encode() + _LINE_END
-    lines = connection.execute(
-        f"SELECT concat_ws(',', {', '.join(_field(field) for field in fields)}) FROM {source}", values
-    )
-    while batch := lines.fetchmany(BATCH_ROWS):
-        yield b"".join(line.encode() + _LINE_END for (line,) in batch)
+    return ",".join(row[0] for row in connection.execute(titles, [list(header)]).fetchall()).encode() + _LINE_END
+
+
+def _line(fields: Sequence[str]) -> str:
+    """Return SQL of a line; the database writes whole ones, which is several times as fast as doing it here."""
+    return f"concat_ws(',', {', '.join(_field(field) for field in fields)})"
 
 
 def _field(text: str) -> str:

@@ -18,11 +18,11 @@ from xlsxwriter.exceptions import FileCreateError  # type: ignore[import-untyped
 from xlsxwriter.format import Format  # type: ignore[import-untyped]
 from xlsxwriter.worksheet import Worksheet  # type: ignore[import-untyped]
 
+from executions.results.blocks import column_groups, names_sql, read_blocks
 from executions.results.columns import Kind, ResultColumn, ResultFacts, open_result
 from executions.results.connection import quote_name
 from executions.results.display import display
 from executions.results.errors import ResultError
-from executions.results.exports import BATCH_ROWS
 from executions.results.spill import spill_folder
 
 # A sheet has 2^20 rows, one of them for the header, and 2^14 columns.
@@ -37,8 +37,8 @@ _MAX_NUMBER = 10**15
 _FIRST_YEAR = 1901
 _SHORTENED = "…"
 
-# Of wide results fewer rows are held at once, and heard of as often.
-_BATCH_CELLS = 50_000
+# Of wide results fewer rows are held at once, and heard of as often; each time costs a statement per group of columns.
+_BATCH_CELLS = 100_000
 # What a cell takes in a sheet besides its value.
 _CELL_BYTES = 60
 # The rows as they come, the sheet made of them, and the packed file.
@@ -77,9 +77,7 @@ def export_xlsx(
         long_columns = _long_columns(connection, path, facts)
         with _workbook(_Outlet(file, lambda: progress(sheet.rows)), folder) as workbook:
             sheet = _Sheet(workbook, facts.columns, long_columns)
-            rows = connection.execute(f"SELECT {_names(facts)} FROM read_parquet(?)", [str(path)])
-            rows_at_once = max(1, min(BATCH_ROWS, _BATCH_CELLS // len(facts.columns)))
-            while batch := rows.fetchmany(rows_at_once):
+            for batch in read_blocks(connection, path, facts, names_sql, cells_at_once=_BATCH_CELLS):
                 sheet.append(batch)
                 progress(sheet.rows)
             sheet.finish()
@@ -166,21 +164,18 @@ def _workbook(outlet: _Outlet, folder: Path) -> Iterator[xlsxwriter.Workbook]:
             sheet.row_data_fh.close()
 
 
-def _names(facts: ResultFacts) -> str:
-    return ", ".join(quote_name(column.name) for column in facts.columns)
-
-
 def _long_columns(connection: duckdb.DuckDBPyConnection, path: Path, facts: ResultFacts) -> set[str]:
     """Return columns of whole numbers too long for a spreadsheet; one of them makes a text of the whole column."""
     whole = [column for column in facts.columns if column.kind is Kind.INTEGER or column.sql_type.endswith(", 0)")]
-    if not whole:
-        return set()
-    tests = ", ".join(
-        f"coalesce(max({name}) >= {_MAX_NUMBER} OR min({name}) <= -{_MAX_NUMBER}, false)"
-        for name in (quote_name(column.name) for column in whole)
-    )
-    answers = connection.execute(f"SELECT {tests} FROM read_parquet(?)", [str(path)]).fetchone() or ()
-    return {column.name for column, is_long in zip(whole, answers, strict=True) if is_long}
+    found: set[str] = set()
+    for group in column_groups(whole):
+        tests = ", ".join(
+            f"coalesce(max({name}) >= {_MAX_NUMBER} OR min({name}) <= -{_MAX_NUMBER}, false)"
+            for name in (quote_name(column.name) for column in group)
+        )
+        answers = connection.execute(f"SELECT {tests} FROM read_parquet(?)", [str(path)]).fetchone() or ()
+        found |= {column.name for column, is_long in zip(group, answers, strict=True) if is_long}
+    return found
 
 
 class _Sheet:

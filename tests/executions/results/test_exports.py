@@ -12,6 +12,7 @@ from executions.results.errors import ResultError
 from executions.results.exports import export_csv
 from executions.results.paging import page
 from tests.executions.results.conftest import MakeResult
+from tests.large_results import write_wide
 
 
 def records(content: bytes) -> list[list[str]]:
@@ -129,3 +130,37 @@ def test_an_export_given_up_half_way_closes_what_it_opened(make_result: MakeResu
 def test_a_missing_file_is_an_error_before_the_first_byte(tmp_path: Path) -> None:
     with pytest.raises(ResultError, match="gone"):
         export_csv(tmp_path / "none.parquet")
+
+
+@pytest.mark.parametrize("columns", [99, 100, 101, 250])
+def test_wide_results_have_the_same_fields_as_narrow_ones(make_result: MakeResult, columns: int) -> None:
+    cells = [CELLS[place % len(CELLS)] for place in range(columns)]
+    file = io.StringIO()
+    writer = csv.writer(file)
+    writer.writerow([f"=c{place}" for place in range(columns)])
+    writer.writerow([cell for cell, _ in cells])
+    writer.writerow([""] * columns)
+    path, _ = make_result(file.getvalue(), {f"=c{place}": "STRING" for place in range(columns)})
+    header, guarded, empty = safe(path)
+    assert header == [f"'=c{place}" for place in range(columns)]
+    assert guarded == [expected for _, expected in cells]
+    assert empty == [""] * columns
+    plain = records(b"".join(export_csv(path, spreadsheet_safe=False)))
+    assert plain[1] == [cell for cell, _ in cells]
+
+
+def test_infinity_stays_a_number_in_a_wide_result(make_result: MakeResult) -> None:
+    header = ",".join(f"c{place}" for place in range(120))
+    path, _ = make_result(f"{header}\n{','.join(['-Infinity'] * 120)}\n", {"c5": "DOUBLE"})
+    line = safe(path)[1]
+    assert (line[4], line[5]) == ("'-Infinity", "-inf")
+
+
+def test_rows_of_wide_results_come_in_their_order(tmp_path: Path) -> None:
+    path = write_wide(tmp_path / "r.parquet", 450, 2_500)
+    chunks = list(export_csv(path))
+    # A mark and the titles, then few rows at a time: all columns at once would not fit the memory.
+    assert len(chunks) == 4
+    lines = records(b"".join(chunks))[1:]
+    assert [line[1] for line in lines] == [str(number + 1) for number in range(450)]
+    assert [line[2_496] for line in lines] == [str(number + 2_496) for number in range(450)]

@@ -13,7 +13,7 @@ from openpyxl import load_workbook
 
 from executions.results.spreadsheets import MAX_TEXT, SpreadsheetLimitError, export_xlsx
 from tests.executions.results.conftest import MakeResult
-from tests.large_results import write_result
+from tests.large_results import write_result, write_wide
 
 
 def read(content: io.BytesIO) -> list[tuple[Any, ...]]:
@@ -113,4 +113,23 @@ def test_wide_rows_are_taken_few_at_a_time(tmp_path: Path) -> None:
     heard: list[int] = []
     content = io.BytesIO()
     assert export_xlsx(tmp_path / "r.parquet", content, progress=heard.append).rows == 200
-    assert sorted(set(heard)) == [50, 100, 150, 200]
+    assert sorted(set(heard)) == [100, 200]
+
+
+def test_wide_results_are_written_in_bounded_memory(tmp_path: Path) -> None:
+    path = write_wide(tmp_path / "r.parquet", 20, 2_000)
+    content = io.BytesIO()
+    # Read at once, so many columns are more than a page may use.
+    assert export_xlsx(path, content).rows == 20
+    header, first, *_, last = read(content)
+    assert (header[0], header[-1], len(header)) == ("column 1 text", "column 2000 double", 2_000)
+    assert (first[0], first[1], last[1], last[1_996]) == ("t0", 1, 20, 1_996 + 19)
+
+
+def test_long_numbers_are_found_in_every_column_of_a_wide_result(make_result: MakeResult) -> None:
+    header = ",".join(f"c{number}" for number in range(150))
+    values = ",".join(["1"] * 149)
+    path, _ = make_result(f"{header}\n{values},1234567890123456\n{values},2\n")
+    content = io.BytesIO()
+    export_xlsx(path, content)
+    assert [row[-1] for row in read(content)] == ["c149", "1234567890123456", "2"]
