@@ -103,13 +103,16 @@ def read_facts(path: Path) -> ResultFacts:
 
 @contextmanager
 def open_result(
-    path: Path, *, timeout_seconds: float | None = None
+    path: Path, *, facts: ResultFacts | None = None, timeout_seconds: float | None = None
 ) -> Iterator[tuple[duckdb.DuckDBPyConnection, ResultFacts]]:
-    """Return a connection that can read a stored result alone, and the facts; raises ResultError."""
+    """Return a connection that can read a stored result alone, and the facts; raises ResultError.
+
+    Who has the facts already gives them: of thousands of columns they take longer to read than a page of rows.
+    """
     if not path.is_file():
         raise ResultError("The stored result is gone. Run the query again.")
     with open_files(path, timeout_seconds=timeout_seconds) as connection:
-        yield connection, _facts(connection, path)
+        yield connection, facts or _facts(connection, path)
 
 
 def pack_columns(columns: Iterable[ResultColumn], *, csv_bytes: int, typed_columns: int | None = None) -> str:

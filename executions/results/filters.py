@@ -67,11 +67,16 @@ class Condition:
     values: tuple[Any, ...]
 
 
-def condition(facts: ResultFacts, filters: Sequence[Filter], search: str = "") -> Condition:
-    """Return the condition of filters and a search in all columns; raises ResultError for unknown columns."""
+def condition(
+    facts: ResultFacts, filters: Sequence[Filter], search: str = "", searched: Sequence[ResultColumn] | None = None
+) -> Condition:
+    """Return the condition of filters and a search, in all columns or those `searched`.
+
+    Raises ResultError for unknown columns.
+    """
     parts = [_filter(facts.column(filter_.column), filter_) for filter_ in filters]
     if search:
-        parts.append(_search(facts, search))
+        parts.append(_search(facts.columns if searched is None else searched, search))
     sql = " AND ".join(f"({part.sql})" for part in parts) or "true"
     return Condition(sql, tuple(value for part in parts for value in part.values))
 
@@ -95,9 +100,9 @@ def _filter(column: ResultColumn, filter_: Filter) -> Condition:
     return Condition(_COMPARISONS[operator].format(column=name), (_parse(column, value),))
 
 
-def _search(facts: ResultFacts, search: str) -> Condition:
+def _search(columns: Sequence[ResultColumn], search: str) -> Condition:
     """Return the condition that a text is in some column, without regard to case."""
-    tests = [_TEXT_TESTS[Operator.CONTAINS].format(column=quote_name(column.name)) for column in facts.columns]
+    tests = [_TEXT_TESTS[Operator.CONTAINS].format(column=quote_name(column.name)) for column in columns]
     return Condition(" OR ".join(tests), (_text(search),) * len(tests))
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import duckdb
 
+from executions.results.blocks import names_sql
 from executions.results.columns import ROW_NUMBER, ResultColumn, ResultFacts, open_result
 from executions.results.connection import FileQueries, quote_name
 from executions.results.display import display
@@ -16,64 +17,115 @@ from executions.results.errors import ResultError
 from executions.results.filters import Condition, Filter, condition
 
 MAX_SIZE = 1_000
+# A table of more columns is read by nobody, and takes its time and memory on both sides of the wire.
+SHOWN_COLUMNS = 50
+# Beyond either of them a search in all columns takes more memory or time than a page may have.
+MAX_SEARCHED_COLUMNS, MAX_SEARCHED_CELLS = 200, 100_000_000
 _TIMEOUT_SECONDS = 20.0
 _REVERSED = {"asc": "DESC", "desc": "ASC"}
 
 
 @dataclass(frozen=True, slots=True)
 class ResultPage:
-    """Rows ready to be shown, None standing for NULL; `total` rows in the result, `filtered` of them match."""
+    """Rows ready to be shown, None standing for NULL; `total` rows in the result, `filtered` of them match.
+
+    `columns` are those shown, of `column_count` in all; a search looked in `searched_columns` of them.
+    """
 
     columns: tuple[ResultColumn, ...]
     rows: tuple[tuple[str | None, ...], ...]
     total: int
     filtered: int
     offset: int
+    column_count: int
+    searched_columns: int
 
 
 def page(
     path: Path,
     *,
+    columns: Sequence[str] | None = None,
     offset: int = 0,
     size: int = 50,
     sort: Sequence[tuple[str, str]] = (),
     filters: Sequence[Filter] = (),
     search: str = "",
     filtered: int | None = None,
+    facts: ResultFacts | None = None,
     timeout_seconds: float = _TIMEOUT_SECONDS,
 ) -> ResultPage:
     """Return `size` rows from `offset` on; rows that sort equal stay in AMC's order, NULL is last either way.
 
-    `filtered` is the number of matching rows when the caller knows it from an earlier page of the same filters.
-    Raises ResultError for unknown columns and unfit values, ResultTimeoutError when it takes too long.
+    `columns` are the names of those to read and show, None the first SHOWN_COLUMNS; sorting and filters may be by any.
+    `filtered` is the number of matching rows when the caller knows it from an earlier page of the same filters,
+    `facts` what `read_facts` gave. Raises ResultError for unknown columns and unfit values, ResultTimeoutError when it
+    takes too long.
     """
     if offset < 0 or not 1 <= size <= MAX_SIZE:
         raise ValueError(f"A page begins at 0 or later and has 1 to {MAX_SIZE} rows.")
-    with open_result(path, timeout_seconds=timeout_seconds) as (connection, facts):
-        where = condition(facts, filters, search)
-        order = _order(facts, sort)
-        query = _Query(connection, path, facts, where)
+    if columns is not None and not 1 <= len(columns) <= SHOWN_COLUMNS:
+        raise ValueError(f"A page has 1 to {SHOWN_COLUMNS} columns.")
+    with open_result(path, facts=facts, timeout_seconds=timeout_seconds) as (connection, known):
+        shown = known.columns[:SHOWN_COLUMNS] if columns is None else tuple(map(known.column, columns))
+        searched = known.columns if is_searched_whole(known) else shown
+        query = _Query(connection, path, shown, condition(known, filters, search, searched))
+        if filtered is None and not (search or filters):
+            filtered = known.rows
         try:
-            if filtered is None:
-                filtered = query.count() if where.values or filters else facts.rows
-            size = min(size, max(filtered - offset, 0))
-            numbers = query.numbers(order, offset, size, filtered) if size else []
+            filtered, numbers = query.find(_order(known, sort), offset, size, filtered)
         except (duckdb.ConversionException, duckdb.OutOfRangeException):
             raise ResultError(
                 "A number in the filters has more digits than the column can be compared with."
             ) from None
         rows = query.rows(numbers)
-    return ResultPage(facts.columns, rows, facts.rows, filtered, offset)
+    return ResultPage(shown, rows, known.rows, filtered, offset, len(known.columns), len(searched))
+
+
+def is_searched_whole(facts: ResultFacts) -> bool:
+    """Return whether a search looks in every column, also in those that are not shown."""
+    count = len(facts.columns)
+    return count <= SHOWN_COLUMNS or (count <= MAX_SEARCHED_COLUMNS and facts.cells <= MAX_SEARCHED_CELLS)
 
 
 class _Query(FileQueries):
     """Questions about the matching rows of one file."""
 
     def __init__(
-        self, connection: duckdb.DuckDBPyConnection, path: Path, facts: ResultFacts, where: Condition
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        path: Path,
+        shown: Sequence[ResultColumn],
+        where: Condition,
     ) -> None:
         super().__init__(connection, path)
-        self._facts, self._where = facts, where
+        self._shown, self._where = shown, where
+
+    def find(
+        self, order: Sequence[tuple[str, str]], offset: int, size: int, filtered: int | None
+    ) -> tuple[int, list[int]]:
+        """Return how many rows match and the numbers of those on the page.
+
+        For the first pages all rows are looked at once; what lies further behind is counted first, to begin at the
+        nearer end.
+        """
+        if filtered is None and offset + size <= MAX_SIZE:
+            filtered, numbers = self.first(order, offset + size)
+            return filtered, numbers[offset:]
+        if filtered is None:
+            filtered = self.count()
+        size = min(size, max(filtered - offset, 0))
+        return filtered, self.numbers(order, offset, size, filtered) if size else []
+
+    def first(self, order: Sequence[tuple[str, str]], size: int) -> tuple[int, list[int]]:
+        """Return how many rows match and the numbers of the first ones, in constant memory."""
+        first = f"min({ROW_NUMBER}, {int(size)})"
+        if order:
+            parts = [f"{name}, '{direction.upper()} NULLS LAST'" for name, direction in order]
+            key = ", ".join([*parts, f"{ROW_NUMBER}, 'ASC NULLS LAST'"])
+            first = f"arg_min({ROW_NUMBER}, create_sort_key({key}), {int(size)})"
+        sql = f"SELECT count(*), {first} FROM read_parquet(?, file_row_number = true) WHERE {self._where.sql}"
+        count, numbers = self._fetch(sql, self._where.values)[0]
+        return int(count), list(numbers or ())
 
     def count(self) -> int:
         """Return how many rows match."""
@@ -100,7 +152,7 @@ class _Query(FileQueries):
         """Return the rows with these numbers, in this order."""
         if not numbers:
             return ()
-        names = ", ".join(quote_name(column.name) for column in self._facts.columns)
+        names = names_sql(self._shown)
         chosen = ", ".join(str(int(number)) for number in numbers)
         sql = (
             f"SELECT {ROW_NUMBER}, {names} FROM read_parquet(?, file_row_number = true)"

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
+from executions.results import paging
+from executions.results.connection import FileQueries
 from executions.results.errors import ResultError, ResultTimeoutError
 from executions.results.filters import Filter
-from executions.results.paging import MAX_SIZE, page
+from executions.results.paging import MAX_SIZE, SHOWN_COLUMNS, page
 from tests.executions.results.conftest import MakeResult
+from tests.large_results import write_wide
 
 TABLE = """id,name,spend,day,seen,is_new
 1,Alpha,10.50,2026-10-01,2026-10-01T08:00:00.000Z,true
@@ -232,3 +236,81 @@ def test_a_page_is_given_up_after_its_time(make_result: MakeResult) -> None:
     path, _ = make_result("v\n" + "".join(f"{'x' * 40}{number}\n" for number in range(300_000)))
     with pytest.raises(ResultTimeoutError):
         page(path, search="y", timeout_seconds=0.0001)
+
+
+@pytest.mark.parametrize("direction", ["asc", "desc"])
+@pytest.mark.parametrize("column", ["text", "number", "double", "day", "truth"])
+def test_first_page_is_found_and_counted_in_one_look(make_result: MakeResult, column: str, direction: str) -> None:
+    random.seed(11)
+    choices = {
+        "text": ["", "a", "B", "é", "a\0b", '""'],
+        "number": ["", "-5", "5", "40", "9223372036854775807"],
+        "double": ["", "NaN", "-Infinity", "Infinity", "-0.5", "1E300"],
+        "day": ["", "2026-10-01", "1850-01-01"],
+        "truth": ["", "true", "false"],
+    }
+    lines = [",".join(random.choice(values) for values in choices.values()) for _ in range(300)]
+    path, _ = make_result(f"{','.join(choices)}\n" + "\n".join(lines), {"double": "DOUBLE"})
+    asked = {"filters": [Filter("text", "not_equals", "B")], "sort": [(column, direction)]}
+    with mock.patch.object(FileQueries, "_fetch", autospec=True, side_effect=FileQueries._fetch) as fetch:
+        found = page(path, size=80, offset=80, **asked)  # type: ignore[arg-type]
+    # One finds and counts, one reads the rows.
+    assert fetch.call_count == 2
+    assert 80 < found.filtered < 300
+    assert found.rows == page(path, size=80, offset=80, filtered=found.filtered, **asked).rows  # type: ignore[arg-type]
+
+
+def test_pages_far_behind_are_counted_first(make_result: MakeResult) -> None:
+    path, _ = make_result("v\n" + "".join(f"x{number}\n" for number in range(2_500)))
+    for offset in (900, 901, 2_400):
+        found = page(path, search="x", offset=offset, size=100)
+        assert (found.filtered, found.rows[0]) == (2_500, (f"x{offset}",))
+
+
+def test_a_wide_result_shows_its_first_columns(tmp_path: Path) -> None:
+    path = write_wide(tmp_path / "r.parquet", 3, 2_000)
+    shown = page(path)
+    assert len(shown.columns) == len(shown.rows[0]) == SHOWN_COLUMNS
+    assert (shown.column_count, shown.rows[2][1]) == (2_000, "3")
+
+
+def test_chosen_columns_are_shown_in_their_order(table: Path) -> None:
+    shown = page(table, columns=["day", "id"], sort=[("name", "desc")], filters=[Filter("is_new", "is_not_null")])
+    assert [column.name for column in shown.columns] == ["day", "id"]
+    assert shown.rows[0] == ("2026-10-02", "2")
+    with pytest.raises(ResultError, match="no column"):
+        page(table, columns=["day", "nothing"])
+
+
+@pytest.mark.parametrize("count", [0, SHOWN_COLUMNS + 1])
+def test_impossible_numbers_of_columns_are_a_bug_of_the_caller(table: Path, count: int) -> None:
+    with pytest.raises(ValueError, match="columns"):
+        page(table, columns=["id"] * count)
+
+
+def test_a_wide_result_is_sorted_and_filtered_by_columns_that_are_not_shown(tmp_path: Path) -> None:
+    path = write_wide(tmp_path / "r.parquet", 30, 1_000)
+    found = page(
+        path, sort=[("column 997 integer", "desc")], filters=[Filter("column 996 text", "contains", "t9")]
+    )
+    # 996 times the number of a row, of which two begin with a nine.
+    assert [row[1] for row in found.rows] == ["11", "2"]
+
+
+@pytest.mark.parametrize(("columns", "searched"), [(50, 50), (200, 200), (201, 50), (2_000, 50)])
+def test_search_in_a_very_wide_result_looks_in_the_columns_shown(
+    tmp_path: Path, columns: int, searched: int
+) -> None:
+    path = write_wide(tmp_path / "r.parquet", 4, columns)
+    assert page(path, search="zzz").searched_columns == searched
+    assert page(path, search="2026-01-04").filtered == 1
+    chosen = page(path, columns=["column 46 text"], search="t0")
+    assert chosen.searched_columns == (1 if columns > 200 else columns)
+    assert [row[0] for row in chosen.rows] == ["t0"]
+
+
+def test_search_in_very_many_cells_looks_in_the_columns_shown(tmp_path: Path) -> None:
+    path = write_wide(tmp_path / "r.parquet", 4, 60)
+    assert page(path, search="zzz").searched_columns == 60
+    with mock.patch.object(paging, "MAX_SEARCHED_CELLS", 4 * 60 - 1):
+        assert page(path, search="zzz").searched_columns == SHOWN_COLUMNS
