@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from uuid import UUID, uuid4
 
 from django import forms
+from django.http import QueryDict
 
 from amchelper.models import User
 from executions.models import OPEN_STATUSES, ExecutionQuerySet, ExecutionStatus, Trigger
-from executions.presenters.results import ChartQuestion, RowsQuestion
+from executions.presenters.result_columns import PLACES_SEPARATOR, ColumnsQuestion
+from executions.presenters.results import ChartQuestion, ResultQuestion, RowsQuestion
 from executions.results.filters import Filter, Operator
 from instances.models import AMCInstance
 from templates_app.models import InstanceTemplate
 
 OPEN = "OPEN"
+_PLACE = re.compile(r"[0-9]{1,6}")
+_MAX_PLACES = 1_000
 
 
 class ExecutionFilter(forms.Form):
@@ -69,7 +74,10 @@ class ExecutionFilter(forms.Form):
 
 
 class ResultQuery(forms.Form):
-    """Sorting, one filter, search and page of a result's rows, and its chart; wrong values count as not given."""
+    """Sorting, one filter, search and page of a result's rows, its columns and chart; wrong values count as not given.
+
+    Chosen columns come as `show`, once or several times, each with one or several places.
+    """
 
     sort = forms.CharField(required=False, max_length=300)
     search = forms.CharField(required=False, max_length=200)
@@ -88,19 +96,38 @@ class ResultQuery(forms.Form):
     )
     value = forms.CharField(required=False, max_length=200)
     rows = forms.IntegerField(required=False, min_value=1, max_value=99_999_999)
+    columns = forms.IntegerField(required=False, min_value=1, max_value=99_999)
+    find = forms.CharField(required=False, max_length=100)
+    choose = forms.CharField(required=False, max_length=1)
     chart_x = forms.CharField(required=False, max_length=300)
     chart_y = forms.CharField(required=False, max_length=300)
     chart_kind = forms.CharField(required=False, max_length=10)
 
-    def rows_question(self) -> RowsQuestion:
-        """Return the page of rows that is asked for."""
+    def question(self) -> ResultQuestion:
+        """Return what is asked for."""
         self.is_valid()
         number = self.cleaned_data.get("rows") or 1
-        return RowsQuestion(number, self.order(), self.conditions(), self._text("search"))
+        return ResultQuestion(
+            RowsQuestion(number, self.order(), self.conditions(), self._text("search")),
+            self.columns_question(),
+            ChartQuestion(self._text("chart_x"), self._text("chart_y"), self._text("chart_kind")),
+        )
 
-    def chart_question(self) -> ChartQuestion:
-        """Return the chart that is asked for."""
-        return ChartQuestion(self._text("chart_x"), self._text("chart_y"), self._text("chart_kind"))
+    def columns_question(self) -> ColumnsQuestion:
+        """Return the columns that are asked for."""
+        self.is_valid()
+        number = self.cleaned_data.get("columns") or 1
+        return ColumnsQuestion(number, self.places(), self._text("find"), bool(self._text("choose")))
+
+    def kept(self) -> list[forms.BoundField]:
+        """Return what stays as it is while other columns are chosen: all that is asked of the rows."""
+        return [self[name] for name in ("sort", "search", "column", "op", "value") if self._text(name)]
+
+    def places(self) -> list[int]:
+        """Return the places of chosen columns."""
+        shown = self.data.getlist("show") if isinstance(self.data, QueryDict) else []
+        texts = [text for several in shown for text in several.split(PLACES_SEPARATOR)[:_MAX_PLACES]]
+        return [int(text) for text in texts if _PLACE.fullmatch(text)]
 
     def order(self) -> list[tuple[str, str]]:
         """Return column and direction; a minus before the name turns it round."""

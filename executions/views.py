@@ -24,8 +24,11 @@ from executions.forms import ExecutionFilter, ResultQuery, RunAgainForm
 from executions.models import Execution, ExecutionStatus, ExportFormat
 from executions.presenters.exports import export_context
 from executions.presenters.progress import timeline
+from executions.presenters.result_columns import ColumnChoice, names_like
 from executions.presenters.results import result_context
+from executions.results.columns import ResultFacts
 from executions.results.errors import ResultGoneError
+from executions.results.paging import SHOWN_COLUMNS
 from executions.services import results
 from executions.services.downloads import DOWNLOAD_KINDS, open_download, open_export
 from executions.services.executions import (
@@ -47,6 +50,8 @@ from instances.views.instances import back_or
 PER_PAGE = 25
 _NO_RESULT = "This run has no stored result."
 _NO_FORMAT = "There is no such format."
+# Fields that take the name of a column.
+_COLUMN_FIELDS = ("column", "chart_x", "chart_y")
 
 
 @require_GET
@@ -119,14 +124,41 @@ def execution_rows(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
 
 
 @require_GET
+def column_choices(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
+    """Return columns to choose from: a fragment for htmx, the run's page otherwise."""
+    execution = get_execution(request.user, pk)
+    if not wants_fragment(request):
+        return redirect(f"{execution.get_absolute_url()}?{request.GET.urlencode()}")
+    asked = ResultQuery(request.GET).columns_question()
+    context = {"columns": ColumnChoice(_facts(execution), asked)}
+    return render(request, "executions/_partials/column_choices.html", context)
+
+
+@require_GET
+def column_names(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
+    """Return suggestions for the field that asks, whatever its name; only columns of numbers for a chart's values."""
+    execution = get_execution(request.user, pk)
+    is_numeric = "chart_y" in request.GET
+    text = next((request.GET[name] for name in _COLUMN_FIELDS if name in request.GET), "")
+    names = names_like(_facts(execution), text, is_numeric=is_numeric)
+    return render(request, "executions/_partials/column_names.html", {"names": names})
+
+
+@require_GET
 def execution_statistics(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
     execution = get_execution(request.user, pk)
     try:
-        statistics = results.statistics_of(execution)
+        facts = results.facts_of(execution)
+        page = Paginator(facts.columns, SHOWN_COLUMNS).get_page(request.GET.get("page"))
+        statistics = results.statistics_of(
+            execution, facts, first=max(page.start_index() - 1, 0), number=SHOWN_COLUMNS
+        )
     except AmcHelperError as error:
         return _back_to(request, execution, error)
     context = {
         "execution": execution,
+        "facts": facts,
+        "page": page,
         "statistics": statistics,
         "breadcrumbs": _breadcrumbs(execution, here="Columns"),
     }
@@ -257,9 +289,17 @@ def _back_to(request: HtmxHttpRequest, execution: Execution, error: AmcHelperErr
     return redirect(execution)
 
 
+def _facts(execution: Execution) -> ResultFacts:
+    """Return rows and columns; raises Http404 for a result that cannot be read."""
+    try:
+        return results.facts_of(execution)
+    except AmcHelperError as error:
+        raise Http404(error.message) from error
+
+
 def _result(request: HtmxHttpRequest, execution: Execution) -> dict[str, Any]:
     query = ResultQuery(request.GET)
-    return {"query": query, **result_context(execution, query.rows_question(), query.chart_question())}
+    return {"query": query, **result_context(execution, query.question())}
 
 
 def _breadcrumbs(below: Execution | None = None, *, here: str) -> Breadcrumbs:

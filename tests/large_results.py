@@ -3,6 +3,7 @@
 # ruff: noqa: S608 - names and values are constants of this module.
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
@@ -26,6 +27,28 @@ _COLUMNS = (
 
 def store_run(template: InstanceTemplate, rows: int, *, columns: int = 5, name: str = "Large") -> Execution:
     """Store a run of a template that brought so many rows, with its CSV and its Parquet file."""
+    return _store(template, name, rows, lambda csv, parquet: write_result(csv, parquet, rows, columns))
+
+
+def store_wide_run(
+    template: InstanceTemplate,
+    columns: int,
+    *,
+    rows: int = 100,
+    typed_columns: int | None = None,
+    name: str = "Wide",
+) -> Execution:
+    """Store a run that brought so many columns; its CSV has only the titles."""
+
+    def write(csv: Path, parquet: Path) -> int:
+        csv.write_text(",".join(f"column {column}" for column in range(columns)))
+        write_wide(parquet, rows, columns, typed_columns=typed_columns)
+        return csv.stat().st_size
+
+    return _store(template, name, rows, write)
+
+
+def _store(template: InstanceTemplate, name: str, rows: int, write: Callable[[Path, Path], int]) -> Execution:
     execution = Execution(
         created_by=template.user, instance=template.instance, template=template, template_name=template.name,
         template_version=1, name=name, source_sql="SELECT 1", sql_query="SELECT 1",
@@ -34,7 +57,7 @@ def store_run(template: InstanceTemplate, rows: int, *, columns: int = 5, name: 
     names = [result_name(execution.pk, extension) for extension in ("csv", "parquet")]
     csv, parquet = (Path(result_storage().path(name)) for name in names)
     csv.parent.mkdir(parents=True, exist_ok=True)
-    size = write_result(csv, parquet, rows, columns)
+    size = write(csv, parquet)
     execution.status, execution.finished_at = ExecutionStatus.SUCCEEDED, timezone.now()
     execution.csv_file, execution.parquet_file = names
     execution.row_count, execution.byte_count = rows, size

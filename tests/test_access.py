@@ -84,7 +84,9 @@ PAGES: dict[str, tuple[str, str | None, int, int, int]] = {
     "executions:execution-detail": ("GET", "execution", 200, 200, 404),
     # Without htmx the rows are part of the run's page.
     "executions:execution-rows": ("GET", "execution", 302, 302, 404),
+    "executions:column-choices": ("GET", "execution", 302, 302, 404),
     # It has no result yet.
+    "executions:column-names": ("GET", "execution", 404, 404, 404),
     "executions:execution-statistics": ("GET", "execution", 404, 404, 404),
     "executions:execution-download": ("GET", "download", 404, 404, 404),
     "executions:export-list": ("GET", "execution", 302, 302, 404),

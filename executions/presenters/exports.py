@@ -13,7 +13,7 @@ def export_context(execution: Execution, result: ResultPage | None = None) -> di
     """Return the export with what goes before it, and whether a spreadsheet of this result is made at once instead."""
     export = export_of(execution, ExportFormat.XLSX)
     is_waiting = export is not None and export.is_preparing and not export.rows_done
-    cells = result.total * len(result.columns) if result is not None else 0
+    cells = result.total * result.column_count if result is not None else 0
     return {
         "export": export,
         "waiting_before": waiting_before(export) if export is not None and is_waiting else 0,

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from amchelper.exceptions import AmcHelperError
 from executions.models import Execution
+from executions.presenters.result_columns import ColumnChoice, ColumnsQuestion
 from executions.results.charts import ChartData
+from executions.results.columns import ResultColumn, ResultFacts
 from executions.results.errors import ResultError
 from executions.results.filters import Filter
-from executions.services.results import ROWS_PER_PAGE, chart_of, result_page
+from executions.services.results import chart_of, facts_of, result_page, rows_per_page
+
+_NO_VALUE = "no value"
+# By whether a cell is in a column of numbers, and whether it has no value.
+_CLASSES = {
+    (False, False): "",
+    (False, True): "is-null",
+    (True, False): "is-number",
+    (True, True): "is-number is-null",
+}
 
 
 @dataclass(frozen=True)
@@ -33,31 +44,45 @@ class ChartQuestion:
     kind: str = ""
 
 
-def result_context(execution: Execution, rows: RowsQuestion, chart: ChartQuestion) -> dict[str, Any]:
+@dataclass(frozen=True)
+class ResultQuestion:
+    """What is asked of a result."""
+
+    rows: RowsQuestion = field(default_factory=RowsQuestion)
+    columns: ColumnsQuestion = field(default_factory=ColumnsQuestion)
+    chart: ChartQuestion = field(default_factory=ChartQuestion)
+
+
+def result_context(execution: Execution, asked: ResultQuestion) -> dict[str, Any]:
     """Return rows and chart; of a result that is gone or damaged only `result_problem`."""
     try:
-        return {**rows_context(execution, rows), **chart_context(execution, chart)}
+        choice = ColumnChoice(facts_of(execution), asked.columns)
+        return {
+            **rows_context(execution, choice, asked.rows),
+            **chart_context(execution, choice.facts, asked.chart),
+        }
     except AmcHelperError as error:
         return {"result_problem": error.message}
 
 
-def rows_context(execution: Execution, asked: RowsQuestion) -> dict[str, Any]:
+def rows_context(execution: Execution, choice: ColumnChoice, asked: RowsQuestion) -> dict[str, Any]:
     """Return a page of rows; a question that cannot be answered is a `problem` beside the first page.
 
     Raises AmcHelperError for a result that cannot be read.
     """
-    problem = ""
+    problem, columns = "", choice.names
     try:
-        page = result_page(execution, **vars(asked))
+        page = result_page(execution, choice.facts, columns=columns, **vars(asked))
     except ResultError as error:
         problem, asked = error.message, RowsQuestion()
-        page = result_page(execution, **vars(asked))
-    pages = max(1, -(-page.filtered // ROWS_PER_PAGE))
+        page = result_page(execution, choice.facts, columns=columns, **vars(asked))
+    pages = max(1, -(-page.filtered // rows_per_page(choice.facts)))
     if asked.number > pages:
-        page = result_page(execution, **{**vars(asked), "number": pages})
+        page = result_page(execution, choice.facts, columns=columns, **{**vars(asked), "number": pages})
     return {
         "result": page,
-        "rows": [list(zip(page.columns, row, strict=True)) for row in page.rows],
+        "columns": choice,
+        "rows": [_cells(page.columns, row) for row in page.rows],
         "problem": problem,
         "number": min(asked.number, pages),
         "pages": pages,
@@ -66,10 +91,18 @@ def rows_context(execution: Execution, asked: RowsQuestion) -> dict[str, Any]:
     }
 
 
-def chart_context(execution: Execution, asked: ChartQuestion) -> dict[str, Any]:
+def _cells(columns: Sequence[ResultColumn], row: Sequence[str | None]) -> list[tuple[str, str]]:
+    """Return class and text of every cell of a row: templates that decide for each make a page twice as large."""
+    return [
+        (_CLASSES[column.is_numeric, value is None], _NO_VALUE if value is None else value)
+        for column, value in zip(columns, row, strict=True)
+    ]
+
+
+def chart_context(execution: Execution, facts: ResultFacts, asked: ChartQuestion) -> dict[str, Any]:
     """Return the chart that is asked for or suggests itself, as data for the script and as a table."""
     try:
-        chart = chart_of(execution, x=asked.x, y=asked.y, kind=asked.kind)
+        chart = chart_of(execution, facts, x=asked.x, y=asked.y, kind=asked.kind)
     except AmcHelperError as error:
         return {"chart": None, "chart_problem": error.message, "asked": asked}
     data = chart_json(chart) if chart else None

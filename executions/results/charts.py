@@ -98,18 +98,20 @@ def chart_series(
     kind: str = "line",
     aggregate: str = "sum",
     limit: int = _SUGGESTED_POINTS,
+    facts: ResultFacts | None = None,
     timeout_seconds: float = _TIMEOUT_SECONDS,
 ) -> ChartData:
     """Return a result grouped by `x` into at most `limit` points (a bar chart's "Others" comes on top of that).
 
     Times are gathered into the finest unit that fits. Bars of other columns are the highest ones by the first of `ys`
-    and a bar for the rest; a line of other columns is cut. Raises ResultError for choices that make no chart.
+    and a bar for the rest; a line of other columns is cut. `facts` is what `read_facts` gave, if the caller has it.
+    Raises ResultError for choices that make no chart.
     """
     if not 1 <= limit <= MAX_POINTS:
         raise ValueError(f"A chart has 1 to {MAX_POINTS} points.")
-    with open_result(path, timeout_seconds=timeout_seconds) as (connection, facts):
-        columns = _check(facts, ys, kind, aggregate)
-        drawing = _Drawing(connection, path, facts, facts.column(x), columns, kind, aggregate, limit)
+    with open_result(path, facts=facts, timeout_seconds=timeout_seconds) as (connection, known):
+        columns = _check(known, ys, kind, aggregate)
+        drawing = _Drawing(connection, path, known, known.column(x), columns, kind, aggregate, limit)
         return drawing.draw()
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import duckdb
 
 from executions.results.aggregates import mean_sql, total_sql
-from executions.results.columns import Kind, ResultColumn, open_result
+from executions.results.columns import Kind, ResultColumn, ResultFacts, open_result
 from executions.results.connection import quote_name
 from executions.results.display import display
 
@@ -40,13 +40,24 @@ class ColumnStatistics:
     top: tuple[tuple[str, int], ...] = ()
 
 
-def column_statistics(path: Path, *, timeout_seconds: float = _TIMEOUT_SECONDS) -> tuple[ColumnStatistics, ...]:
-    """Return the figures of every column; NaN and infinity count, but not in minimum, maximum, mean and total."""
-    with open_result(path, timeout_seconds=timeout_seconds) as (connection, facts):
+def column_statistics(
+    path: Path,
+    *,
+    first: int = 0,
+    number: int | None = None,
+    facts: ResultFacts | None = None,
+    timeout_seconds: float = _TIMEOUT_SECONDS,
+) -> tuple[ColumnStatistics, ...]:
+    """Return the figures of `number` columns (None: all) from the `first` on, counted from 0.
+
+    NaN and infinity count, but not in minimum, maximum, mean and total. `facts` is what `read_facts` gave, if the
+    caller has it.
+    """
+    with open_result(path, facts=facts, timeout_seconds=timeout_seconds) as (connection, known):
+        wanted = known.columns[first : None if number is None else first + number]
         found: list[ColumnStatistics] = []
-        for start in range(0, len(facts.columns), _COLUMNS_PER_PASS):
-            columns = facts.columns[start : start + _COLUMNS_PER_PASS]
-            found += _figures(connection, path, columns, facts.rows)
+        for start in range(0, len(wanted), _COLUMNS_PER_PASS):
+            found += _figures(connection, path, wanted[start : start + _COLUMNS_PER_PASS], known.rows)
     return tuple(found)
 
 

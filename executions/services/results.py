@@ -11,11 +11,13 @@ from executions.results.charts import ChartData, chart_series, suggest_chart
 from executions.results.columns import ResultFacts, read_facts
 from executions.results.errors import ResultGoneError
 from executions.results.filters import Filter
-from executions.results.paging import ResultPage, page
+from executions.results.paging import SHOWN_COLUMNS, ResultPage, page
 from executions.results.statistics import ColumnStatistics, column_statistics
 from executions.services.result_files import result_storage
 
 ROWS_PER_PAGE = 100
+# Of a wide result every row is long: as many cells as a page draws at once.
+WIDE_ROWS_PER_PAGE = 50
 # Each may take as long as its deadline, and half of the machine; a burst of short ones only waits a moment.
 _QUESTIONS = Places(
     "RESULT_QUESTIONS_PER_PROCESS",
@@ -31,42 +33,60 @@ def result_path(execution: Execution) -> Path:
     return Path(result_storage().path(execution.parquet_file))
 
 
+def facts_of(execution: Execution) -> ResultFacts:
+    """Return rows and columns."""
+    return read_facts(result_path(execution))
+
+
+def rows_per_page(facts: ResultFacts) -> int:
+    """Return how many rows of a result a page shows, whichever of its columns."""
+    return ROWS_PER_PAGE if len(facts.columns) <= SHOWN_COLUMNS else WIDE_ROWS_PER_PAGE
+
+
 def result_page(
     execution: Execution,
+    facts: ResultFacts,
     *,
+    columns: Sequence[str],
     number: int,
     order: Sequence[tuple[str, str]],
     conditions: Sequence[Filter],
     search: str,
 ) -> ResultPage:
     """Return one page of rows, counted from 1; raises ResultError for what cannot be asked, NoPlaceError."""
-    path, offset = result_path(execution), (max(1, number) - 1) * ROWS_PER_PAGE
+    path, size = result_path(execution), rows_per_page(facts)
     with _QUESTIONS.held():
-        return page(path, offset=offset, size=ROWS_PER_PAGE, sort=order, filters=conditions, search=search)
+        return page(
+            path,
+            columns=columns,
+            offset=(max(1, number) - 1) * size,
+            size=size,
+            sort=order,
+            filters=conditions,
+            search=search,
+            facts=facts,
+        )
 
 
-def facts_of(execution: Execution) -> ResultFacts:
-    """Return rows and columns."""
-    return read_facts(result_path(execution))
-
-
-def statistics_of(execution: Execution) -> tuple[ColumnStatistics, ...]:
-    """Return the figures of every column; raises ResultError, NoPlaceError."""
+def statistics_of(
+    execution: Execution, facts: ResultFacts, *, first: int, number: int
+) -> tuple[ColumnStatistics, ...]:
+    """Return the figures of so many columns from the `first` on; raises ResultError, NoPlaceError."""
     path = result_path(execution)
     with _QUESTIONS.held():
-        return column_statistics(path)
+        return column_statistics(path, first=first, number=number, facts=facts)
 
 
-def chart_of(execution: Execution, *, x: str, y: str, kind: str) -> ChartData | None:
+def chart_of(execution: Execution, facts: ResultFacts, *, x: str, y: str, kind: str) -> ChartData | None:
     """Return the chart that is asked for, or the one that suggests itself; None when nothing can be drawn.
 
     Raises ResultError, NoPlaceError.
     """
     path = result_path(execution)
     with _QUESTIONS.held():
-        suggested = suggest_chart(read_facts(path))
         if x and y:
-            return chart_series(path, x=x, ys=[y], kind=kind or "bar")
+            return chart_series(path, x=x, ys=[y], kind=kind or "bar", facts=facts)
+        suggested = suggest_chart(facts)
         if suggested is None:
             return None
         return chart_series(
@@ -76,4 +96,5 @@ def chart_of(execution: Execution, *, x: str, y: str, kind: str) -> ChartData | 
             kind=kind or suggested.kind,
             aggregate=suggested.aggregate,
             limit=suggested.limit,
+            facts=facts,
         )
