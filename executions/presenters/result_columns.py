@@ -10,6 +10,8 @@ from executions.results.paging import SHOWN_COLUMNS, is_searched_whole
 
 # Longer lists are not read; one types another letter.
 MAX_FOUND = 50
+# More of them cover the rows; the chooser has all.
+MAX_CHIPS = 12
 PLACES_SEPARATOR = "."
 
 
@@ -106,6 +108,16 @@ class ColumnChoice:
             PlacedColumn(place, self.facts.columns[place - 1], _joined(p for p in places if p != place))
             for place in places
         ]
+
+    @property
+    def chips(self) -> list[PlacedColumn]:
+        """Return the chosen columns that can be left out one by one beside the rows."""
+        return self.chosen[:MAX_CHIPS]
+
+    @property
+    def chosen_further(self) -> int:
+        """Return how many columns are chosen besides."""
+        return max(0, len(self.places) - MAX_CHIPS)
 
     @property
     def names(self) -> list[str]:

@@ -106,7 +106,8 @@ def chart_context(execution: Execution, facts: ResultFacts, asked: ChartQuestion
     except AmcHelperError as error:
         return {"chart": None, "chart_problem": error.message, "asked": asked}
     data = chart_json(chart) if chart else None
-    table = list(zip(chart.labels, *(series.values for series in chart.series), strict=True)) if chart else []
+    values = zip(*(series.values for series in chart.series), strict=True) if chart else []
+    table = list(zip(chart.labels, values, strict=True)) if chart else []
     return {"chart": chart, "chart_data": data, "chart_rows": table, "asked": asked}
 
 

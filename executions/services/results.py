@@ -17,7 +17,7 @@ from executions.services.result_files import result_storage
 
 ROWS_PER_PAGE = 100
 # Of a wide result every row is long: as many cells as a page draws at once.
-WIDE_ROWS_PER_PAGE = 50
+WIDE_ROWS_PER_PAGE = 40
 # Each may take as long as its deadline, and half of the machine; a burst of short ones only waits a moment.
 _QUESTIONS = Places(
     "RESULT_QUESTIONS_PER_PROCESS",
