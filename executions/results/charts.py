@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -75,19 +76,33 @@ class ChartData:
 
 def suggest_chart(facts: ResultFacts) -> ChartSuggestion | None:
     """Return a chart that fits the columns: over time where there is time, else by the first text; None without."""
-    numbers = [column for column in facts.columns if column.is_numeric and not column.is_identifier]
-    sums = [column for column in numbers if not _RATIO_NAME.search(column.name.lower())]
-    ys = tuple(column.name for column in (sums or numbers)[:_SUGGESTED_SERIES])
-    aggregate = "sum" if sums else "avg"
-    times = [column for column in facts.columns if column.is_temporal]
-    names = [column for column in facts.columns if column.kind is Kind.TEXT and not column.is_identifier]
-    names += [column for column in facts.columns if column.kind is Kind.BOOLEAN or column.is_identifier]
-    if not ys or not (times or names) or not facts.rows:
+    numbers = (column for column in facts.columns if column.is_numeric and not column.is_identifier)
+    sums = (column for column in facts.columns if _is_summed(column))
+    # Of thousands of columns only the first ones are looked at.
+    chosen = tuple(islice(sums, _SUGGESTED_SERIES))
+    aggregate = "sum" if chosen else "avg"
+    ys = tuple(column.name for column in chosen or islice(numbers, _SUGGESTED_SERIES))
+    time = next((column for column in facts.columns if column.is_temporal), None)
+    name = next(
+        chain(
+            (column for column in facts.columns if column.kind is Kind.TEXT and not column.is_identifier),
+            (column for column in facts.columns if column.kind is Kind.BOOLEAN or column.is_identifier),
+        ),
+        None,
+    )
+    if not ys or not facts.rows:
         return None
-    if times:
-        return ChartSuggestion("line", times[0].name, ys, aggregate, _SUGGESTED_POINTS)
+    if time:
+        return ChartSuggestion("line", time.name, ys, aggregate, _SUGGESTED_POINTS)
+    if not name:
+        return None
     # Bars of very different heights hide each other; one figure is readable.
-    return ChartSuggestion("bar", names[0].name, ys[:1], aggregate, _SUGGESTED_BARS)
+    return ChartSuggestion("bar", name.name, ys[:1], aggregate, _SUGGESTED_BARS)
+
+
+def _is_summed(column: ResultColumn) -> bool:
+    """Return whether adding up the values of a column makes sense."""
+    return column.is_numeric and not (column.is_identifier or _RATIO_NAME.search(column.name.lower()))
 
 
 def chart_series(
