@@ -6,11 +6,13 @@ import random
 import statistics
 from collections import Counter
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
 from executions.results.statistics import ColumnStatistics, column_statistics
 from tests.executions.results.conftest import MakeResult
+from tests.large_results import write_wide
 
 
 def by_name(found: tuple[ColumnStatistics, ...]) -> dict[str, ColumnStatistics]:
@@ -102,6 +104,15 @@ def test_truths_and_days_have_figures_too(make_result: MakeResult) -> None:
     found = by_name(column_statistics(path))
     assert found["t"].top == (("true", 2), ("false", 1))
     assert (found["d"].minimum, found["d"].maximum, found["d"].nulls) == ("2026-10-01", "2026-10-02", 1)
+
+
+def test_figures_of_some_columns_are_those_of_these_columns(tmp_path: Path) -> None:
+    path = write_wide(tmp_path / "r.parquet", 7, 130)
+    everything = column_statistics(path)
+    assert len(everything) == 130
+    for first, number in ((0, 50), (50, 50), (99, 2), (129, 50)):
+        assert column_statistics(path, first=first, number=number) == everything[first : first + number]
+    assert column_statistics(path, first=130, number=50) == ()
 
 
 def test_many_columns_are_summed_up_in_order(make_result: MakeResult) -> None:
