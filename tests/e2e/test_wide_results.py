@@ -16,11 +16,13 @@ from instances.models import AMCAccount, AMCInstance, AmazonConnection
 from templates_app.services.templates import Content, create_template
 from tests.large_results import store_wide_run
 alice = User.objects.get(email={EMAIL!r})
-login = AmazonConnection.objects.create(user=alice, label="Wide login", region="NA", refresh_token="Atzr|wide")
-account = AMCAccount.objects.create(
-    connection=login, account_id="ENTITYWIDE1", marketplace_id="ATVPDKIKX0DER", account_name="Wide Outdoor")
-instance = AMCInstance.objects.create(
-    user=alice, instance_id="amcwide1", account=account, name="Wide Outdoor", region="NA")
+login, _ = AmazonConnection.objects.get_or_create(
+    user=alice, label="Runs login", defaults=dict(region="NA", refresh_token="Atzr|local-healthy"))
+account, _ = AMCAccount.objects.get_or_create(
+    connection=login, account_id="ENTITYLOCALUS1", marketplace_id="ATVPDKIKX0DER",
+    defaults=dict(account_name="Northwind Outdoor US"))
+instance, _ = AMCInstance.objects.get_or_create(
+    user=alice, instance_id="amclocalus1", defaults=dict(account=account, name="Northwind Trail Running", region="NA"))
 template = create_template(actor=alice, instance=instance, content=Content(name="Wide", source_sql="SELECT 1"))
 for columns, typed in ((5_000, 1_000), (8, None)):
     run = store_wide_run(template, columns, typed_columns=typed, name=f"Result of {{columns}} columns")
