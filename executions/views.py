@@ -12,6 +12,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
+from django_htmx.http import replace_url
 
 from amchelper.downloads import download_response
 from amchelper.exceptions import AmcHelperError
@@ -120,7 +121,9 @@ def execution_rows(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
     if not wants_fragment(request):
         return redirect(f"{execution.get_absolute_url()}?{request.GET.urlencode()}")
     context = {"execution": execution, **_result(request, execution)}
-    return render(request, "executions/_partials/result_table.html", context)
+    response = render(request, "executions/_partials/result_table.html", context)
+    # Loaded again or handed on, the address shows the same columns and rows.
+    return replace_url(response, f"{execution.get_absolute_url()}?{request.GET.urlencode()}")
 
 
 @require_GET

@@ -102,6 +102,12 @@ class WideResultTests(ExecutionTestCase):
         without = [link for link in self.links(page) if "show=3.2" in link]
         self.assertEqual(self.titles(self.client.get(without[0])), ["column 3 decimal", "column 2 integer"])
 
+    def test_address_in_the_browser_shows_the_same_when_it_is_loaded_again(self) -> None:
+        rows = self.htmx_get(self.url("execution-rows") + "?show=7.9&sort=-column+7+integer")
+        self.assertEqual(rows["HX-Replace-Url"], f"{self.wide.get_absolute_url()}?show=7.9&sort=-column+7+integer")
+        again = self.client.get(rows["HX-Replace-Url"])
+        self.assertEqual((self.titles(again), again.context["rows"]), (self.titles(rows), rows.context["rows"]))
+
     def test_columns_are_found_by_name_and_chosen_without_scripts(self) -> None:
         page = self.page("find=N+499&choose=1&show=7&sort=column+1+text")
         self.assertEqual(self.titles(page), ["column 7 integer"])
