@@ -72,7 +72,8 @@ def convert(
             except _UnlikeError as again:
                 raise _unreadable(again) from again
         _flush(unfinished)
-        facts = ResultFacts(shape.rows, csv_path.stat().st_size, unfinished.stat().st_size, described)
+        sizes = csv_path.stat().st_size, unfinished.stat().st_size
+        facts = ResultFacts(shape.rows, *sizes, described, MAX_TYPED_COLUMNS)
         unfinished.replace(parquet_path)
     finally:
         unfinished.unlink(missing_ok=True)
@@ -178,7 +179,8 @@ class _Conversion:
             if expression:
                 replaced.append(f"{expression} AS {quote_name(column.name)}")
         values = f"* REPLACE ({', '.join(replaced)})" if replaced else "*"
-        said = quote_text(pack_columns(self._describe(columns), csv_bytes=self._csv_path.stat().st_size))
+        size = self._csv_path.stat().st_size
+        said = quote_text(pack_columns(self._describe(columns), csv_bytes=size, typed_columns=MAX_TYPED_COLUMNS))
         written = connection.execute(
             f"COPY (SELECT {values} FROM {self._table.sql}) TO {quote_text(str(self._target))} (FORMAT parquet,"
             f" ROW_GROUP_SIZE {self._group_rows()}, USE_TMP_FILE false, KV_METADATA {{{METADATA_KEY}: {said}}})",

@@ -268,7 +268,10 @@ def test_a_result_with_very_many_columns_is_converted(make_result: MakeResult) -
     row = ",".join(str(place) if place % 2 else f"text {place}" for place in range(120))
     path, facts = make_result("\n".join([header, *([row] * 2100), ""]))
     assert kinds(facts) == ["text", "integer"] * 60
-    assert page(path, offset=2099).rows == (tuple(row.split(",")),)
+    names, values = header.split(","), row.split(",")
+    for start in range(0, 120, 40):
+        shown = page(path, offset=2099, columns=names[start : start + 40])
+        assert shown.rows == (tuple(values[start : start + 40]),)
 
 
 def test_long_rows_get_more_memory_instead_of_an_error(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

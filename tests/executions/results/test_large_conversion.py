@@ -81,6 +81,7 @@ def test_only_so_many_columns_have_types(make_result: MakeResult) -> None:
     path, facts = make_result("\n".join([header, *[",".join(["7"] * width)] * 3, ""]))
     kinds = [column.kind for column in facts.columns]
     assert kinds == ["integer"] * MAX_TYPED_COLUMNS + ["text"] * 200
+    assert facts.is_partly_typed
     assert page(path).total == 3
 
 
