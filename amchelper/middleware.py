@@ -1,4 +1,4 @@
-"""Middleware: how much a request may hold, signing in and messages for htmx, and a page for what is not there."""
+"""Middleware: what a request may hold, signing in and messages for htmx, and a page for what is not there."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from urllib.parse import urlencode
 from django.conf import settings
 from django.contrib.auth.middleware import LoginRequiredMiddleware
 from django.contrib.messages import get_messages
-from django.core.exceptions import RequestDataTooBig, TooManyFieldsSent, TooManyFilesSent
-from django.http import HttpRequest, HttpResponse, UnreadablePostError
+from django.core.exceptions import BadRequest, RequestDataTooBig, TooManyFieldsSent, TooManyFilesSent
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, UnreadablePostError
 from django.shortcuts import render
 from django.template.defaultfilters import filesizeformat
 from django.template.loader import render_to_string
@@ -28,6 +28,22 @@ _MAX_DIGITS = 18
 # How many times the limit is read, and thrown away, of what a signed-in user sends.
 _MAX_DRAINED = 16
 _NO_LENGTH = "This request does not say how long it is. Nothing was saved. Send it with a Content-Length."
+
+
+class NoNulMiddleware:
+    """Answer 400 to an address or a cookie with the character NUL, at which PostgreSQL fails.
+
+    Nobody types it, and no page of ours makes it. Forms say themselves which of their fields holds it.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        asked = [text for name, texts in request.GET.lists() for text in (name, *texts)]
+        if any("\0" in text for text in (request.path_info, *asked, *request.COOKIES.values())):
+            raise BadRequest("The character NUL stands in the address or in a cookie.")
+        return self.get_response(request)
 
 
 class _TooMuch(NamedTuple):
@@ -62,7 +78,8 @@ def _length_problem(request: HtmxHttpRequest) -> _TooMuch | None:
     text = request.META.get("CONTENT_LENGTH") or "0"
     if "HTTP_TRANSFER_ENCODING" in request.META or not (text.isascii() and text.isdecimal()):
         return _TooMuch(_NO_LENGTH)
-    length, most = int(text[:_MAX_DIGITS]), _most_bytes()
+    # Zeros in front are no digits that count: servers read such a length too.
+    length, most = int(text.lstrip("0")[:_MAX_DIGITS] or 0), _most_bytes()
     most_signed_out = min(most, settings.MAX_BODY_KB_SIGNED_OUT * 1024)
     if length <= most_signed_out:
         return None

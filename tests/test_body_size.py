@@ -52,6 +52,12 @@ class LengthTests(BodySizeTestCase):
             self.assertLessEqual(body.taken, 16 * MEGABYTE)
             self.assertLess(peak, 8 * MEGABYTE)
 
+    def test_zeros_before_a_length_hide_nothing(self) -> None:
+        body = self.file(20 * MEGABYTE)
+        self.refused(
+            send(self.stranger, self.login, body, CONTENT_LENGTH=f"{body.length:040}"), "this has 20.0 MB"
+        )
+
     def test_a_small_body_of_a_stranger_is_read(self) -> None:
         response = send(self.stranger, self.login, self.file(200 * KILOBYTE))
         self.assertContains(response, "This page is too old", status_code=403)

@@ -113,7 +113,11 @@ class InstanceForm(forms.ModelForm):
     def clean_lag_days(self) -> int:
         """Keep what is saved, or the usual lag, where nothing is given."""
         given = self.cleaned_data["lag_days"]
-        return int(self.instance.lag_days if given is None else given)
+        if given is None:
+            return int(self.instance.lag_days)
+        # Only the model knows the limits, and it is not asked: see _post_clean.
+        AMCInstance._meta.get_field("lag_days").run_validators(given)
+        return int(given)
 
     def values(self) -> InstanceValues:
         """Return what a valid form says."""

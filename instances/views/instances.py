@@ -146,7 +146,10 @@ def back_or(request: HtmxHttpRequest, otherwise: Any) -> HttpResponse:
     """Send back to the page that a form names in `next`, when it is one of ours, else to `otherwise`."""
     to = request.POST.get("next", "")
     hosts = {request.get_host()}
-    if to and url_has_allowed_host_and_scheme(to, allowed_hosts=hosts, require_https=request.is_secure()):
+    # Only a path: what else looks harmless would be taken for the name of a view.
+    if to.startswith("/") and url_has_allowed_host_and_scheme(
+        to, allowed_hosts=hosts, require_https=request.is_secure()
+    ):
         return redirect_page(request, to)
     return redirect_page(request, otherwise)
 

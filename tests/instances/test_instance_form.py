@@ -107,6 +107,15 @@ class AddTests(FormTestCase):
     def test_a_brand_that_is_too_long_is_named(self) -> None:
         self.assertContains(self.add(brands="Norda, " + "Longname" * 20), "“Longname")
 
+    def test_a_lag_that_cannot_be_is_an_error_of_the_field(self) -> None:
+        for lag in ("91", "9" * 400):
+            response = self.add(lag_days=lag, action="draft")
+            self.assertContains(response, "Ensure this value is less than or equal to 90.")
+        self.assertContains(self.add(lag_days="-1", action="draft"), "greater than or equal to 0.")
+        self.assertFalse(AMCInstance.objects.exists())
+        self.add(lag_days="90", action="draft")
+        self.assertEqual(AMCInstance.objects.get().lag_days, 90)
+
     def test_htmx_gets_the_form_alone_and_leaves_on_success(self) -> None:
         url = reverse("instances:instance-create")
         response = self.htmx_post(url, self.values(instance_id="amclocalus3"))

@@ -205,4 +205,14 @@ class AccessTests(ListTestCase):
     def test_next_never_leaves_this_site(self) -> None:
         instance = InstanceFactory.create(account=self.us)
         url = reverse("instances:instance-disable", args=[instance.pk])
-        self.assertRedirects(self.client.post(url, {"next": "https://example.com/"}), instance.get_absolute_url())
+        for address in (
+            "https://example.com/",
+            "//example.com/",
+            "https:example.com",
+            "nowhere",
+            "home",
+            "./",
+            "?",
+        ):
+            with self.subTest(address):
+                self.assertRedirects(self.client.post(url, {"next": address}), instance.get_absolute_url())
