@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from allauth.usersessions.views import ListUserSessionsView
-from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-from amchelper.views import admin_login, home
-
-# allauth's page, which does not know how long sessions last.
-SESSIONS = ListUserSessionsView.as_view(
-    extra_context={"idle_hours": settings.SESSION_IDLE_HOURS, "max_days": settings.SESSION_MAX_DAYS}
-)
+from amchelper.views import SessionsView, admin_login, home
 
 urlpatterns = [
     path("", home, name="home"),
@@ -24,7 +17,7 @@ urlpatterns = [
     path("", include("templates_app.urls")),
     # An administrator sets addresses: they are what people sign in with.
     path("accounts/email/", RedirectView.as_view(pattern_name="home")),
-    path("accounts/sessions/", SESSIONS, name="usersessions_list"),
+    path("accounts/sessions/", SessionsView.as_view(), name="usersessions_list"),
     path("accounts/", include("allauth.urls")),
     # One sign-in for everybody: rate limits and the second factor hold for the admin too.
     path("admin/login/", admin_login),

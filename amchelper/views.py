@@ -1,9 +1,12 @@
-"""Home, and the way to the admin."""
+"""Home, where one is signed in, and the way to the admin."""
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import urlencode
 
+from allauth.usersessions.views import ListUserSessionsView
+from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -12,6 +15,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET
 
 from amchelper.htmx import HtmxHttpRequest, wants_fragment
+from amchelper.user_agents import browser_name
 from executions.presenters.home import latest_runs
 from instances.presenters.overview import instance_overview
 from schedules.presenters.schedule_lists import upcoming_rows
@@ -30,6 +34,22 @@ def home(request: HtmxHttpRequest) -> HttpResponse:
         **runs,
     }
     return render(request, "home.html", context)
+
+
+class SessionsView(ListUserSessionsView):
+    """allauth's page, with what it does not know: how long sessions last, and what browsers are called."""
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        context: dict[str, Any] = super().get_context_data(**kwargs)
+        shown = [(session, browser_name(session.user_agent)) for session in context["sessions"]]
+        # This one first, then the newest.
+        shown.sort(key=lambda pair: (pair[0].is_current(), pair[0].created_at), reverse=True)
+        return {
+            **context,
+            "shown": shown,
+            "idle_hours": settings.SESSION_IDLE_HOURS,
+            "max_days": settings.SESSION_MAX_DAYS,
+        }
 
 
 @login_not_required

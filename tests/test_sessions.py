@@ -22,6 +22,25 @@ from tests.factories import PASSWORD
 SESSIONS = "/accounts/sessions/"
 
 
+AGENTS = {
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36":
+        "Chrome on Windows",
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36"
+    " Edg/131.0.0.0": "Edge on Windows",
+    "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.1"
+    " Safari/605.1.15":
+        "Safari on macOS",
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) CriOS/131.0.0.0"
+    " Mobile/15E148 Safari/604.1": "Chrome on iPhone",
+    "Mozilla/5.0 (X11; Linux x86_64; rv:133.0) Gecko/20100101 Firefox/133.0": "Firefox on Linux",
+    "Mozilla/5.0 (Linux; Android 14; SM-S911B) AppleWebKit/537.36 (KHTML, like Gecko) SamsungBrowser/27.0"
+    " Chrome/125.0.0.0 Mobile Safari/537.36": "Samsung Internet on Android",
+    "Firefox/133.0": "Firefox",
+    "curl/8.5.0": "curl/8.5.0",
+    "x" * 60: "x" * 40 + "…",
+}  # fmt: skip
+
+
 class SessionLimitTests(CastTestCase):
     def after(self, time: timedelta, path: str = "/", **headers: str) -> Any:
         with time_machine.travel(timezone.now() + time, tick=True):
@@ -73,6 +92,16 @@ class SessionListTests(CastTestCase):
         laptop.post(SESSIONS)
         self.assertEqual(phone.get("/").status_code, 302)
         self.assertContains(laptop.get(SESSIONS), "signed in here only")
+
+    def test_browsers_are_called_as_people_call_them(self) -> None:
+        for agent, name in AGENTS.items():
+            self.sign_in(agent)
+            with self.subTest(agent):
+                self.assertContains(self.client.get(SESSIONS), f">{name}<")
+        # As they are told here, in case that is not enough; and this one first.
+        page = self.sign_in("This one").get(SESSIONS)
+        self.assertContains(page, 'title="curl/8.5.0"')
+        self.assertLess(page.content.index(b">This one<"), page.content.index(b">curl/8.5.0<"))
 
     def test_shows_nobody_elses(self) -> None:
         self.sign_in("Laptop")
