@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render, resolve_url
 from django.utils.cache import patch_vary_headers
@@ -37,3 +39,9 @@ def redirect_page(request: HtmxHttpRequest, to: Any, *args: Any, **kwargs: Any) 
     """Send the browser to another page, also when htmx asked."""
     url = resolve_url(to, *args, **kwargs)
     return HttpResponseClientRedirect(url) if wants_fragment(request) else HttpResponseRedirect(url)
+
+
+def login_from(request: HtmxHttpRequest) -> str:
+    """Return the sign-in page's address that leads back to the page, not the fragment, htmx asked from."""
+    came_from = request.htmx.current_url_abs_path or "/"
+    return f"{resolve_url(settings.LOGIN_URL)}?{urlencode({'next': came_from})}"

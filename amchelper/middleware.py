@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NamedTuple
-from urllib.parse import urlencode
 
 from django.conf import settings
 from django.contrib.auth.middleware import LoginRequiredMiddleware
@@ -19,7 +18,7 @@ from django.urls import reverse
 from django_htmx.http import HttpResponseClientRedirect
 
 from amchelper.access import MissingRowError
-from amchelper.htmx import HtmxHttpRequest, wants_fragment
+from amchelper.htmx import HtmxHttpRequest, login_from, wants_fragment
 
 _MEGABYTE = 1024 * 1024
 _CHUNK_BYTES = 64 * 1024
@@ -135,14 +134,10 @@ class HtmxLoginRequiredMiddleware(LoginRequiredMiddleware):
     """Every view is private; a signed-out htmx request leaves the page instead of filling a table."""
 
     def handle_no_permission(self, request: HttpRequest, view_func: Callable[..., Any]) -> Any:
-        # From the sign-in page back to the page (not the fragment) the request came from.
         response = super().handle_no_permission(request, view_func)
-        htmx = getattr(request, "htmx", None)
-        if not htmx:
+        if not getattr(request, "htmx", None):
             return response
-        came_from = htmx.current_url_abs_path or "/"
-        login_url = self.get_login_url(view_func)
-        return HttpResponseClientRedirect(f"{login_url}?{urlencode({'next': came_from})}")
+        return HttpResponseClientRedirect(login_from(request))  # type: ignore[arg-type]  # HtmxMiddleware ran
 
 
 # Where rows of a kind are listed, which is the way on from one that is gone.

@@ -18,6 +18,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django_htmx.http import HttpResponseClientRedirect
 
+from amchelper.htmx import login_from
 from amchelper.models import User
 
 SIGNED_IN, SEEN = "signed_in_at", "seen_at"
@@ -50,7 +51,7 @@ class SessionLimitsMiddleware:
             logout(request)
             messages.info(request, reason)
             if getattr(request, "htmx", False):
-                return HttpResponseClientRedirect(reverse("account_login"))
+                return HttpResponseClientRedirect(login_from(request))  # type: ignore[arg-type]  # HtmxMiddleware ran
             return redirect_to_login(request.get_full_path() if request.method == "GET" else "/")
         return self.get_response(request)
 

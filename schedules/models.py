@@ -18,7 +18,7 @@ from amchelper.leases import LeasedModel, LeasedQuerySet
 from amchelper.models import User
 from executions.models import FINAL_STATUSES, Execution
 from instances.models import AMCInstance
-from planning.recurrence import Recurrence
+from planning.recurrence import Recurrence, RecurrenceError
 from planning.windows import DEFAULT_LAG_DAYS
 from templates_app.models import InstanceTemplate
 
@@ -117,9 +117,8 @@ class ScheduleQuerySet(OwnedQuerySet["Schedule"]):
         return self.not_deleted().filter(status=ScheduleStatus.PAUSED).exclude(pause_code=PauseCode.BY_HAND)
 
     def to_tell(self) -> ScheduleQuerySet:
-        """Return schedules that failures paused and whose owner has got no mail about it."""
-        paused = self.not_deleted().filter(status=ScheduleStatus.PAUSED, pause_code=PauseCode.FAILURES)
-        return paused.filter(owner_told=False)
+        """Return schedules that stopped by themselves and whose owner has got no mail about it."""
+        return self.stopped().filter(owner_told=False)
 
     def search(self, words: str) -> ScheduleQuerySet:
         """Return schedules whose name, template or instance holds every word."""
@@ -215,7 +214,7 @@ class Schedule(models.Model):
 
     @property
     def recurrence(self) -> Recurrence:
-        """Return the recurrence as a value."""
+        """Return the recurrence as a value; raises RecurrenceError for one that cannot be read any more."""
         return Recurrence(
             kind=self.kind,
             time=self.time,
@@ -225,6 +224,25 @@ class Schedule(models.Model):
             start=self.starts_on,
             end=self.ends_on,
         )
+
+    @property
+    def readable_recurrence(self) -> Recurrence | None:
+        """Return the recurrence as a value; None for one that cannot be read any more: zones come and go."""
+        try:
+            return self.recurrence
+        except RecurrenceError:
+            return None
+
+    @property
+    def recurrence_text(self) -> str:
+        """Say in words when it runs."""
+        recurrence = self.readable_recurrence
+        return recurrence.describe() if recurrence else "A time that cannot be read any more"
+
+    @property
+    def has_rolling_window(self) -> bool:
+        """Return whether each run has a window of its own, and not the same fixed dates."""
+        return self.window_kind == WindowKind.ROLLING
 
     @property
     def is_active(self) -> bool:

@@ -61,8 +61,9 @@ class SessionLimitTests(CastTestCase):
         self.assertContains(self.client.get("/accounts/login/"), "not used for 5 hours")
 
     def test_fragment_leaves_the_page_when_the_session_is_over(self) -> None:
-        response = self.after(timedelta(days=4), hx_request="true")
-        self.assertEqual(response["HX-Redirect"], "/accounts/login/")
+        headers = {"hx_request": "true", "hx_current_url": "http://testserver/runs/?page=2"}
+        response = self.after(timedelta(days=4), **headers)
+        self.assertEqual(response["HX-Redirect"], "/accounts/login/?next=%2Fruns%2F%3Fpage%3D2")
 
     def test_use_is_noted_now_and_then_only(self) -> None:
         self.client.get(SESSIONS)

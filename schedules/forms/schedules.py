@@ -44,25 +44,24 @@ class ScheduleForm(RecurringStep):
 
     @staticmethod
     def initial_of(schedule: Schedule) -> dict[str, Any]:
-        """Return the saved values as the fields show them."""
-        values = ScheduleValues.of(schedule)
-        recurrence, days = values.recurrence, values.window_days
+        """Return the saved values as the fields show them, also those of a plan that cannot be read any more."""
+        days = schedule.window_days if schedule.has_rolling_window else None
         return {
-            "name": values.name,
-            "recurrence": recurrence.kind,
-            "weekday": 1 if recurrence.weekday is None else recurrence.weekday,
-            "day_of_month": str(recurrence.day_of_month or 1),
-            "time": recurrence.time,
-            "zone": recurrence.zone,
-            "starts_on": recurrence.start,
-            "ends_on": recurrence.end,
+            "name": schedule.name,
+            "recurrence": schedule.kind,
+            "weekday": 1 if schedule.weekday is None else schedule.weekday,
+            "day_of_month": str(schedule.day_of_month or 1),
+            "time": schedule.time,
+            "zone": schedule.zone,
+            "starts_on": schedule.starts_on,
+            "ends_on": schedule.ends_on,
             "mode": DATES if days is None else ROLLING,
             "days": str(days) if days in ROLLING_CHOICES else "30" if days is None else CUSTOM,
             "custom_days": None if days in ROLLING_CHOICES else days,
-            "lag_days": values.lag_days,
-            "start": values.fixed_start,
-            "end": values.fixed_end,
-            "missed_policy": values.missed_policy,
+            "lag_days": schedule.lag_days,
+            "start": schedule.fixed_start if days is None else None,
+            "end": schedule.fixed_end if days is None else None,
+            "missed_policy": schedule.missed_policy,
         }
 
 

@@ -68,11 +68,16 @@ def schedule_rows(schedules: Iterable[Schedule]) -> list[ScheduleRow]:
     return [
         ScheduleRow(
             schedule=schedule,
-            next_local=schedule.recurrence.local(schedule.next_run_at) if schedule.next_run_at else None,
+            next_local=_next_local(schedule),
             slots=tuple(reversed(getattr(schedule, "latest_slots", []))),
         )
         for schedule in schedules
     ]
+
+
+def _next_local(schedule: Schedule) -> dt.datetime | None:
+    recurrence = schedule.readable_recurrence
+    return recurrence.local(schedule.next_run_at) if recurrence and schedule.next_run_at else None
 
 
 def upcoming_rows(user: User) -> list[ScheduleRow]:
@@ -89,7 +94,10 @@ def calendar_days(schedules: Iterable[Schedule], now: dt.datetime) -> list[Calen
     entries: defaultdict[dt.date, list[CalendarEntry]] = defaultdict(list)
     end = now + dt.timedelta(days=DAYS_SHOWN)
     for schedule in schedules:
-        recurrence = schedule.recurrence
+        recurrence = schedule.readable_recurrence
+        if recurrence is None:
+            # The next tick pauses it.
+            continue
         for at in recurrence.slots_between(now, end):
             local = recurrence.local(at)
             entries[local.date()].append(CalendarEntry(schedule, at, local))

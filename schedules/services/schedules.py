@@ -20,7 +20,7 @@ from executions.errors import ErrorCode, NotRunnableError
 from executions.models import Execution, Trigger
 from executions.services.readiness import ensure_startable, gone_error, hold_for_start
 from executions.services.start import start_execution
-from planning.recurrence import Recurrence
+from planning.recurrence import Recurrence, RecurrenceError
 from planning.windows import DEFAULT_LAG_DAYS, Window, WindowError, check_window, rolling_window
 from schedules.errors import DeletedScheduleError, StaleScheduleError
 from schedules.models import (
@@ -31,7 +31,7 @@ from schedules.models import (
     ScheduleStatus,
     WindowKind,
 )
-from schedules.services.slots import close_past_slots
+from schedules.services.slots import UNREADABLE, close_past_slots
 from templates_app.models import InstanceTemplate
 
 logger = logging.getLogger(__name__)
@@ -59,8 +59,8 @@ class ScheduleValues:
 
     @classmethod
     def of(cls, schedule: Schedule) -> ScheduleValues:
-        """Return what is saved."""
-        is_rolling = schedule.window_kind == WindowKind.ROLLING
+        """Return what is saved; raises RecurrenceError."""
+        is_rolling = schedule.has_rolling_window
         return cls(
             name=schedule.name,
             recurrence=schedule.recurrence,
@@ -225,7 +225,7 @@ def resume(*, schedule: Schedule, actor: User | None) -> None:
         current = _lock(actor, schedule)
         if current.status != ScheduleStatus.PAUSED:
             raise InvalidStateError("This schedule is active already.")
-        first, problem = _plan(ScheduleValues.of(current), now)
+        first, problem = _plan(_readable_values(current), now)
         ensure_startable(current.instance, current.template, now=now, also=problem)
         close_past_slots(current, now)
         Schedule.objects.filter(pk=current.pk).update(
@@ -247,10 +247,13 @@ def delete_schedule(*, schedule: Schedule, actor: User | None) -> None:
 
 
 def run_now(*, actor: User, schedule: Schedule, submission_key: UUID | None = None) -> Execution:
-    """Run a schedule once by hand, with today's window; the plan stays. Raises what `start_execution` raises."""
+    """Run a schedule once by hand, with today's window; the plan stays.
+
+    Raises what `start_execution` raises, and InvalidStateError for a plan that cannot be read any more.
+    """
     now = timezone.now()
     try:
-        window = ScheduleValues.of(schedule).window_at(now)
+        window = _readable_values(schedule).window_at(now)
     except WindowError as error:
         problem = NotRunnableError(str(error), reason=ErrorCode.WINDOW_REFUSED)
         ensure_startable(schedule.instance, schedule.template, now=now, also=problem)
@@ -263,6 +266,13 @@ def run_now(*, actor: User, schedule: Schedule, submission_key: UUID | None = No
         submission_key=submission_key,
         schedule_id=schedule.pk,
     )
+
+
+def _readable_values(schedule: Schedule) -> ScheduleValues:
+    try:
+        return ScheduleValues.of(schedule)
+    except RecurrenceError as error:
+        raise InvalidStateError(UNREADABLE) from error
 
 
 def _present(get: Callable[..., Schedule], user: User, schedule_id: str) -> Schedule:

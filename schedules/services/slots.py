@@ -37,6 +37,7 @@ ON_TIME = dt.timedelta(minutes=10)
 MAX_RUNS, MAX_SKIPPED = 10, 100
 MISSED = "Missed: nothing was running at that time."
 PAUSED = "Missed: the schedule was paused."
+UNREADABLE = "Its days and time cannot be read any more. Edit the schedule, then resume it."
 
 
 @dataclass
@@ -113,7 +114,12 @@ def store(decisions: list[Decision], now: dt.datetime) -> None:
 
 
 def close_past_slots(schedule: Schedule, now: dt.datetime) -> None:
-    """Decide the slots up to `now` by the plan as it is, before it changes. Call it in the changing transaction."""
+    """Decide the slots up to `now` by the plan as it is, before it changes. Call it in the changing transaction.
+
+    Of a plan that cannot be read any more nobody knows which they were.
+    """
+    if schedule.readable_recurrence is None:
+        return
     decision = decide(schedule, now) if schedule.status == ScheduleStatus.ACTIVE else decide_paused(schedule, now)
     store([decision], now)
 
@@ -158,10 +164,13 @@ def _decide_safely(schedule: Schedule, now: dt.datetime) -> Decision | None:
         return decide(schedule, now)
     except (ValueError, OverflowError):
         logger.exception("schedule unreadable schedule=%s", schedule.schedule_id)
-        Schedule.objects.filter(pk=schedule.pk).update(
+        # As it was read: somebody may be mending it. The next tick has its owner told.
+        Schedule.objects.active().filter(pk=schedule.pk, updated_at=schedule.updated_at).update(
             status=ScheduleStatus.PAUSED,
             pause_code=PauseCode.UNREADABLE,
-            status_reason="This recurrence cannot be read any more. Edit it, then resume.",
+            status_reason=UNREADABLE,
+            next_run_at=None,
+            owner_told=False,
         )
         return None
 

@@ -28,7 +28,7 @@ from schedules.forms.schedules import ScheduleFilter, ScheduleForm, read_seen
 from schedules.models import Schedule, ScheduleSlot
 from schedules.presenters.deletion import what_deleting_means
 from schedules.presenters.preflight import hindrances
-from schedules.presenters.run_preview import preview_recurring
+from schedules.presenters.run_preview import RecurrencePreview, preview_recurring
 from schedules.presenters.schedule_lists import MAX_IN_CALENDAR, calendar_days, in_order, schedule_rows
 from schedules.services import schedules as services
 
@@ -102,7 +102,6 @@ def schedule_calendar(request: HtmxHttpRequest) -> HttpResponse:
 def schedule_detail(request: HtmxHttpRequest, schedule_id: str) -> HttpResponse:
     schedule = services.get_schedule(request.user, schedule_id)
     slots = ScheduleSlot.objects.visible_to(request.user).filter(schedule=schedule).select_related("execution")
-    values = services.ScheduleValues.of(schedule)
     page = Paginator(slots, SLOTS_PER_PAGE).get_page(request.GET.get("page"))
     by_hand = schedule.executions.visible_to(request.user).exclude(trigger=Trigger.SCHEDULE)
     context = {
@@ -110,9 +109,8 @@ def schedule_detail(request: HtmxHttpRequest, schedule_id: str) -> HttpResponse:
         "page": page,
         # Asking again stops by itself once nothing that is shown can change.
         "is_live": any(slot.is_open for slot in page),
-        "values": values,
         "hindrances": [] if schedule.deleted_at else hindrances(schedule),
-        "preview": preview_recurring(values, timezone.now()) if schedule.is_active else None,
+        "preview": _preview_of_saved(schedule) if schedule.is_active else None,
         "by_hand": by_hand[:5],
         "run_key": uuid4(),
     }
@@ -218,11 +216,16 @@ def _do(request: HtmxHttpRequest, schedule_id: str, action: Callable[..., None],
     return redirect_page(request, schedule)
 
 
-def _preview(form: ScheduleForm, schedule: Schedule) -> Any:
-    now = timezone.now()
+def _preview(form: ScheduleForm, schedule: Schedule) -> RecurrencePreview | None:
     if not form.is_bound:
-        return preview_recurring(services.ScheduleValues.of(schedule), now)
-    return preview_recurring(form.values(), now) if form.is_valid() else None
+        return _preview_of_saved(schedule)
+    return preview_recurring(form.values(), timezone.now()) if form.is_valid() else None
+
+
+def _preview_of_saved(schedule: Schedule) -> RecurrencePreview | None:
+    if schedule.readable_recurrence is None:
+        return None
+    return preview_recurring(services.ScheduleValues.of(schedule), timezone.now())
 
 
 def _context(schedule: Schedule, here: str = "") -> dict[str, Any]:

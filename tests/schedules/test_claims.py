@@ -101,8 +101,19 @@ class SlotClaimTests(ScheduleTestCase):
         Schedule.objects.filter(pk=broken.pk).update(zone="Mars/Olympus")
         with self.assertLogs("schedules.services.slots", "ERROR"):
             claim_due(moment("2026-03-02 09:00"))
-        self.assertEqual(Schedule.objects.get(pk=broken.pk).status, "PAUSED")
+        paused = Schedule.objects.get(pk=broken.pk)
+        self.assertEqual((paused.status, paused.next_run_at, paused.owner_told), ("PAUSED", None, False))
+        self.assertEqual(list(Schedule.objects.to_tell()), [paused])
         self.assertEqual(len(self.slots(sound)), 1)
+
+    def test_plan_that_is_mended_while_it_is_looked_at_is_not_paused(self) -> None:
+        broken = self.schedule()
+        Schedule.objects.filter(pk=broken.pk).update(zone="Mars/Olympus")
+        read = Schedule.objects.get()
+        Schedule.objects.filter(pk=broken.pk).update(zone="UTC", updated_at=moment("2026-03-02 09:00"))
+        with self.assertLogs("schedules.services.slots", "ERROR"):
+            self.assertIsNone(schedule_slots._decide_safely(read, moment("2026-03-02 09:00")))
+        self.assertEqual(Schedule.objects.get().status, "ACTIVE")
 
 
 class ClockChangeTests(ScheduleTestCase):
