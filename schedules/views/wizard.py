@@ -18,6 +18,7 @@ from formtools.wizard.views import NamedUrlSessionWizardView
 from amchelper.access import MissingRowError
 from amchelper.exceptions import AmcHelperError
 from amchelper.htmx import HtmxHttpRequest, wants_fragment
+from amchelper.http import parse_number
 from amchelper.limits import PREVIEWS, RUNS, limited, spend
 from executions.models import Execution, Trigger
 from executions.services.dry_runs import DryRun, dry_run, fingerprint_of
@@ -230,8 +231,9 @@ class RunWizard(NamedUrlSessionWizardView):  # type: ignore[misc]  # the library
 
     @property
     def kind(self) -> str:
-        """Return what step 2 says: once or recurring."""
-        return str((self.storage.get_step_data("type") or {}).get("type-kind", ONCE))
+        """Return what step 2 says: once or recurring; a step that was left keeps what is neither, too."""
+        kind = (self.storage.get_step_data("type") or {}).get("type-kind")
+        return RECURRING if kind == RECURRING else ONCE
 
     def _dry_run(self) -> HttpResponse:
         """Let AMC check what the review shows; a fragment for htmx, the review again otherwise."""
@@ -298,7 +300,7 @@ class RunWizard(NamedUrlSessionWizardView):  # type: ignore[misc]  # the library
 
     def _review(self) -> dict[str, Any]:
         form, step = self._planned()
-        seen = int((self.storage.get_step_data("template") or {}).get("template-version") or 0)
+        seen = parse_number((self.storage.get_step_data("template") or {}).get("template-version"), 0)
         old = self.template.versions.filter(number=seen).first() if seen != self.template.version else None
         return {
             "planned": form,

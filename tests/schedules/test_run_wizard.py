@@ -271,6 +271,21 @@ class RunWizardTests(TemplateTestCase):
         dates = self.to_review(mode="dates", start="2026-10-01", end="2026-10-31", lag_days="")
         self.assertEqual(dates.status_code, 302)
 
+    def test_what_a_step_kept_although_it_is_wrong_is_shown_and_fails_nowhere(self) -> None:
+        self.to_review()
+        for step, fields in (
+            ("template", {"version": "abc"}),
+            ("template", {"version": "9" * 5_000}),
+            ("type", {"kind": "never"}),
+            ("once", {"mode": "never", "zone": "Mars/Olympus"}),
+        ):
+            self.post(step, wizard_goto_step="review", **fields)
+            for shown in ("template", "type", "once", "review"):
+                with self.subTest(fields, shown=shown):
+                    self.assertEqual(self.client.get(f"{self.address}{shown}/").status_code, 200)
+        self.post("review", name="Never", agreed_version=1)
+        self.assertFalse(Execution.objects.exists())
+
     def test_unknown_choice_gets_a_message(self) -> None:
         self.assertContains(self.to_review(mode="bogus"), "Select a valid choice")
 
