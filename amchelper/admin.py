@@ -20,6 +20,7 @@ from amchelper.exceptions import InvalidStateError
 from amchelper.models import User
 from amchelper.security_events import log_event
 
+_YOURSELF = "This is you: another administrator has to delete your account, so that one is always left."
 # What decides who may what.
 _RIGHTS = {"email", "password", "is_active", "is_staff", "is_superuser", "groups", "user_permissions"}
 
@@ -121,8 +122,14 @@ class UserAdmin(DependentsAdmin, DjangoUserAdmin):
                 EmailAddress.objects.filter(user=obj).delete()
         self._log(request, obj, form, "user_changed" if change else "user_created")
 
+    def get_deleted_objects(self, objs: Iterable[Any], request: HttpRequest) -> Any:
+        told, counts, missing, obstacles = super().get_deleted_objects(objs, request)
+        return told, counts, missing, [*obstacles, *([_YOURSELF] if request.user in objs else [])]
+
     def delete_rows(self, request: HttpRequest, rows: QuerySet[Any]) -> None:
         users = list(rows)
+        if request.user in users:
+            raise PermissionDenied(_YOURSELF)
         super().delete_rows(request, rows)
         for user in users:
             log_event("user_deleted", request, user=user, by=request.user.pk)

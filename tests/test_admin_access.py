@@ -9,6 +9,7 @@ from django.contrib import admin
 from django.urls import reverse
 
 from amchelper.admin import ReadOnlyAdmin
+from amchelper.models import User
 from instances.admin import OwnedAdmin
 from templates_app.services.templates import Content, create_template
 from tests.base import BUSINESS_APPS, CastTestCase, everything
@@ -84,3 +85,24 @@ class AdminRightsTests(CastTestCase):
             with self.subTest(name):
                 response = self.client.post(reverse(f"{name}_delete", args=[row.pk]), {"post": "yes"})
                 self.assertEqual(response.status_code, 403)
+
+
+class OwnAccountTests(CastTestCase):
+    """Whoever administers last must not lock everybody out."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.client.force_login(self.sam)
+
+    def test_nobody_deletes_their_own_account(self) -> None:
+        one = reverse("admin:amchelper_user_delete", args=[self.sam.pk])
+        self.assertContains(self.client.get(one), "another administrator has to delete your account")
+        self.client.post(one, {"post": "yes"})
+        chosen = {"action": "delete_selected", "_selected_action": [self.sam.pk, self.bob.pk], "post": "yes"}
+        several = self.client.post(reverse("admin:amchelper_user_changelist"), chosen)
+        self.assertContains(several, "another administrator has to delete your account")
+        self.assertEqual(User.objects.filter(pk__in=[self.sam.pk, self.bob.pk]).count(), 2)
+
+    def test_somebody_else_does(self) -> None:
+        self.client.post(reverse("admin:amchelper_user_delete", args=[self.bob.pk]), {"post": "yes"})
+        self.assertFalse(User.objects.filter(pk=self.bob.pk).exists())
