@@ -11,9 +11,9 @@ from instances.models import AMCInstance, InstanceBrand, MappingKind
 from instances.services.mappings import Entry, add_mappings, preview_replace
 from templates_app.models import InstanceTemplate
 from templates_app.services.templates import Content, create_template, update_template
+from tests.addresses import own_url_names
 from tests.base import CastTestCase, everything
 from tests.factories import InstanceFactory
-from tests.test_access import own_url_names
 
 LOOKING = {"templates:template-list", "templates:template-detail", "templates:template-versions"}
 OFFERED = (
