@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.shortcuts import render, resolve_url
 from django.utils.cache import patch_vary_headers
 from django_htmx.http import HttpResponseClientRedirect
@@ -41,7 +41,18 @@ def redirect_page(request: HtmxHttpRequest, to: Any, *args: Any, **kwargs: Any) 
     return HttpResponseClientRedirect(url) if wants_fragment(request) else HttpResponseRedirect(url)
 
 
+def query_of_page(request: HtmxHttpRequest) -> QueryDict:
+    """Return what the address of the page says that htmx asked from; nothing where the header is no address."""
+    try:
+        return QueryDict(urlsplit(request.htmx.current_url or "").query)
+    except ValueError:
+        return QueryDict()
+
+
 def login_from(request: HtmxHttpRequest) -> str:
     """Return the sign-in page's address that leads back to the page, not the fragment, htmx asked from."""
-    came_from = request.htmx.current_url_abs_path or "/"
+    try:
+        came_from = request.htmx.current_url_abs_path or "/"
+    except ValueError:  # the header is no address
+        came_from = "/"
     return f"{resolve_url(settings.LOGIN_URL)}?{urlencode({'next': came_from})}"

@@ -249,3 +249,12 @@ class SignedOutHtmxTests(CastTestCase):
         self.assertEqual(response.status_code, 200)
         self.assertEqual(response["HX-Redirect"], "/accounts/login/?next=%2Finstances%2F%3Fhealth%3DERROR")
         self.assertEqual(response.content, b"")
+
+    def test_header_that_is_no_address_leads_to_the_home_page(self) -> None:
+        instance = InstanceFactory.create(account__connection__user=self.alice)
+        headers = {"HX-Request": "true", "HX-Current-URL": "http://[", "HX-Target": f"instance-{instance.pk}"}
+        answer = self.client.post(reverse("instances:instance-disable", args=[instance.pk]), headers=headers)
+        self.assertEqual(answer.status_code, 200)
+        self.client.logout()
+        response = self.client.get(reverse("instances:instance-list"), headers=headers)
+        self.assertEqual(response["HX-Redirect"], "/accounts/login/?next=%2F")

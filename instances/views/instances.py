@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlsplit
 from uuid import UUID
 
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.db.models import Count, Max
-from django.http import HttpResponse, JsonResponse, QueryDict
+from django.http import HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -17,7 +16,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from amchelper.deletion import ask_before_deletion
 from amchelper.exceptions import AmcHelperError
-from amchelper.htmx import HtmxHttpRequest, redirect_page, render_page, wants_fragment
+from amchelper.htmx import HtmxHttpRequest, query_of_page, redirect_page, render_page, wants_fragment
 from amchelper.http import breadcrumbs
 from amchelper.limits import CHECKS, limited
 from amchelper.models import User
@@ -184,4 +183,4 @@ def _panel(request: HtmxHttpRequest, instance: AMCInstance) -> dict[str, Any]:
 
 def health_in_address(request: HtmxHttpRequest) -> str:
     """Return the health filter of the list that sent an htmx request."""
-    return QueryDict(urlsplit(request.htmx.current_url or "").query).get("health") or ""
+    return query_of_page(request).get("health") or ""
