@@ -8,6 +8,9 @@ from django.views.generic import RedirectView
 
 from amchelper.views import SessionsView, admin_login, home
 
+# What allauth answers to too many tries: signing in, passwords, second factors.
+handler429 = "amchelper.views.too_many_tries"
+
 urlpatterns = [
     path("", home, name="home"),
     path("", include("instances.urls")),

@@ -21,6 +21,9 @@ from instances.presenters.overview import instance_overview
 from schedules.presenters.schedule_lists import upcoming_rows
 from templates_app.models import InstanceTemplate
 
+# allauth's limits are by the minute; it does not tell how much of one is left.
+_TRY_AGAIN_SECONDS = 60
+
 
 @require_GET
 def home(request: HtmxHttpRequest) -> HttpResponse:
@@ -50,6 +53,14 @@ class SessionsView(ListUserSessionsView):
             "idle_hours": settings.SESSION_IDLE_HOURS,
             "max_days": settings.SESSION_MAX_DAYS,
         }
+
+
+def too_many_tries(request: HttpRequest) -> HttpResponse:
+    """Say that signing in and the like were tried too often, and how to go on; allauth's own answer is bare."""
+    # A page must not hold passwords, so that what was typed is left to the browser.
+    response = render(request, "429.html", status=429)
+    response["Retry-After"] = str(_TRY_AGAIN_SECONDS)
+    return response
 
 
 @login_not_required

@@ -39,6 +39,12 @@ class SignInTests(TestCase):
         text = self.sign_in().content.decode()
         self.assertTrue(429 in answers or "Too many" in text)
 
+    def test_too_many_tries_lead_to_a_page_of_ours(self) -> None:
+        while (response := self.sign_in("wrong", "nobody@example.com")).status_code == 200:
+            pass
+        self.assertContains(response, "Too many tries in a short time", status_code=429)
+        self.assertEqual(response["Retry-After"], "60")
+
     def test_signing_up_is_closed(self) -> None:
         response = self.client.post(
             reverse("account_signup"),
