@@ -59,6 +59,23 @@ FINAL_STATUSES = (
 )
 
 
+# What lists show of a run.
+_LISTED = (
+    "name",
+    "template_name",
+    "trigger",
+    "status",
+    "error",
+    "waiting_for",
+    "row_count",
+    "queued_at",
+    "window_start",
+    "window_end",
+    "window_zone",
+    "instance__name",
+)
+
+
 class Trigger(models.TextChoices):
     """Who asked for a run."""
 
@@ -104,9 +121,13 @@ class ExecutionQuerySet(  # type: ignore[override]  # the stubs give each base a
         """Bring instance, account, template and schedule along in one query."""
         return self.select_related("instance__account", "template", "schedule")
 
+    def with_files(self) -> Self:
+        """Return executions whose result is stored, the condition of the index `executions_with_files`."""
+        return self.exclude(csv_file="", parquet_file="")
+
     def for_lists(self) -> Self:
-        """Bring relations along and leave out the long texts that no list shows."""
-        return self.with_relations().defer("source_sql", "sql_query", "parameter_values", "output_columns")
+        """Read what lists show, and nothing else: no SQL, no values, no configuration."""
+        return self.select_related("instance").only(*_LISTED)
 
 
 class Execution(LeasedModel):
@@ -198,10 +219,18 @@ class Execution(LeasedModel):
             ),
         )
         indexes = (
-            models.Index(fields=["instance", "-queued_at"], name="executions_of_instance"),
+            # What lists go by: `executions/services/newest.py`.
+            models.Index(fields=["-queued_at", "-id"], name="executions_newest"),
+            models.Index(fields=["instance", "-queued_at", "-id"], name="executions_newest_of_instance"),
             models.Index(fields=["template", "-queued_at"], name="executions_of_template"),
             models.Index(fields=["next_step_at"], name="executions_due", condition=Q(status__in=OPEN_STATUSES)),
             models.Index(fields=["status", "instance"], name="executions_by_status"),
+            # The few with stored results, which retention goes through each night.
+            models.Index(
+                fields=["-finished_at", "-id"],
+                name="executions_with_files",
+                condition=~Q(csv_file="", parquet_file=""),
+            ),
         )
 
     def __str__(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -19,6 +20,7 @@ from amchelper.exceptions import AmcHelperError
 from amchelper.htmx import HtmxHttpRequest, render_page, wants_fragment
 from amchelper.http import Breadcrumbs, breadcrumbs
 from amchelper.limits import EXPORTS, RUNS, limited
+from amchelper.paging import UncountedPage, read_page
 from amchelper.security_events import log_event
 from amchelper.words import counted
 from executions.forms import ExecutionFilter, ResultQuery, RunAgainForm
@@ -42,6 +44,7 @@ from executions.services.executions import (
 )
 from executions.services.exports import ask_for_export, forget_export, get_export, get_export_to_edit
 from executions.services.failures import failure_of
+from executions.services.newest import newest_of, newest_runs
 from executions.services.queue import queue_position
 from executions.services.start import run_again
 from instances.presenters.breadcrumbs import instance_breadcrumbs
@@ -57,36 +60,27 @@ _COLUMN_FIELDS = ("column", "chart_x", "chart_y")
 
 @require_GET
 def execution_list(request: HtmxHttpRequest) -> HttpResponse:
-    return _list(request, ExecutionFilter(request.GET, user=request.user))
+    user = request.user
+    filters = ExecutionFilter(request.GET, user=user)
+    narrowed = filters.apply(Execution.objects.visible_to(user)) if filters.is_filtered else None
+    read = partial(newest_runs, user) if narrowed is None else partial(newest_of, narrowed)
+    page = read_page(request.GET.get("page"), PER_PAGE, read)
+    context = {"filters": filters, "is_filtered": narrowed is not None}
+    return _list(request, "execution_list", page, **context)
 
 
 @require_GET
 def execution_of_instance(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
     instance = get_instance(request.user, pk)
-    posted = request.GET.copy()
-    posted["instance"] = str(instance.pk)
-    return _list(
-        request,
-        ExecutionFilter(posted, user=request.user),
-        instance=instance,
-        tab="runs",
-        breadcrumbs=instance_breadcrumbs(instance),
-    )
+    runs = Execution.objects.visible_to(request.user).filter(instance=instance).for_lists()
+    page = read_page(request.GET.get("page"), PER_PAGE, lambda skip, count: list(runs[skip : skip + count]))
+    context = {"instance": instance, "tab": "runs", "breadcrumbs": instance_breadcrumbs(instance)}
+    return _list(request, "execution_of_instance", page, **context)
 
 
-def _list(request: HtmxHttpRequest, filters: ExecutionFilter, **extra: Any) -> HttpResponse:
-    mine = Execution.objects.visible_to(request.user)
-    page = Paginator(filters.apply(mine).for_lists(), PER_PAGE).get_page(request.GET.get("page"))
-    context = {
-        "page": page,
-        "filters": filters,
-        "is_filtered": filters.is_filtered,
-        # Polling stops by itself once nothing that is shown can change.
-        "is_live": any(execution.is_open for execution in page),
-        "has_any": bool(page.object_list) or mine.exists(),
-        **extra,
-    }
-    name = "execution_of_instance" if "instance" in extra else "execution_list"
+def _list(request: HtmxHttpRequest, name: str, page: UncountedPage[Execution], **extra: Any) -> HttpResponse:
+    # Polling stops by itself once nothing that is shown can change.
+    context = {"page": page, "is_live": any(execution.is_open for execution in page), **extra}
     return render_page(request, f"executions/{name}.html", "executions/_partials/execution_table.html", context)
 
 

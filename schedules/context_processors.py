@@ -14,6 +14,6 @@ def stopped_schedules(request: HttpRequest) -> dict[str, Any]:
     """Return the user's schedules that need a look; lazy, so pages that do not show them do not pay for it."""
 
     def find() -> list[Schedule]:
-        return list(Schedule.objects.visible_to(request.user).stopped().with_relations())
+        return list(Schedule.objects.visible_to(request.user).stopped().for_lists())
 
     return {"stopped_schedules": SimpleLazyObject(find)}

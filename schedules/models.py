@@ -129,6 +129,12 @@ class ScheduleQuerySet(OwnedQuerySet["Schedule"]):
             )
         return found
 
+    def for_lists(self) -> ScheduleQuerySet:
+        """Read what lists show: the schedules, and what their instance and template are called."""
+        own = [field.name for field in self.model._meta.concrete_fields]
+        shown = [*own, "instance__name", "template__name", "template__archived_at"]
+        return self.select_related("instance", "template").only(*shown)
+
     def with_relations(self) -> ScheduleQuerySet:
         """Bring instance, template and creator along in one query."""
         return self.select_related("instance__account", "template", "created_by")

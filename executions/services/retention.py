@@ -10,7 +10,6 @@ from typing import NamedTuple
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import Q
 
 from executions.models import Execution, ResultExport
 from executions.services.export_steps import remove_exports_for_space
@@ -66,7 +65,7 @@ def remove_old_results(now: datetime, *, dry_run: bool = False) -> Removal:
 def _expired(now: datetime) -> Iterator[_Stored]:
     """Return the executions whose result has to go, going from the newest to the oldest."""
     with_files = (
-        Execution.objects.exclude(Q(csv_file="") & Q(parquet_file=""))
+        Execution.objects.with_files()
         .order_by("-finished_at", "-pk")
         .values_list("pk", "csv_file", "parquet_file", "finished_at")
     )

@@ -62,7 +62,7 @@ def health_tiles(counts: dict[str, int]) -> list[Tile]:
 def instance_overview(user: User) -> dict[str, Any]:
     """Return what the home page shows of the instances `user` sees: how many work, and which need a look."""
     instances = AMCInstance.objects.visible_to(user)
-    failing = instances.failing().with_relations().longest_first("-health_status")
+    failing = instances.failing().defer("config").longest_first("-health_status")
     tiles = health_tiles(instances.health_counts())
     return {
         "tiles": tiles,

@@ -57,7 +57,7 @@ def in_order(schedules: ScheduleQuerySet) -> ScheduleQuerySet:
     """Order by the next run, those without one last, and bring all that rows need along. Two queries."""
     latest = ScheduleSlot.objects.order_by("-scheduled_for", "-pk")[:SLOTS_SHOWN]
     return (
-        schedules.with_relations()
+        schedules.for_lists()
         .order_by(F("next_run_at").asc(nulls_last=True), "name", "pk")
         .prefetch_related(Prefetch("slots", latest, to_attr="latest_slots"))
     )

@@ -87,7 +87,7 @@ def schedule_of_instance(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
 @require_GET
 def schedule_calendar(request: HtmxHttpRequest) -> HttpResponse:
     active = Schedule.objects.visible_to(request.user).active().exclude(next_run_at=None)
-    shown = list(active.with_relations().order_by("next_run_at", "pk")[: MAX_IN_CALENDAR + 1])
+    shown = list(active.for_lists().order_by("next_run_at", "pk")[: MAX_IN_CALENDAR + 1])
     context = {
         "days": calendar_days(shown[:MAX_IN_CALENDAR], timezone.now()),
         "count": len(shown),

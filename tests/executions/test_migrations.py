@@ -73,3 +73,28 @@ class ImpossibleStartTests(TransactionTestCase):
         self.assertEqual(self.starts_left(), RIGHT + WRONG - ROWS_WITH_TEXT)
         self.assertEqual(self.migrate(), [ROWS_WITH_TEXT, 3])
         self.assertEqual(self.starts_left(), RIGHT)
+
+
+class IndexTests(TransactionTestCase):
+    def indexes(self) -> set[str]:
+        with connection.cursor() as cursor:
+            found = connection.introspection.get_constraints(cursor, "workflow_executions")
+        return {name for name, about in found.items() if about["index"] and name.startswith("executions_")}
+
+    def test_lists_get_their_indexes_also_after_an_interruption_and_lose_them_on_the_way_back(self) -> None:
+        self.addCleanup(migrate_all)
+        new = {"executions_newest", "executions_newest_of_instance", "executions_with_files"}
+        migrate("executions", "0006_start_before_end")
+        before = self.indexes()
+        self.assertIn("executions_of_instance", before)
+        self.assertEqual(before & new, set())
+        with connection.cursor() as cursor:
+            # What an interrupted attempt leaves has the name already.
+            cursor.execute("CREATE INDEX executions_newest ON workflow_executions (name)")
+        migrate("executions", "0007_lists_by_index")
+        self.assertEqual(self.indexes(), before - {"executions_of_instance"} | new)
+        with connection.cursor() as cursor:
+            constraints = connection.introspection.get_constraints(cursor, "workflow_executions")
+        self.assertEqual(constraints["executions_newest"]["columns"], ["queued_at", "id"])
+        migrate("executions", "0006_start_before_end")
+        self.assertEqual(self.indexes(), before)
