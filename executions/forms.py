@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import re
+from datetime import date, datetime, time
 from typing import Any
 from uuid import UUID, uuid4
 
 from django import forms
 from django.http import QueryDict
+from django.utils import timezone
+from django.utils.functional import cached_property
 
-from amchelper.models import User
+from amchelper.widgets import SuggestingInput
 from executions.models import OPEN_STATUSES, ExecutionQuerySet, ExecutionStatus, Trigger
 from executions.presenters.result_columns import PLACES_SEPARATOR, ColumnsQuestion
 from executions.presenters.results import ChartQuestion, ResultQuestion, RowsQuestion
 from executions.results.filters import Filter, Operator
-from instances.models import AMCInstance
-from templates_app.models import InstanceTemplate
+from instances.forms.filters import FiltersByInstance
+from templates_app.models import TEMPLATE_PREFIX
 
 OPEN = "OPEN"
 _PLACE = re.compile(r"[0-9]{1,6}")
 _MAX_PLACES = 1_000
 
 
-class ExecutionFilter(forms.Form):
+class ExecutionFilter(FiltersByInstance):
     """Which runs the list shows; wrong values count as not given."""
 
     q = forms.CharField(required=False, max_length=100, label="Search")
@@ -31,46 +34,60 @@ class ExecutionFilter(forms.Form):
         choices=[("", "All statuses"), (OPEN, "Not ended"), *ExecutionStatus.choices],
         label="Status",
     )
-    instance = forms.ModelChoiceField(AMCInstance.objects.none(), required=False, empty_label="All instances")
-    template = forms.ModelChoiceField(
-        InstanceTemplate.objects.none(), required=False, empty_label="All templates", to_field_name="template_id"
+    template = forms.CharField(
+        required=False,
+        max_length=255,
+        label="Template",
+        widget=SuggestingInput(
+            "templates:template-suggestions", attrs={"placeholder": "Any template", "class": "form-control"}
+        ),
     )
     trigger = forms.ChoiceField(
         required=False, choices=[("", "Started by anyone"), *Trigger.choices], label="Started"
     )
     since = forms.DateField(required=False, widget=forms.DateInput(attrs={"type": "date"}), label="Since")
+    until = forms.DateField(required=False, widget=forms.DateInput(attrs={"type": "date"}), label="Until")
 
-    def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        for name, rows in (
-            ("instance", AMCInstance.objects.visible_to(user)),
-            ("template", InstanceTemplate.objects.visible_to(user)),
-        ):
-            field = self.fields[name]
-            if isinstance(field, forms.ModelChoiceField):
-                field.queryset = rows
+    field_order = ("q", "status", "instance", "template", "trigger", "since", "until")
 
     def apply(self, executions: ExecutionQuerySet) -> ExecutionQuerySet:
         """Narrow a queryset."""
-        self.is_valid()
-        chosen = {name: value for name, value in self.cleaned_data.items() if value}
+        chosen = self.chosen
         for word in str(chosen.get("q", "")).split():
             executions = executions.filter(name__icontains=word)
-        if chosen.get("status"):
+        if "status" in chosen:
             statuses = OPEN_STATUSES if chosen["status"] == OPEN else [chosen["status"]]
             executions = executions.filter(status__in=statuses)
-        for name in ("instance", "template", "trigger"):
-            if chosen.get(name):
-                executions = executions.filter(**{name: chosen[name]})
-        if chosen.get("since"):
-            executions = executions.filter(queued_at__date__gte=chosen["since"])
-        return executions
+        if "trigger" in chosen:
+            executions = executions.filter(trigger=chosen["trigger"])
+        if "template" in chosen:
+            # The name that a run was started with; the ID finds runs of a template that was renamed since.
+            text = chosen["template"]
+            is_id = text.startswith(TEMPLATE_PREFIX)
+            executions = executions.filter(
+                **{"template__template_id" if is_id else "template_name__icontains": text}
+            )
+        if "since" in chosen:
+            executions = executions.filter(queued_at__gte=_moment(chosen["since"], time.min))
+        if "until" in chosen:
+            executions = executions.filter(queued_at__lte=_moment(chosen["until"], time.max))
+        return self.of_instances(executions, chosen["instance"]) if "instance" in chosen else executions
+
+    @cached_property
+    def chosen(self) -> dict[str, Any]:
+        """Return the filters that are set, by name; wrong ones count as not set."""
+        self.is_valid()
+        return {name: value for name, value in self.cleaned_data.items() if value}
 
     @property
     def is_filtered(self) -> bool:
         """Return whether anything is chosen."""
-        self.is_valid()
-        return any(self.cleaned_data.values())
+        return bool(self.chosen)
+
+
+def _moment(day: date, clock: time) -> datetime:
+    """Return a moment of a day: a range of times finds an index, the day of each row would not."""
+    return timezone.make_aware(datetime.combine(day, clock))
 
 
 class ResultQuery(forms.Form):

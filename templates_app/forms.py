@@ -7,6 +7,7 @@ from typing import Any
 from django import forms
 
 from amchelper.models import User
+from instances.forms.fields import InstanceTextField
 from instances.models import AMCInstance
 from templates_app.models import InstanceTemplate
 from templates_app.services.drafts import MAX_PARAMETERS, MAX_SQL_LENGTH
@@ -91,19 +92,18 @@ class TemplateForm(forms.ModelForm):
 class CopyForm(forms.Form):
     """Choose the instance a template is copied to."""
 
-    instance = forms.ModelChoiceField(
-        AMCInstance.objects.none(),
+    instance = InstanceTextField(
         label="Copy to",
-        empty_label="Choose an instance",
-        help_text="The copy opens in the editor there, filled from that instance's mappings. Nothing is saved before "
-        "you say so. Drafts and disabled instances are not offered.",
+        suggest="?to=copy",
+        help_text="Name or AMC ID of the instance. The copy opens in the editor there, filled from that instance's "
+        "mappings. Nothing is saved before you say so. Drafts and disabled instances are not offered.",
     )
 
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         field = self.fields["instance"]
-        if isinstance(field, forms.ModelChoiceField):
-            field.queryset = AMCInstance.objects.editable_by(user).usable()
+        if isinstance(field, InstanceTextField):
+            field.instances = AMCInstance.objects.editable_by(user).usable()
 
 
 class TemplateFilter(forms.Form):

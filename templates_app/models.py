@@ -12,11 +12,14 @@ from django.urls import reverse
 
 from amchelper.access import OwnedQuerySet
 from instances.models import AMCInstance
+from instances.models.instance import MAX_TYPED, SUGGESTIONS
+
+TEMPLATE_PREFIX = "tpl_inst_"
 
 
 def new_template_id() -> str:
     """Return a fresh ID: `tpl_inst_` and 12 hexadecimal digits."""
-    return f"tpl_inst_{secrets.token_hex(6)}"
+    return f"{TEMPLATE_PREFIX}{secrets.token_hex(6)}"
 
 
 class TemplateQuerySet(OwnedQuerySet["InstanceTemplate"]):
@@ -31,6 +34,13 @@ class TemplateQuerySet(OwnedQuerySet["InstanceTemplate"]):
     def most_used(self) -> TemplateQuerySet:
         """Return the templates by usage, then newest first."""
         return self.order_by("-usage_count", "-created_at", "-id")
+
+    def suggestions(self, text: str) -> list[str]:
+        """Return a few names that hold `text`, each once. One query."""
+        names = (
+            self.filter(name__icontains=text[:MAX_TYPED].strip()).order_by("name").values_list("name", flat=True)
+        )
+        return list(names.distinct()[:SUGGESTIONS])
 
     def with_last_run(self) -> TemplateQuerySet:
         """Annotate `last_run_at`: when a run of the template was last queued."""

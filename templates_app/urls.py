@@ -13,6 +13,7 @@ _TEMPLATE = f"{_TEMPLATES}<slug:template_id>/"
 
 urlpatterns = [
     path("schema.json", editor.schema, name="schema"),
+    path("templates/suggestions/", templates.template_suggestions, name="template-suggestions"),
     path(_TEMPLATES, templates.template_list, name="template-list"),
     path(f"{_TEMPLATES}new/", editor.template_create, name="template-create"),
     path(f"{_TEMPLATES}parameters/", editor.template_parameters, name="template-parameters"),

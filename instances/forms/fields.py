@@ -10,7 +10,12 @@ from django import forms
 from django.forms.models import ModelChoiceIterator, ModelChoiceIteratorValue
 
 from amchelper.models import User
+from amchelper.widgets import SuggestingInput
 from instances.models import AmazonConnection, AMCAccount, AMCInstance
+from instances.models.instance import MAX_TYPED
+
+# A message about a name that fits several instances lists so many.
+MAX_NAMED = 5
 
 
 class InstanceChoiceField(forms.ModelChoiceField):
@@ -31,6 +36,37 @@ class InstanceChoiceField(forms.ModelChoiceField):
 
     def label_from_instance(self, obj: Any) -> str:
         return f"{obj.name} ({obj.instance_id})"
+
+
+class InstanceTextField(forms.CharField):
+    """Name one of many instances: in full, by its AMC ID, or by a part that only one has; a form sets `instances`."""
+
+    def __init__(self, *, suggest: str = "", **kwargs: Any) -> None:
+        widget = SuggestingInput("instances:instance-suggestions", query=suggest)
+        super().__init__(**{"label": "Instance", "max_length": MAX_TYPED, "widget": widget, **kwargs})
+        self.instances = AMCInstance.objects.none()
+
+    def clean(self, value: Any) -> Any:
+        text = super().clean(value)
+        if not text:
+            return None
+        found = list(self.instances.named(text).only("pk", "name", "instance_id")[: MAX_NAMED + 1])
+        fitting = [one for one in found if text.casefold() in _names_of(one)] or found
+        if len(fitting) == 1:
+            return fitting[0]
+        raise forms.ValidationError(_why_not_one(text, fitting), code="invalid_choice")
+
+
+def _names_of(instance: AMCInstance) -> tuple[str, ...]:
+    return instance.name.casefold(), instance.instance_id.casefold(), str(instance).casefold()
+
+
+def _why_not_one(text: str, fitting: list[AMCInstance]) -> str:
+    if not fitting:
+        return f"No instance that can be chosen here has “{text}” in its name or AMC ID."
+    several = ", ".join(str(one) for one in fitting[:MAX_NAMED])
+    more = " and others" if len(fitting) > MAX_NAMED else ""
+    return f"Several instances fit “{text}”: {several}{more}. Write one of them in full."
 
 
 class _ByConnection(ModelChoiceIterator):

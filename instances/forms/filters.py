@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from django import forms
+from django.db.models import QuerySet
 
 from amchelper.models import User
-from instances.models import AMCAccount, Health, InstanceBrand, Region, Status
-from instances.models.instance import InstanceQuerySet
+from amchelper.widgets import SuggestingInput
+from instances.models import AMCAccount, AMCInstance, Health, InstanceBrand, Region, Status
+from instances.models.instance import MAX_TYPED, InstanceQuerySet
 from instances.presenters.listing import DEFAULT_SORT, SORTS, health_filter, sorted_instances
 from instances.services.brands import fold
+
+Rows = TypeVar("Rows", bound=QuerySet[Any])
+
+# Beyond it they are not listed one by one in the statement.
+_MAX_KEYS = 50
 
 _STATUS_WORDS = (
     (Status.ACTIVE, "Active"),
@@ -20,6 +27,35 @@ _STATUS_WORDS = (
     (Status.INACTIVE, "Disabled"),
     (Status.ERROR, "Error"),
 )
+
+
+class FiltersByInstance(forms.Form):
+    """Filters of a list whose rows belong to instances: by a part of the name or AMC ID, or by a suggestion."""
+
+    instance = forms.CharField(
+        required=False,
+        max_length=MAX_TYPED,
+        label="Instance",
+        widget=SuggestingInput(
+            "instances:instance-suggestions",
+            attrs={"placeholder": "Any instance", "class": "form-control", "aria-label": "Instance"},
+        ),
+    )
+    # A sentence about a text that names no instance.
+    unknown = ""
+
+    def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.user = user
+
+    def of_instances(self, rows: Rows, text: str) -> Rows:
+        """Return those of `rows` whose instance the user sees and `text` names."""
+        named = AMCInstance.objects.visible_to(self.user).named(text).order_by()
+        keys = list(named.values_list("pk", flat=True)[: _MAX_KEYS + 1])
+        if not keys:
+            self.unknown = f"No instance has “{text}” in its name or AMC ID."
+        # Keys lead to an index; a subquery is only better than a list of thousands.
+        return rows.filter(instance__in=keys if len(keys) <= _MAX_KEYS else named.values("pk"))
 
 
 class InstanceFilter(forms.Form):
@@ -34,14 +70,20 @@ class InstanceFilter(forms.Form):
     status = forms.ChoiceField(required=False, label="Status", choices=[("", "Any status"), *_STATUS_WORDS])
     region = forms.ChoiceField(required=False, label="Region", choices=[("", "All regions"), *Region.choices])
     account = forms.ChoiceField(required=False, label="Account")
-    brand = forms.ChoiceField(required=False, label="Brand")
+    brand = forms.CharField(
+        required=False,
+        max_length=100,
+        label="Brand",
+        widget=SuggestingInput("instances:brand-suggestions", attrs={"placeholder": "Any brand"}),
+    )
 
     def __init__(self, data: Mapping[str, Any], *, user: User) -> None:
         super().__init__(data)
         accounts = AMCAccount.objects.visible_to(user)
-        brands = InstanceBrand.objects.visible_to(user).distinct_names()
-        self._choose("account", [("", "All accounts"), *((str(a.pk), _account_label(a)) for a in accounts)])
-        self._choose("brand", [("", "All brands"), *((name, name) for name in brands)])
+        choices = [("", "All accounts"), *((str(a.pk), _account_label(a)) for a in accounts)]
+        account = self.fields["account"]
+        if isinstance(account, forms.ChoiceField):
+            account.choices = choices
         for field in self.fields.values():
             is_select = isinstance(field.widget, forms.Select)
             field.widget.attrs["class"] = "form-select" if is_select else "form-control"
@@ -86,14 +128,9 @@ class InstanceFilter(forms.Form):
                 found = found.filter(**{name: values[name]})
         if values["brand"]:
             # A subquery, not a join: nothing may come twice.
-            brands = InstanceBrand.objects.filter(folded=fold(values["brand"]))
+            brands = InstanceBrand.objects.holding(fold(values["brand"]))
             found = found.filter(pk__in=brands.values("instance"))
         return sorted_instances(found, self.sort)
-
-    def _choose(self, name: str, choices: list[tuple[str, str]]) -> None:
-        field = self.fields[name]
-        if isinstance(field, forms.ChoiceField):
-            field.choices = choices
 
 
 def _account_label(account: AMCAccount) -> str:

@@ -10,18 +10,23 @@ from typing import Any, NamedTuple
 from django.conf import settings
 from django.core.validators import MaxValueValidator, RegexValidator
 from django.db import models, transaction
-from django.db.models import Case, Count, F, Prefetch, Q, When
+from django.db.models import Case, Count, F, Min, Prefetch, Q, When
 from django.urls import reverse
 
 from amc_facts.timing import ATTRIBUTION_DAYS
 from amchelper.access import OwnedQuerySet
 from amchelper.fields import EncryptedJSONField, Undecryptable
+from amchelper.http import parse_uuid
 from instances.amc.types import AccountRef, InstanceRef, is_sandbox
 from instances.models.account import AMCAccount
 from instances.models.connection import Region
 from instances.models.lifecycle import Event, Health, Status, next_status
 
 MAX_LAG_DAYS = 90
+# More would be no help.
+SUGGESTIONS = 20
+# What is typed for them; databases refuse to look for very long texts.
+MAX_TYPED = 330
 NOT_A_UUID = r"\A(?![0-9a-fA-F]{8}-?[0-9a-fA-F]{4}-)[A-Za-z0-9_-]+\Z"
 
 
@@ -71,6 +76,23 @@ class InstanceQuerySet(OwnedQuerySet["AMCInstance"]):
             )
         # Several brands may match: each instance still comes once.
         return self.filter(pk__in=found.values("pk")) if text.strip() else self
+
+    def named(self, text: str) -> InstanceQuerySet:
+        """Return the instances that a text means: our key, "name (AMC ID)", or a part of the name or the AMC ID."""
+        text = text.strip()
+        key = parse_uuid(text)
+        if key is not None:
+            return self.filter(pk=key)
+        name, _, amc_id = text.removesuffix(")").rpartition(" (")
+        is_suggestion = Q(name=name, instance_id=amc_id)
+        return self.filter(is_suggestion | Q(name__icontains=text) | Q(instance_id__icontains=text))
+
+    def suggestions(self, text: str) -> list[str]:
+        """Return a few instances that `text` may mean, as `named` understands them. One query."""
+        text = text[:MAX_TYPED]
+        found = self.named(text) if text.strip() else self
+        rows = found.order_by("name", "instance_id").values_list("name", "instance_id")[:SUGGESTIONS]
+        return [f"{name} ({amc_id})" for name, amc_id in rows]
 
     def with_relations(self) -> InstanceQuerySet:
         """Bring account, login and brands along in a constant number of queries."""
@@ -222,12 +244,14 @@ class BrandQuerySet(OwnedQuerySet["InstanceBrand"]):
 
     owner_path = "instance__user"
 
-    def distinct_names(self) -> list[str]:
-        """Return every name once, whatever its case, in alphabetical order."""
-        names: dict[str, str] = {}
-        for name in self.order_by("name").values_list("name", flat=True):
-            names.setdefault(name.casefold(), name)
-        return sorted(names.values(), key=str.casefold)
+    def holding(self, text: str) -> BrandQuerySet:
+        """Return the brands whose name holds `text`, a folded one."""
+        return self.filter(folded__contains=text)
+
+    def distinct_names(self, limit: int) -> list[str]:
+        """Return so many names, each once whatever its case, in alphabetical order."""
+        names = self.order_by("folded").values("folded").annotate(spelled=Min("name"))
+        return list(names.values_list("spelled", flat=True)[:limit])
 
 
 class InstanceBrand(models.Model):

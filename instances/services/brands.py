@@ -15,7 +15,7 @@ from amchelper.models import User
 from amchelper.words import pluralized
 from instances.errors import InvalidInstanceConfiguration
 from instances.models import AMCInstance, InstanceBrand
-from instances.models.instance import BrandQuerySet
+from instances.models.instance import MAX_TYPED, BrandQuerySet
 from instances.services.mapping_changes import is_changing, remove_detached_brands
 
 logger = logging.getLogger(__name__)
@@ -94,7 +94,5 @@ def brands_without(instance: AMCInstance, names: Iterable[str]) -> BrandQuerySet
 
 def suggest_brands(user: User, text: str = "", *, limit: int = 20) -> list[str]:
     """Return the user's brand names that hold `text`, in any case."""
-    brands = InstanceBrand.objects.visible_to(user)
-    if text.strip():
-        brands = brands.filter(folded__contains=fold(" ".join(text.split())))
-    return brands.distinct_names()[:limit]
+    brands = InstanceBrand.objects.visible_to(user).holding(fold(" ".join(text[:MAX_TYPED].split())))
+    return brands.distinct_names(limit)

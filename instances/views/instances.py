@@ -114,8 +114,25 @@ def instance_disable(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
 
 
 @require_GET
+def instance_suggestions(request: HtmxHttpRequest) -> HttpResponse:
+    """Suggest instances for what is typed into a form; with `to=copy` those that something can be copied to."""
+    instances = AMCInstance.objects.visible_to(request.user)
+    if request.GET.get("to") == "copy":
+        instances = AMCInstance.objects.editable_by(request.user).usable()
+    suggestions = instances.suggestions(request.GET.get("instance", ""))
+    return render(request, "_partials/suggestions.html", {"suggestions": suggestions})
+
+
+@require_GET
 def brand_list(request: HtmxHttpRequest) -> HttpResponse:
     return JsonResponse({"brands": suggest_brands(request.user, request.GET.get("q", ""))})
+
+
+@require_GET
+def brand_suggestions(request: HtmxHttpRequest) -> HttpResponse:
+    """Suggest brands for what is typed into the filter."""
+    suggestions = suggest_brands(request.user, request.GET.get("brand", ""))
+    return render(request, "_partials/suggestions.html", {"suggestions": suggestions})
 
 
 def render_instance_change(request: HtmxHttpRequest, instance: AMCInstance, text: str) -> HttpResponse:

@@ -7,10 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from django import forms
-from django.db.models import Exists, OuterRef
 
 from amchelper.models import User
-from instances.models import AMCInstance
+from instances.forms.filters import FiltersByInstance
 from planning.recurrence import Recurrence, RecurrenceError
 from planning.windows import ROLLING_CHOICES
 from schedules.forms.run import CUSTOM, DATES, ROLLING, DateInput, RecurringStep
@@ -68,24 +67,16 @@ class ScheduleForm(RecurringStep):
 DELETED = "DELETED"
 
 
-class ScheduleFilter(forms.Form):
+class ScheduleFilter(FiltersByInstance):
     """Search and filters of the list; a value that cannot be matches nothing."""
 
     q = forms.CharField(required=False, max_length=200, label="Search")
-    instance = forms.ModelChoiceField(
-        AMCInstance.objects.none(), required=False, label="Instance", empty_label="All instances"
-    )
     status = forms.ChoiceField(
         required=False, label="Status", choices=[("", "Any status"), *ScheduleStatus.choices, (DELETED, "Deleted")]
     )
 
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        field = self.fields["instance"]
-        if isinstance(field, forms.ModelChoiceField):
-            # Deleted ones too: they are found under their status.
-            planned = Schedule.objects.visible_to(user).filter(instance=OuterRef("pk"))
-            field.queryset = AMCInstance.objects.visible_to(user).filter(Exists(planned))
+        super().__init__(*args, user=user, **kwargs)
         for one in self.fields.values():
             is_select = isinstance(one.widget, forms.Select)
             one.widget.attrs |= {"class": "form-select" if is_select else "form-control", "aria-label": one.label}
@@ -101,7 +92,8 @@ class ScheduleFilter(forms.Form):
         else:
             found = schedules.not_deleted()
             found = found.filter(status=chosen["status"]) if chosen["status"] else found
-        found = found.filter(instance=chosen["instance"]) if chosen["instance"] else found
+        if chosen["instance"]:
+            found = self.of_instances(found, chosen["instance"])
         return found.search(chosen["q"])
 
 

@@ -58,6 +58,13 @@ def template_list(request: HtmxHttpRequest, pk: UUID) -> HttpResponse:
 
 
 @require_GET
+def template_suggestions(request: HtmxHttpRequest) -> HttpResponse:
+    """Suggest names of templates for what is typed into a filter."""
+    suggestions = InstanceTemplate.objects.visible_to(request.user).suggestions(request.GET.get("template", ""))
+    return render(request, "_partials/suggestions.html", {"suggestions": suggestions})
+
+
+@require_GET
 def template_detail(request: HtmxHttpRequest, pk: UUID, template_id: str) -> HttpResponse:
     instance = get_instance(request.user, pk)
     template = read_template(instance.pk, template_id)

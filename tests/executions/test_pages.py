@@ -99,11 +99,11 @@ class ExecutionPageTests(ExecutionTestCase):
         first = self.start(name="One")
         listing = reverse("executions:execution-list")
         self.client.get(listing)
-        with self.assertNumQueries(7):
+        with self.assertNumQueries(5):
             self.client.get(listing)
         for number in range(30):
             self.start(name=f"Run {number}")
-        with self.assertNumQueries(7):
+        with self.assertNumQueries(5):
             self.client.get(listing)
         self.assertContains(self.client.get(listing + "?q=One"), first.get_absolute_url())
         self.assertNotContains(self.client.get(listing + "?status=SUCCEEDED"), first.get_absolute_url())

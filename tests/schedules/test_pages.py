@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from functools import partial
 from typing import Any
+from urllib.parse import quote
 from uuid import uuid4
 
 from django.db import connection, transaction
@@ -69,6 +70,9 @@ class ScheduleListTests(ScheduleTestCase):
             ("q=nothing", set()),
             ("status=PAUSED", {second}),
             (f"instance={self.instance.pk}", {first}),
+            (f"instance={quote(str(self.instance))}", {first}),
+            (f"instance={self.instance.instance_id.upper()}", {first}),
+            ("instance=trail", {second}),
             (f"instance={uuid4()}", set()),
             ("status=BOGUS", set()),
         ):
@@ -76,15 +80,13 @@ class ScheduleListTests(ScheduleTestCase):
                 rows = self.htmx_get(f"{url('list')}?{query}").context["rows"]
                 self.assertEqual({row.schedule for row in rows}, found)
 
-    def test_filter_offers_instances_with_schedules_only(self) -> None:
-        account = self.instance.account
-        planned, deleted, bare = (InstanceFactory.create(account=account, name=name) for name in "PDB")
-        create_schedule(actor=self.alice, template=make_template(self.alice, planned), values=values())
-        gone = create_schedule(actor=self.alice, template=make_template(self.alice, deleted), values=values())
-        delete_schedule(schedule=gone, actor=self.alice)
-        make_template(self.alice, bare)
-        field = self.client.get(url("list")).context["filters"].fields["instance"]
-        self.assertEqual(set(field.queryset), {planned, deleted})
+    def test_text_that_names_no_instance_is_said_to(self) -> None:
+        self.schedule()
+        InstanceFactory.create(account__connection__user=self.charlie, name="Secret")
+        for text in ("Secret", "nowhere"):
+            page = self.client.get(f"{url('list')}?instance={text}")
+            self.assertContains(page, f"No instance has “{text}” in its name or AMC ID.")
+        self.assertContains(page, 'value="nowhere"')
 
     def test_htmx_gets_the_table_only(self) -> None:
         self.schedule()
@@ -252,7 +254,7 @@ class ActionTests(ScheduleTestCase):
         listed = self.client.get(url("list"))
         self.assertNotContains(listed, schedule.get_absolute_url())
         self.assertContains(listed, '<option value="DELETED">Deleted</option>')
-        address = f"{url('list')}?status=DELETED&instance={self.instance.pk}"
+        address = f"{url('list')}?status=DELETED&instance={quote(str(self.instance))}"
         self.assertContains(self.client.get(url("of-instance", self.instance.pk)), address.replace("&", "&amp;"))
         found = self.client.get(address)
         self.assertContains(found, schedule.get_absolute_url())

@@ -226,13 +226,33 @@ class EditorTests(TemplateTestCase):
         draft = InstanceFactory.create(account=account, name="Draft", status="PENDING")
         disabled = InstanceFactory.create(account=account, name="Off", status="INACTIVE", is_active=False)
         url = self.url("copy", template.template_id)
-        page = self.client.get(url)
-        offered = set(page.context["form"].fields["instance"].queryset)
-        self.assertEqual(offered, {self.instance, good, failing})
-        self.assertContains(page, "Drafts and disabled instances are not offered.")
+        self.assertContains(self.client.get(url), "Drafts and disabled instances are not offered.")
+        offered = self.htmx_get(f"{reverse('instances:instance-suggestions')}?to=copy")
+        for instance in (self.instance, good, failing):
+            self.assertContains(offered, f'value="{instance}"')
         for instance in (draft, disabled, self.foreign):
-            self.assertEqual(self.client.post(url, {"instance": str(instance.pk)}).status_code, 200)
-        self.assertEqual(self.client.post(url, {"instance": str(good.pk)}).status_code, 302)
+            self.assertNotContains(offered, str(instance))
+            for text in (str(instance), instance.instance_id, str(instance.pk)):
+                answer = self.client.post(url, {"instance": text})
+                self.assertContains(
+                    answer, f"No instance that can be chosen here has “{text}” in its name or AMC ID."
+                )
+        for text in (str(good), "good", " Good ", "goo", good.instance_id.upper(), str(good.pk)):
+            self.assertEqual(self.client.post(url, {"instance": text}).status_code, 302, text)
+
+    def test_copy_asks_again_where_several_instances_fit(self) -> None:
+        account, template = self.instance.account, self.template()
+        url = self.url("copy", template.template_id)
+        for number in range(6):
+            InstanceFactory.create(account=account, name=f"Twin {number}", instance_id=f"amctwin{number}")
+        exact = InstanceFactory.create(account=account, name="Twin", instance_id="amcsingle")
+        answer = self.client.post(url, {"instance": "twin "})
+        self.assertEqual(answer.status_code, 302)
+        self.assertIn(str(exact.pk), answer["Location"])
+        answer = self.client.post(url, {"instance": "win"})
+        self.assertContains(answer, "Several instances fit “win”: Twin (amcsingle), Twin 0 (amctwin0)")
+        self.assertContains(answer, "and others. Write one of them in full.")
+        self.assertContains(self.client.post(url, {"instance": " "}), "This field is required.")
 
     def test_copy_is_prefilled_and_saves_nothing(self) -> None:
         template = self.template()
