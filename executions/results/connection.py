@@ -20,6 +20,10 @@ MEMORY_LIMIT = "128MB"
 _THREADS = "2"
 _SPILL_LIMIT = "8GB"
 _INTERRUPT_EVERY = 0.01
+_FATAL = (duckdb.FatalException, duckdb.InternalException)
+# The process it was opened in, the folder it may write into, and a DuckDB.
+_kept: tuple[int, Path, duckdb.DuckDBPyConnection] | None = None
+_keeping = threading.Lock()
 # What a disk refuses with; DuckDB tells it only in its words.
 _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 
@@ -30,11 +34,8 @@ def open_files(
     memory_limit: str = MEMORY_LIMIT,
     timeout_seconds: float | None = None,
     stop: Stop | None = None,
-    is_quick: bool = False,
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open a connection that may read and write `files` only; ends whatever runs after `timeout_seconds` or a `stop`.
-
-    `is_quick`: what is asked takes less time than to plan it well, or to begin a thread for it.
 
     Raises ResultMemoryError and ResultTimeoutError, and OSError for a disk that takes no more.
     """
@@ -42,7 +43,7 @@ def open_files(
         connection = duckdb.connect(
             config={
                 "memory_limit": memory_limit,
-                "threads": "1" if is_quick else _THREADS,
+                "threads": _THREADS,
                 "temp_directory": str(spill),
                 "max_temp_directory_size": _SPILL_LIMIT,
                 "autoinstall_known_extensions": "false",
@@ -51,14 +52,31 @@ def open_files(
             }
         )
         try:
-            if is_quick:
-                connection.execute("PRAGMA disable_optimizer")
-            _lock(connection, files)
+            _lock(connection, "allowed_paths", files)
             reaching = stop.reaching(connection) if stop else nullcontext()
             with _deadline(connection, timeout_seconds), reaching, _explained():
                 yield connection
         finally:
             connection.close()
+
+
+@contextmanager
+def open_kept(folder: Path, *, stop: Stop) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open a connection for something small that may write into `folder`; a `stop` ends what runs.
+
+    Its DuckDB is kept for the next one, because opening one takes longer than writing a small result. Its statements
+    are not planned well, which would take longer too. Raises what `open_files` raises.
+    """
+    connection = _kept_instance(folder).cursor()
+    try:
+        with stop.reaching(connection), _explained():
+            yield connection
+    except duckdb.Error as error:
+        if isinstance(error, _FATAL):
+            _forget_kept()
+        raise
+    finally:
+        connection.close()
 
 
 class FileQueries:
@@ -81,13 +99,43 @@ def quote_text(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def _lock(connection: duckdb.DuckDBPyConnection, files: Sequence[Path]) -> None:
+def _kept_instance(folder: Path) -> duckdb.DuckDBPyConnection:
+    """Return the DuckDB of this process that may write into a folder."""
+    global _kept
+    with _keeping:
+        # A forked process has its own: threads of a DuckDB do not come along.
+        if _kept is None or _kept[:2] != (os.getpid(), folder):
+            connection = duckdb.connect(
+                config={
+                    "memory_limit": MEMORY_LIMIT,
+                    "threads": "1",
+                    "temp_directory": "",
+                    "autoinstall_known_extensions": "false",
+                    "autoload_known_extensions": "false",
+                    "python_enable_replacements": "false",
+                }
+            )
+            optimizers = connection.execute("SELECT string_agg(name, ',') FROM duckdb_optimizers()").fetchone()
+            connection.execute("SET disabled_optimizers = ?", optimizers)
+            _lock(connection, "allowed_directories", [folder])
+            _kept = os.getpid(), folder, connection
+        return _kept[2]
+
+
+def _forget_kept() -> None:
+    """Have the next one begin anew: after an error of its own a DuckDB answers nothing any more."""
+    global _kept
+    with _keeping:
+        _kept = None
+
+
+def _lock(connection: duckdb.DuckDBPyConnection, setting: str, places: Sequence[Path]) -> None:
     """Shut out all other files, extensions and later changes of these settings."""
     # None of them is accepted among the settings of the start.
     # A bar of progress would be written into the log of a worker.
     connection.execute("SET enable_progress_bar = false")
-    paths = ", ".join(quote_text(str(file)) for file in files)
-    connection.execute(f"SET allowed_paths = [{paths}]")
+    paths = ", ".join(quote_text(str(place)) for place in places)
+    connection.execute(f"SET {setting} = [{paths}]")
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
 

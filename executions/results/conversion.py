@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from executions.results.columns import METADATA_KEY, ResultColumn, ResultFacts, pack_columns, unique_names
-from executions.results.connection import open_files, quote_name, quote_text
+from executions.results.connection import open_files, open_kept, quote_name, quote_text
 from executions.results.errors import ResultError, ResultMemoryError
 from executions.results.inference import TextColumn, sample, settle
 from executions.results.source import CsvShape, CsvTable, check_csv, glance
@@ -99,7 +99,10 @@ class _Conversion:
     ) -> None:
         self._csv_path, self._target, self._shape, self._stop = csv_path, target, shape, stop
         names = unique_names(shape.header)
-        self._table = CsvTable(csv_path, names, shape.has_line_breaks, shape.records)
+        # The usual result: known already, and written in the time in which a DuckDB of its own would be opened.
+        self._is_small = shape.records is not None and len(names) <= _MAX_CHECKED_COLUMNS
+        records = shape.records if self._is_small else None
+        self._table = CsvTable(csv_path, names, shape.has_line_breaks, records)
         self._declared = _declared(shape.header, declared)
         self._memory_mb = len(names) // _COLUMNS_PER_MB
 
@@ -110,6 +113,7 @@ class _Conversion:
         except ResultMemoryError:
             # Rows so long that two thousand of them, the least DuckDB handles, are too many.
             logger.warning("result needs more memory columns=%s rows=%s", len(self._table.names), self._shape.rows)
+            self._is_small = False
         try:
             return self._write(_LARGE_MEMORY_LIMIT_MB + self._memory_mb)
         except ResultMemoryError:
@@ -137,9 +141,10 @@ class _Conversion:
         return self._describe(columns)
 
     def _open(self, memory_limit_mb: int) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
-        files, limit = (self._csv_path, self._target), f"{memory_limit_mb}MB"
-        is_quick = self._shape.records is not None
-        return open_files(*files, memory_limit=limit, stop=self._stop, is_quick=is_quick)
+        if self._is_small:
+            return open_kept(self._target.parent, stop=self._stop)
+        files = (self._csv_path, self._target)
+        return open_files(*files, memory_limit=f"{memory_limit_mb}MB", stop=self._stop)
 
     def _columns(self) -> list[TextColumn]:
         """Return the columns before anything of them was looked at."""
@@ -178,13 +183,14 @@ class _Conversion:
             types[column.name], expression = column.reading(is_settled=is_settled)
             if expression:
                 replaced.append(f"{expression} AS {quote_name(column.name)}")
-        values = f"* REPLACE ({', '.join(replaced)})" if replaced else "*"
+        selected = f"* REPLACE ({', '.join(replaced)})" if replaced else "*"
+        source, values = self._table.read(types)
         size = self._csv_path.stat().st_size
         said = quote_text(pack_columns(self._describe(columns), csv_bytes=size, typed_columns=MAX_TYPED_COLUMNS))
         written = connection.execute(
-            f"COPY (SELECT {values} FROM {self._table.sql}) TO {quote_text(str(self._target))} (FORMAT parquet,"
+            f"COPY (SELECT {selected} FROM {source}) TO {quote_text(str(self._target))} (FORMAT parquet,"
             f" ROW_GROUP_SIZE {self._group_rows()}, USE_TMP_FILE false, KV_METADATA {{{METADATA_KEY}: {said}}})",
-            [types],
+            values,
         ).fetchone()
         return written[0] if written else 0
 

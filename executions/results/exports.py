@@ -58,11 +58,11 @@ def _from_csv(path: Path) -> Generator[bytes]:
     shape = check_csv(path)
     names = unique_names(shape.header)
     fields = [guarded_sql(quote_name(name)) for name in names]
-    table = CsvTable(path, names, shape.has_line_breaks)
+    source, values = CsvTable(path, names, shape.has_line_breaks).read({})
     with open_files(path, memory_limit=_MEMORY_LIMIT) as connection:
         yield _BOM
         yield _titles(connection, shape.header, is_safe=True)
-        lines = connection.execute(f"SELECT {_line(fields)} FROM {table.sql}", [table.texts()])
+        lines = connection.execute(f"SELECT {_line(fields)} FROM {source}", values)
         while batch := lines.fetchmany(_BATCH_ROWS):
             yield b"".join(line.encode() + _LINE_END for (line,) in batch)
 

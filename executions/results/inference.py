@@ -228,7 +228,8 @@ def _sample(
 
 def _settle(connection: duckdb.DuckDBPyConnection, table: CsvTable, columns: Sequence[TextColumn]) -> None:
     selected = ", ".join(_figures_sql(column) for column in columns)
-    answers = connection.execute(f"SELECT {selected} FROM {table.sql}", [table.texts()]).fetchone() or ()
+    source, values = table.read({})
+    answers = connection.execute(f"SELECT {selected} FROM {source}", values).fetchone() or ()
     for column, start in zip(columns, range(0, len(answers), _FIGURES + 1), strict=True):
         *seen, is_misfit = answers[start : start + _FIGURES + 1]
         column.note(seen, set(column.kinds[:1]) if is_misfit else set())

@@ -10,7 +10,8 @@ it reads every field, which takes longer than all the rest, and names the line o
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -29,6 +30,7 @@ _SMALL_BYTES = 500_000
 KEPT_CELLS = 20_000
 _CHUNK_BYTES = 256 * 1024
 _CHECK_EVERY_RECORDS = 1_000
+_QUOTED_NOTHING = re.compile(rb'(?:\A|,)""(?=,|\r?\n|\Z)')
 _NO_MARKS = bytes(set(range(256)) - set(b'"\n'))
 
 # The module's limit for a field is 128 KB for the whole process; it is only ever raised.
@@ -40,7 +42,7 @@ class CsvShape:
     """A file's header, the number of records below, whether fields contain line breaks.
 
     `is_judged`: every field was read, so that no fault is left; otherwise the records were only counted. Of a file
-    that is very small `records` has all of them, a field without a value as an empty one.
+    that is very small and has no quoted nothing `records` has all of them: what is empty there is NULL.
     """
 
     header: tuple[str, ...]
@@ -58,6 +60,8 @@ class _Lines:
         self.number = 0
         # One that does not end its line is inside a quoted field, and could be taken for the end of a record.
         self.has_inner_returns = False
+        # Or what looks like one inside of a field over several lines.
+        self.has_quoted_nothing = False
 
     def __iter__(self) -> Iterator[str]:
         while raw := self._file.readline(MAX_RECORD_BYTES + 1):
@@ -66,6 +70,8 @@ class _Lines:
                 raise _malformed(self.number, "is longer than 2 MB")
             if b"\r" in raw and raw.find(b"\r") < len(raw) - 2:
                 self.has_inner_returns = True
+            if b'""' in raw and _QUOTED_NOTHING.search(raw):
+                self.has_quoted_nothing = True
             try:
                 line = raw.decode()
             except UnicodeDecodeError:
@@ -78,7 +84,7 @@ def glance(path: Path, check: Callable[[], None]) -> CsvShape:
 
     Raises ResultError for a small file that is malformed, and for a header that nobody can read.
     """
-    if path.stat().st_size <= _SMALL_BYTES:
+    if _is_small(path):
         return check_csv(path, check)
     with path.open("rb") as file:
         _, header, header_lines = _read_header(file)
@@ -94,8 +100,13 @@ def check_csv(path: Path, check: Callable[[], None] = lambda: None) -> CsvShape:
         records, header, header_lines = _read_header(file)
         rows = records.count(len(header), check)
         has_line_breaks = records.has_inner_returns or records.lines - header_lines > rows
-    kept = tuple(records.kept) if rows * len(header) <= KEPT_CELLS else None
+    is_kept = rows * len(header) <= KEPT_CELLS and not records.has_quoted_nothing and _is_small(path)
+    kept = tuple(records.kept) if is_kept else None
     return CsvShape(header, rows, has_line_breaks, is_judged=True, records=kept)
+
+
+def _is_small(path: Path) -> bool:
+    return path.stat().st_size <= _SMALL_BYTES
 
 
 def _read_header(file: BinaryIO) -> tuple[_Records, tuple[str, ...], int]:
@@ -153,6 +164,11 @@ class _Records:
         """Return whether a carriage return was read that ends no line."""
         return self._lines.has_inner_returns
 
+    @property
+    def has_quoted_nothing(self) -> bool:
+        """Return whether a field was read that is an empty text, and not NULL."""
+        return self._lines.has_quoted_nothing
+
     def header(self) -> list[str]:
         """Return the first record, nothing when there is none."""
         try:
@@ -204,9 +220,9 @@ def _unreadable(problem: csv.Error, began: int, line: int) -> ResultError:
 
 @dataclass(frozen=True, slots=True)
 class CsvTable:
-    """A file as a table of DuckDB: its columns, and the table function, which binds a type for each of them.
+    """A file as a table of DuckDB: its columns, and how each of them is read in a type. NULL is an unquoted nothing.
 
-    NULL is an unquoted nothing. `records` are all of them, where the file is so small that they are known.
+    `records` are all of them, where the file is so small that they are known: nothing is read any more then.
     """
 
     path: Path
@@ -214,9 +230,29 @@ class CsvTable:
     has_line_breaks: bool
     records: Sequence[list[str]] | None = None
 
+    def read(self, types: Mapping[str, str]) -> tuple[str, list[Any]]:
+        """Return what stands after FROM to read columns in these types, a text where there is none; and its values."""
+        if self.records is None:
+            return self._file_sql, [{name: types.get(name, "VARCHAR") for name in self.names}]
+        quoted = [(quote_name(name), types.get(name, "VARCHAR")) for name in self.names]
+        texts = ", ".join(f"unnest(?::VARCHAR[]) AS {name}" for name, _ in quoted)
+        typed = ", ".join(f"CAST({name} AS {kind}) AS {name}" for name, kind in quoted)
+        return f"(SELECT {typed} FROM (SELECT {texts}))", [self._values(place) for place in range(len(self.names))]
+
+    def first_cells(self, names: Sequence[str], rows: int) -> tuple[str, list[Any]]:
+        """Return a query for the first values of some columns, `text` and the column's `place`, and what it binds."""
+        places = f"unnest(range({len(names)})::UTINYINT[]) AS place"
+        if self.records is not None:
+            columns = [self._values(self.names.index(name))[:rows] for name in names]
+            cells = f"SELECT unnest(?::VARCHAR[][]) AS texts, {places}"
+            return f"SELECT unnest(texts) AS text, place FROM ({cells})", [columns]
+        table, values = self.read({})
+        listed = ", ".join(quote_name(name) for name in names)
+        first_rows = f"SELECT [{listed}] AS cells FROM {table} LIMIT {rows}"
+        return f"SELECT unnest(cells) AS text, {places} FROM ({first_rows})", values
+
     @property
-    def sql(self) -> str:
-        """Return the table function; it binds the type of every column."""
+    def _file_sql(self) -> str:
         # Several readers must guess where a record begins, which is certain only without line breaks in fields; and
         # each reserves memory for all columns.
         parallel = "false" if self.has_line_breaks or len(self.names) > _MAX_PARALLEL_COLUMNS else "true"
@@ -226,20 +262,5 @@ class CsvTable:
             f" max_line_size = {MAX_RECORD_BYTES}, buffer_size = {_BUFFER_BYTES}, parallel = {parallel})"
         )
 
-    def first_cells(self, names: Sequence[str], rows: int) -> tuple[str, list[Any]]:
-        """Return a query for the values of some columns' first rows, `text` and the column's `place`, and its values.
-
-        Where the records are known, a quoted nothing and a field without a value are both empty texts.
-        """
-        places = f"unnest(range({len(names)})::UTINYINT[]) AS place"
-        if self.records is not None:
-            chosen = [self.names.index(name) for name in names]
-            columns = [[record[place] for record in self.records[:rows]] for place in chosen]
-            return f"SELECT unnest(texts) AS text, place FROM (SELECT unnest(?) AS texts, {places})", [columns]
-        cells = ", ".join(quote_name(name) for name in names)
-        first_rows = f"SELECT [{cells}] AS cells FROM {self.sql} LIMIT {rows}"
-        return f"SELECT unnest(cells) AS text, {places} FROM ({first_rows})", [self.texts()]
-
-    def texts(self) -> dict[str, str]:
-        """Return the type of every column when all of them are to be texts."""
-        return dict.fromkeys(self.names, "VARCHAR")
+    def _values(self, place: int) -> list[str | None]:
+        return [record[place] or None for record in self.records or ()]

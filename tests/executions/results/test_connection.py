@@ -1,15 +1,22 @@
 """The connection reaches the named files and nothing else, and ends in time."""
 
+# ruff: noqa: S608 - the tests' own paths.
+
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import duckdb
 import pytest
 
+from executions.results import connection as connections
 from executions.results.columns import open_result, read_facts
-from executions.results.connection import open_files
+from executions.results.connection import open_files, open_kept
+from executions.results.conversion import convert
 from executions.results.errors import ResultError, ResultMemoryError, ResultTimeoutError
+from executions.results.paging import page
+from executions.results.watching import Stop
 from tests.executions.results.conftest import MakeResult
 
 
@@ -87,3 +94,58 @@ def test_a_parquet_file_of_somebody_else_is_refused(tmp_path: Path) -> None:
     duckdb.values([1]).write_parquet(str(path))
     with pytest.raises(ResultError, match="cannot be read"), open_result(path):
         pass
+
+
+def test_the_kept_one_reaches_its_folder_only(tmp_path: Path) -> None:
+    folder, other = tmp_path / "folder", tmp_path / "other.csv"
+    folder.mkdir()
+    other.write_text("secret\n2\n")
+    with open_kept(folder, stop=Stop()) as connection:
+        connection.execute(f"COPY (SELECT 1 AS a) TO '{folder}/new.csv'")
+        for statement in (
+            f"SELECT * FROM read_csv('{other}')",
+            f"COPY (SELECT 1) TO '{tmp_path}/new.csv'",
+            "SET enable_external_access = true",
+            f"SET allowed_directories = ['{tmp_path}']",
+            "INSTALL httpfs",
+            "SET memory_limit = '10GB'",
+        ):
+            with pytest.raises(duckdb.Error):
+                connection.execute(statement).fetchall()
+    assert sorted(path.name for path in tmp_path.rglob("*.csv")) == ["new.csv", "other.csv"]
+
+
+def test_it_is_kept_for_the_folder_and_begun_anew_for_another(tmp_path: Path) -> None:
+    kept = connections._kept_instance(tmp_path)
+    assert connections._kept_instance(tmp_path) is kept
+    assert connections._kept_instance(tmp_path / "other") is not kept
+
+
+def test_a_forked_process_has_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = connections._kept_instance(tmp_path)
+    monkeypatch.setattr("executions.results.connection.os.getpid", lambda: -1)
+    assert connections._kept_instance(tmp_path) is not kept
+    connections._forget_kept()
+
+
+def test_one_that_broke_is_not_used_again(tmp_path: Path) -> None:
+    kept = connections._kept_instance(tmp_path)
+    with pytest.raises(duckdb.FatalException), open_kept(tmp_path, stop=Stop()):
+        raise duckdb.FatalException("the database has been invalidated")
+    assert connections._kept_instance(tmp_path) is not kept
+    with pytest.raises(duckdb.CatalogException), open_kept(tmp_path, stop=Stop()) as connection:
+        connection.execute("SELECT * FROM nothing")
+    assert connections._kept_instance(tmp_path) is connections._kept_instance(tmp_path)
+
+
+def test_many_small_results_at_once(tmp_path: Path) -> None:
+    def work(number: int) -> tuple[str, int]:
+        source = tmp_path / f"{number}.csv"
+        source.write_text("v,t\n" + f"{number},x\n" * 20)
+        facts = convert(source, source.with_suffix(".parquet"), columns=None)
+        return facts.columns[0].kind, facts.rows
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(work, range(100))) == {("integer", 20)}
+    for number in (0, 99):
+        assert page(tmp_path / f"{number}.parquet", size=1).rows == ((str(number), "x"),)

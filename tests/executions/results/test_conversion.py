@@ -98,6 +98,10 @@ def test_a_value_late_in_the_file_decides_about_the_type_too(make_result: MakeRe
 def test_null_and_empty_text_are_told_apart(make_result: MakeResult) -> None:
     path, _ = make_result('t,n\n,1\n"",\nx,""\n')
     assert page(path).rows == ((None, "1"), ("", None), ("x", None))
+    # Without a quoted nothing the file is not read a second time.
+    path, facts = make_result('t,n\n,1\nx,\n"say ""hi""",3\n')
+    assert page(path).rows == ((None, "1"), ("x", None), ('say "hi"', "3"))
+    assert kinds(facts) == ["text", "integer"]
 
 
 NASTY = [
