@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from django.db.migrations import AddIndex, RemoveIndex
@@ -10,6 +12,9 @@ if TYPE_CHECKING:
     from django.db.backends.base.schema import BaseDatabaseSchemaEditor
     from django.db.migrations.state import ProjectState
     from django.db.models import Index, Model
+
+# They are set for what a page or a worker asks.
+_TIMEOUTS = ("lock_timeout", "statement_timeout")
 
 
 class AddIndexOnline(AddIndex):
@@ -79,12 +84,30 @@ def add_index(schema_editor: BaseDatabaseSchemaEditor, model: type[Model], index
     """Make an index anew, whatever an interrupted attempt left of it."""
     drop_index(schema_editor, index)
     if schema_editor.connection.vendor == "postgresql":
-        schema_editor.add_index(model, index, concurrently=True)  # type: ignore[call-arg]  # PostgreSQL's editor
+        with _without_timeouts(schema_editor):
+            schema_editor.add_index(model, index, concurrently=True)  # type: ignore[call-arg]  # PostgreSQL's editor
     else:
         schema_editor.add_index(model, index)
 
 
 def drop_index(schema_editor: BaseDatabaseSchemaEditor, index: Index) -> None:
     """Drop an index if it is there."""
-    how = "CONCURRENTLY " if schema_editor.connection.vendor == "postgresql" else ""
-    schema_editor.execute(f"DROP INDEX {how}IF EXISTS {schema_editor.quote_name(index.name)}")
+    name = schema_editor.quote_name(index.name)
+    if schema_editor.connection.vendor == "postgresql":
+        with _without_timeouts(schema_editor):
+            schema_editor.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
+    else:
+        schema_editor.execute(f"DROP INDEX IF EXISTS {name}")
+
+
+@contextmanager
+def _without_timeouts(schema_editor: BaseDatabaseSchemaEditor) -> Iterator[None]:
+    """Let PostgreSQL wait for every older transaction, as an index made concurrently must, and take its time."""
+    for setting in _TIMEOUTS:
+        schema_editor.execute(f"SET {setting} = 0")
+    try:
+        yield
+    finally:
+        for setting in _TIMEOUTS:
+            # To what the connection began with.
+            schema_editor.execute(f"RESET {setting}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 import tempfile
 from collections import Counter
 from datetime import date, time
@@ -250,7 +252,13 @@ class OpenRunTests(DependentsTestCase):
     def test_its_open_runs_can_be_cancelled_from_there(self) -> None:
         queued, running = self.run_of(ExecutionStatus.QUEUED), self.run_of(ExecutionStatus.RUNNING)
         address = reverse("executions:execution-cancel-open", args=[self.instance.pk])
-        self.assertContains(self.client.get(self.url), f'action="{address}"')
+        page = self.client.get(self.url)
+        self.assertContains(page, f'action="{address}"')
+        self.run_of(ExecutionStatus.SUCCEEDED)
+        link = re.search(r'href="([^"]+)"\s*>See its open runs', page.content.decode())
+        assert link is not None
+        shown = {run.pk for run in self.client.get(html.unescape(link[1])).context["page"]}
+        self.assertEqual(shown, {queued.pk, running.pk})
         response = self.client.post(address, {"next": self.url}, follow=True)
         self.assertRedirects(response, self.url)
         self.assertContains(response, "2 runs will end.")

@@ -28,9 +28,15 @@ def addresses_of(name: str, port: int, seconds: float | None) -> list[str]:
     with _lock:
         answer = _under_way.get(question)
         if answer is None:
-            answer = _under_way[question] = Future()
+            answer = Future[list[str]]()
             # A daemon: one that waits for a name server keeps no process from ending.
-            threading.Thread(target=_look_up, args=(question, answer), name=f"lookup {name}", daemon=True).start()
+            thread = threading.Thread(target=_look_up, args=(question, answer), name=f"lookup {name}", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as error:
+                raise OSError(f"No thread can be started to look up {name}.") from error
+            # The thread cannot forget it before that: it needs the lock.
+            _under_way[question] = answer
     return answer.result(seconds)
 
 

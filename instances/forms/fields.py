@@ -12,7 +12,7 @@ from django.forms.models import ModelChoiceIterator, ModelChoiceIteratorValue
 from amchelper.models import User
 from amchelper.widgets import SuggestingInput
 from instances.models import AmazonConnection, AMCAccount, AMCInstance
-from instances.models.instance import MAX_TYPED
+from instances.models.instance import MAX_TYPED, InstanceQuerySet
 
 # A message about a name that fits several instances lists so many.
 MAX_NAMED = 5
@@ -50,15 +50,15 @@ class InstanceTextField(forms.CharField):
         text = super().clean(value)
         if not text:
             return None
-        found = list(self.instances.named(text).only("pk", "name", "instance_id")[: MAX_NAMED + 1])
-        fitting = [one for one in found if text.casefold() in _names_of(one)] or found
+        # One that is named in full is meant, however many others have that text in their names.
+        fitting = _first(self.instances.named_in_full(text)) or _first(self.instances.named(text))
         if len(fitting) == 1:
             return fitting[0]
         raise forms.ValidationError(_why_not_one(text, fitting), code="invalid_choice")
 
 
-def _names_of(instance: AMCInstance) -> tuple[str, ...]:
-    return instance.name.casefold(), instance.instance_id.casefold(), str(instance).casefold()
+def _first(instances: InstanceQuerySet) -> list[AMCInstance]:
+    return list(instances.only("pk", "name", "instance_id")[: MAX_NAMED + 1])
 
 
 def _why_not_one(text: str, fitting: list[AMCInstance]) -> str:

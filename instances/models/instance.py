@@ -37,6 +37,12 @@ class AMCCredentials(NamedTuple):
     entity_id: str
 
 
+def _is_suggestion(text: str) -> Q:
+    """Return whether a text is "name (AMC ID)", as suggestions are written."""
+    name, _, amc_id = text.removesuffix(")").rpartition(" (")
+    return Q(name__iexact=name, instance_id__iexact=amc_id)
+
+
 class InstanceQuerySet(OwnedQuerySet["AMCInstance"]):
     """Instances by access, status and text."""
 
@@ -83,9 +89,15 @@ class InstanceQuerySet(OwnedQuerySet["AMCInstance"]):
         key = parse_uuid(text)
         if key is not None:
             return self.filter(pk=key)
-        name, _, amc_id = text.removesuffix(")").rpartition(" (")
-        is_suggestion = Q(name=name, instance_id=amc_id)
-        return self.filter(is_suggestion | Q(name__icontains=text) | Q(instance_id__icontains=text))
+        return self.filter(_is_suggestion(text) | Q(name__icontains=text) | Q(instance_id__icontains=text))
+
+    def named_in_full(self, text: str) -> InstanceQuerySet:
+        """Return the instances whose key, "name (AMC ID)", name or AMC ID a text is, in small or capital letters."""
+        text = text.strip()
+        key = parse_uuid(text)
+        if key is not None:
+            return self.filter(pk=key)
+        return self.filter(_is_suggestion(text) | Q(name__iexact=text) | Q(instance_id__iexact=text))
 
     def suggestions(self, text: str) -> list[str]:
         """Return a few instances that `text` may mean, as `named` understands them. One query."""

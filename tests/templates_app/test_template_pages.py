@@ -254,6 +254,17 @@ class EditorTests(TemplateTestCase):
         self.assertContains(answer, "and others. Write one of them in full.")
         self.assertContains(self.client.post(url, {"instance": " "}), "This field is required.")
 
+    def test_an_instance_named_in_full_is_meant_however_many_others_have_that_text(self) -> None:
+        account, template = self.instance.account, self.template()
+        url = self.url("copy", template.template_id)
+        for number in range(10, 18):
+            InstanceFactory.create(account=account, name=f"A {number}", instance_id=f"amcx{number}")
+        meant = InstanceFactory.create(account=account, name="Zeta", instance_id="amcx1")
+        for text in ("amcx1", "AMCX1", "zeta", "zeta (AMCX1)"):
+            answer = self.client.post(url, {"instance": text})
+            self.assertEqual(answer.status_code, 302, text)
+            self.assertIn(str(meant.pk), answer["Location"])
+
     def test_copy_is_prefilled_and_saves_nothing(self) -> None:
         template = self.template()
         response = self.client.get(self.url("create") + f"?from={template.template_id}")

@@ -18,10 +18,12 @@ import pytest
 from instances.amc import calls, results, time_limits
 from instances.amc.client import BACKGROUND, INTERACTIVE, PROBE, RetryPolicy
 from instances.amc.errors import AmcSlowError, AmcTimeoutError, AmcUnavailableError
+from instances.amc.lookups import addresses_of
 from instances.amc.time_limits import PAGE_SECONDS, TimeLimit, limited_to, seconds_left, time_limit
 from tests.instances.amc.builders import ACCOUNT, INSTANCE, RAW, client, login, source, tokens
 from tests.instances.amc.raw_server import Answer, http, raw_server
 from tests.instances.amc_reporting.loopback import tiny_amc
+from tests.serving import PATIENCE
 
 BODY = json.dumps({"instance": RAW}).encode()
 GOOD = http(200, BODY)
@@ -288,6 +290,17 @@ def test_lookup_is_asked_anew_once_the_one_before_has_ended(monkeypatch: pytest.
         with silent_resolver(monkeypatch), time_limit(SECONDS), pytest.raises(AmcSlowError):
             asking.get_instance(INSTANCE)
         assert asking.get_instance(INSTANCE).instance_id == "amcexample"
+
+
+def test_lookup_without_a_thread_is_an_error_and_the_next_one_asks_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(OSError, match="No thread"):
+            addresses_of("localhost", 80, 5.0)
+    assert addresses_of("localhost", 80, PATIENCE)
 
 
 def test_host_that_does_not_exist_is_no_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
