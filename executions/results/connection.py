@@ -44,6 +44,7 @@ def open_files(
             config={
                 "memory_limit": memory_limit,
                 "threads": _THREADS,
+                "async_threads": "0",
                 "temp_directory": str(spill),
                 "max_temp_directory_size": _SPILL_LIMIT,
                 "autoinstall_known_extensions": "false",
@@ -109,6 +110,8 @@ def _kept_instance(folder: Path) -> duckdb.DuckDBPyConnection:
                 config={
                     "memory_limit": MEMORY_LIMIT,
                     "threads": "1",
+                    # Of eight more that wait for nothing here, and keep a forked process from ending.
+                    "async_threads": "0",
                     "temp_directory": "",
                     "autoinstall_known_extensions": "false",
                     "autoload_known_extensions": "false",

@@ -16,7 +16,7 @@ import duckdb
 
 from executions.results.columns import METADATA_KEY, ResultColumn, ResultFacts, pack_columns, unique_names
 from executions.results.connection import open_files, open_kept, quote_name, quote_text
-from executions.results.errors import ResultError, ResultMemoryError
+from executions.results.errors import ResultError, ResultMemoryError, RowsTooLongError
 from executions.results.inference import TextColumn, sample, settle
 from executions.results.source import CsvShape, CsvTable, check_csv, glance
 from executions.results.watching import Stop
@@ -117,9 +117,7 @@ class _Conversion:
         try:
             return self._write(_LARGE_MEMORY_LIMIT_MB + self._memory_mb)
         except ResultMemoryError:
-            raise ResultError(
-                "The rows of this result are too long for a table. Select fewer or shorter columns and run it again."
-            ) from None
+            raise RowsTooLongError from None
 
     def _write(self, memory_limit_mb: int) -> tuple[ResultColumn, ...]:
         columns = self._columns()

@@ -30,6 +30,17 @@ class ConversionTimeoutError(ResultError):
     http_status = 503
 
 
+class RowsTooLongError(ResultError):
+    """The rows of a result are too long for a table, today and tomorrow."""
+
+    code = "rows_too_long"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The rows of this result are too long for a table. Select fewer or shorter columns and run it again."
+        )
+
+
 class ResultMemoryError(ResultError):
     """A question to a result needs more memory than it may have."""
 

@@ -57,7 +57,7 @@ _FITS = {
     # Written back and compared: no sign, blank, zero or exponent is lost.
     Kind.INTEGER: "{typed}::VARCHAR = {value}",
     Kind.DECIMAL: "regexp_full_match({value}, '-?(0|[1-9][0-9]*)(\\.[0-9]+)?')",
-    Kind.DATE: "CASE WHEN contains({value}, '-') THEN {typed}::VARCHAR = {value} ELSE false END",
+    Kind.DATE: "CASE WHEN {value} LIKE '____-__-__' THEN {typed}::VARCHAR = {value} ELSE false END",
     Kind.TIMESTAMP: (
         "CASE WHEN regexp_full_match({value}, '[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}[T ]"
         "[0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}}(\\.[0-9]{{1,6}}0*)?Z?') THEN {typed} >= '0001-01-01' ELSE false END"
@@ -114,11 +114,11 @@ class TextColumn:
 
     @property
     def is_trusted(self) -> bool:
-        """Return whether AMC wrote the values from this very type, so that reading them as such loses nothing.
+        """Return whether AMC computed the values as doubles: reading a text as one gives what AMC had.
 
-        Not so for decimals: how many digits they have is not declared.
+        No other declaration is believed without a look: a cast rounds 12.5, reads 007, and drops a zone in silence.
         """
-        return self.kind is not Kind.DECIMAL and self.kind in _BY_DECLARATION.get(self.declared, ())[:1]
+        return self.is_double and self.kind is Kind.DOUBLE
 
     def reading(self, *, is_settled: bool) -> tuple[str, str | None]:
         """Return the type in which DuckDB reads the column, and the expression of the value where it is not that.

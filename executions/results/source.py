@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import duckdb
+
 from executions.results.connection import quote_name, quote_text
 from executions.results.errors import ResultError
 
@@ -30,7 +32,7 @@ _SMALL_BYTES = 500_000
 KEPT_CELLS = 20_000
 _CHUNK_BYTES = 256 * 1024
 _CHECK_EVERY_RECORDS = 1_000
-_QUOTED_NOTHING = re.compile(rb'(?:\A|,)""(?=,|\r?\n|\Z)')
+_QUOTED_NOTHING = re.compile(rb'(?:\A|,)""(?=,|\r?\n|\r?\Z)')
 _NO_MARKS = bytes(set(range(256)) - set(b'"\n'))
 
 # The module's limit for a field is 128 KB for the whole process; it is only ever raised.
@@ -96,11 +98,12 @@ def glance(path: Path, check: Callable[[], None]) -> CsvShape:
 
 def check_csv(path: Path, check: Callable[[], None] = lambda: None) -> CsvShape:
     """Read every field once in constant memory; raises ResultError with the line of the first fault."""
+    is_small = _is_small(path)
     with path.open("rb") as file:
         records, header, header_lines = _read_header(file)
-        rows = records.count(len(header), check)
+        rows = records.count(len(header), check, kept_cells=KEPT_CELLS if is_small else 0)
         has_line_breaks = records.has_inner_returns or records.lines - header_lines > rows
-    is_kept = rows * len(header) <= KEPT_CELLS and not records.has_quoted_nothing and _is_small(path)
+    is_kept = is_small and rows * len(header) <= KEPT_CELLS and not records.has_quoted_nothing
     kept = tuple(records.kept) if is_kept else None
     return CsvShape(header, rows, has_line_breaks, is_judged=True, records=kept)
 
@@ -128,9 +131,9 @@ def _count_lines(path: Path, check: Callable[[], None]) -> tuple[int, bool, bool
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK_BYTES):
             check()
-            last = chunk[-1:]
-            if last == b"\r":
+            if chunk.endswith(b"\r"):
                 chunk += file.read(1)
+            last = chunk[-1:]
             if not has_line_breaks and b"\r" in chunk:
                 has_line_breaks = chunk.count(b"\r") != chunk.count(b"\r\n")
             if not is_quoted and b'"' not in chunk:
@@ -151,7 +154,7 @@ class _Records:
     def __init__(self, file: BinaryIO) -> None:
         self._lines = _Lines(file)
         self._reader = csv.reader(self._lines, strict=True)
-        # The first ones, as many as have KEPT_CELLS fields.
+        # The first ones, as many as were asked for.
         self.kept: list[list[str]] = []
 
     @property
@@ -176,10 +179,10 @@ class _Records:
         except csv.Error as problem:
             raise _unreadable(problem, 1, self.lines) from None
 
-    def count(self, width: int, check: Callable[[], None]) -> int:
+    def count(self, width: int, check: Callable[[], None], *, kept_cells: int) -> int:
         """Return how many records follow; each has `width` fields, and empty lines are at the end only."""
         rows = empty_line = 0
-        rows_kept = KEPT_CELLS // width
+        rows_kept = kept_cells // width
         began = self.lines + 1
         try:
             for record in self._reader:
@@ -233,7 +236,9 @@ class CsvTable:
     def read(self, types: Mapping[str, str]) -> tuple[str, list[Any]]:
         """Return what stands after FROM to read columns in these types, a text where there is none; and its values."""
         if self.records is None:
-            return self._file_sql, [{name: types.get(name, "VARCHAR") for name in self.names}]
+            # Of a bare dictionary with the names "key" and "value" DuckDB makes a map.
+            kinds = {name: types.get(name, "VARCHAR") for name in self.names}
+            return self._file_sql, [duckdb.StructValue(kinds, dict.fromkeys(kinds, duckdb.sqltypes.VARCHAR))]
         quoted = [(quote_name(name), types.get(name, "VARCHAR")) for name in self.names]
         texts = ", ".join(f"unnest(?::VARCHAR[]) AS {name}" for name, _ in quoted)
         typed = ", ".join(f"CAST({name} AS {kind}) AS {name}" for name, kind in quoted)

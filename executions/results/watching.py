@@ -6,7 +6,7 @@ import contextvars
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TypeVar
 
 import duckdb
@@ -33,7 +33,9 @@ class Stop:
         """End the work; called again and again, for an interruption between two statements is lost."""
         self._requested.set()
         for connection in tuple(self._connections):
-            connection.interrupt()
+            # One that was closed meanwhile has nothing to interrupt.
+            with suppress(duckdb.ConnectionException):
+                connection.interrupt()
 
     def check(self) -> None:
         """Raise StoppedError when the work is to end."""

@@ -17,7 +17,7 @@ from executions.errors import DiskFullError, ErrorCode, NotStoredError
 from executions.models import ExecutionStatus
 from executions.results.columns import ResultFacts
 from executions.results.conversion import convert
-from executions.results.errors import ConversionTimeoutError
+from executions.results.errors import ConversionTimeoutError, RowsTooLongError
 from executions.results.watching import run_watched
 from executions.services.claims import ExecutionClaim
 from executions.services.disk_space import ensure_space, is_full, report_shortage
@@ -87,7 +87,7 @@ def fetching_failed(claim: ExecutionClaim, error: AmcHelperError) -> bool:
             error.message += " The result waits at AMC meanwhile."
             return claim.reschedule(error, space_delay(waited), counts=False)
         return claim.reschedule(error, delay_after(error, _WAITING_ATTEMPTS), counts=False)
-    if isinstance(error, (AmcTooLargeError, ConversionTimeoutError)):
+    if isinstance(error, (AmcTooLargeError, ConversionTimeoutError, RowsTooLongError)):
         return _give_up(claim, error.message)
     return _try_again(claim, error)
 

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from executions.results.errors import ResultError, ResultMemoryError, ResultTime
 from executions.results.paging import page
 from executions.results.watching import Stop
 from tests.executions.results.conftest import MakeResult
+from tests.serving import PATIENCE
 
 
 @pytest.mark.parametrize(
@@ -121,11 +124,29 @@ def test_it_is_kept_for_the_folder_and_begun_anew_for_another(tmp_path: Path) ->
     assert connections._kept_instance(tmp_path / "other") is not kept
 
 
-def test_a_forked_process_has_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    kept = connections._kept_instance(tmp_path)
-    monkeypatch.setattr("executions.results.connection.os.getpid", lambda: -1)
-    assert connections._kept_instance(tmp_path) is not kept
-    connections._forget_kept()
+_FORKS = """
+import os, sys
+from pathlib import Path
+from executions.results.conversion import convert
+
+def work(name):
+    source = Path(sys.argv[1], name)
+    source.write_text("v\\n5\\n")
+    return convert(source, source.with_suffix(".parquet"), columns=None).rows
+
+assert work("before.csv") == 1
+child = os.fork()
+if child == 0:
+    sys.exit(work("child.csv") - 1)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+assert work("after.csv") == 1
+"""
+
+
+def test_a_forked_process_has_its_own_and_ends(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", _FORKS, str(tmp_path)], timeout=PATIENCE, check=False)
+    assert done.returncode == 0
+    assert len(list(tmp_path.glob("*.parquet"))) == 3
 
 
 def test_one_that_broke_is_not_used_again(tmp_path: Path) -> None:
