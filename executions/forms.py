@@ -38,9 +38,7 @@ class ExecutionFilter(FiltersByInstance):
         required=False,
         max_length=255,
         label="Template",
-        widget=SuggestingInput(
-            "templates:template-suggestions", attrs={"placeholder": "Any template", "class": "form-control"}
-        ),
+        widget=SuggestingInput("templates:template-suggestions", attrs={"placeholder": "Any template"}),
     )
     trigger = forms.ChoiceField(
         required=False, choices=[("", "Started by anyone"), *Trigger.choices], label="Started"

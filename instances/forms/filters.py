@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
@@ -29,6 +29,13 @@ _STATUS_WORDS = (
 )
 
 
+def style_toolbar(fields: Iterable[forms.Field]) -> None:
+    """Let fields look as those of a toolbar do, where a name beside each would take too much room."""
+    for field in fields:
+        is_select = isinstance(field.widget, forms.Select)
+        field.widget.attrs |= {"class": "form-select" if is_select else "form-control", "aria-label": field.label}
+
+
 class FiltersByInstance(forms.Form):
     """Filters of a list whose rows belong to instances: by a part of the name or AMC ID, or by a suggestion."""
 
@@ -38,7 +45,7 @@ class FiltersByInstance(forms.Form):
         label="Instance",
         widget=SuggestingInput(
             "instances:instance-suggestions",
-            attrs={"placeholder": "Any instance", "class": "form-control", "aria-label": "Instance"},
+            attrs={"placeholder": "Any instance"},
         ),
     )
     # A sentence about a text that names no instance.
@@ -47,6 +54,7 @@ class FiltersByInstance(forms.Form):
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.user = user
+        style_toolbar(self.fields.values())
 
     def of_instances(self, rows: Rows, text: str) -> Rows:
         """Return those of `rows` whose instance the user sees and `text` names."""
@@ -84,10 +92,7 @@ class InstanceFilter(forms.Form):
         account = self.fields["account"]
         if isinstance(account, forms.ChoiceField):
             account.choices = choices
-        for field in self.fields.values():
-            is_select = isinstance(field.widget, forms.Select)
-            field.widget.attrs["class"] = "form-select" if is_select else "form-control"
-            field.widget.attrs["aria-label"] = field.label
+        style_toolbar(self.fields.values())
         self.fields["q"].widget = forms.TextInput(
             attrs={
                 "type": "search",

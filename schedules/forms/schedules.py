@@ -77,9 +77,6 @@ class ScheduleFilter(FiltersByInstance):
 
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
         super().__init__(*args, user=user, **kwargs)
-        for one in self.fields.values():
-            is_select = isinstance(one.widget, forms.Select)
-            one.widget.attrs |= {"class": "form-select" if is_select else "form-control", "aria-label": one.label}
         self.fields["q"].widget.attrs |= {"type": "search", "placeholder": "Name, template or instance"}
 
     def apply(self, schedules: ScheduleQuerySet) -> ScheduleQuerySet:
