@@ -60,7 +60,7 @@ class TestWideResults:
         self.filter_by_a_suggested_column(page)
         self.leave_columns_out(page)
         page.get_by_role("link", name="Columns", exact=True).click()
-        expect(page.get_by_text("1–50 of 5000")).to_be_visible()
+        expect(page.get_by_text("1–50 of 5,000")).to_be_visible()
         look(page, "result-wide-columns")
 
     def page_through_columns(self, page: Page) -> None:

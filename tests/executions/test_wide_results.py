@@ -160,7 +160,7 @@ class WideResultTests(ExecutionTestCase):
 
     def test_figures_are_paged(self) -> None:
         page = self.client.get(self.url("execution-statistics") + "?page=2")
-        self.assertContains(page, "51–100 of 5000")
+        self.assertContains(page, "51–100 of 5,000")
         self.assertEqual(
             [figures.column.name for figures in page.context["statistics"]],
             [column.name for column in page.context["facts"].columns[50:100]],
