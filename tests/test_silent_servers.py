@@ -53,7 +53,7 @@ def settings_with(folder: Path, **environment: str) -> Any:
 
 @pytest.fixture
 def silent() -> Iterator[str]:
-    """Give the address of a server that takes connections and says nothing."""
+    """Return the address of a server that takes connections and says nothing."""
     with socket.create_server(("127.0.0.1", 0), backlog=100) as server:
         yield f"127.0.0.1:{server.getsockname()[1]}"
 

@@ -63,14 +63,17 @@ def convert(
     unfinished = parquet_path.with_name(f".{parquet_path.name}.{uuid.uuid4().hex}.tmp")
     shape = glance(csv_path, stop.check)
     try:
-        try:
-            described = _Conversion(csv_path, unfinished, shape, columns or (), stop).run(memory_limit_mb)
-        except _UnlikeError as problem:
-            shape = _judged(csv_path, shape, problem, stop)
+        while True:
             try:
                 described = _Conversion(csv_path, unfinished, shape, columns or (), stop).run(memory_limit_mb)
-            except _UnlikeError as again:
-                raise _unreadable(again) from again
+                break
+            except _UnlikeError as problem:
+                # Whoever counted or DuckDB is wrong: a reading of every field decides, once.
+                if shape.is_judged:
+                    raise ResultError(
+                        f"The result cannot be read as CSV. {problem}. Run the query again."
+                    ) from problem
+                shape = check_csv(csv_path, stop.check)
         _flush(unfinished)
         sizes = csv_path.stat().st_size, unfinished.stat().st_size
         facts = ResultFacts(shape.rows, *sizes, described, MAX_TYPED_COLUMNS)
@@ -78,17 +81,6 @@ def convert(
     finally:
         unfinished.unlink(missing_ok=True)
     return facts
-
-
-def _judged(path: Path, shape: CsvShape, problem: _UnlikeError, stop: Stop) -> CsvShape:
-    """Return what a reading of every field says, which DuckDB was no match for; raises ResultError."""
-    if shape.is_judged:
-        raise _unreadable(problem) from problem
-    return check_csv(path, stop.check)
-
-
-def _unreadable(problem: _UnlikeError) -> ResultError:
-    return ResultError(f"The result cannot be read as CSV. {problem}. Run the query again.")
 
 
 class _Conversion:

@@ -245,7 +245,7 @@ def _hidden(needs: Needs) -> list[str]:
 
 
 def _as(query: exp.Query, carried: Carried, wanted: Carried, needs: Needs) -> exp.Query:
-    """Give an arm of a UNION the hidden columns that both have."""
+    """Return an arm of a UNION with the hidden columns that both have."""
     if carried.paths and carried.is_list == wanted.is_list:
         return query
     pending: list[exp.Expr] = [query]
